@@ -1,0 +1,86 @@
+"""The errors that `render` raises on purpose, and the exit code of each.
+
+::
+
+    RenderError              1   anything below; never raised itself
+    ├── SpecError            2   the job spec or the command line is wrong: names the file, line and field
+    ├── RunDirError          3   the run directory belongs to another plan, or is damaged
+    │   └── LockedError      4   another driver is at work in it
+    ├── StoreError           5   the disk or store refuses: full, read-only, gone
+    ├── ModelError           6   the model is there but cannot be loaded
+    ├── EngineError          7   a picture could not be rendered: out of memory, NaN, blank
+    ├── VideoError           8   a frame could not be encoded, or segments could not be joined
+    └── FarmError            9   workers could not start, or chunks failed for good
+
+An interrupted command exits with 130 (Ctrl-C) or 143 (SIGTERM), as shells expect. Every message is meant for the
+person at the terminal: what happened, where, and what to do. A programming mistake is an assertion and
+keeps its traceback.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EngineError",
+    "FarmError",
+    "LockedError",
+    "ModelError",
+    "RenderError",
+    "RunDirError",
+    "SpecError",
+    "StoreError",
+    "VideoError",
+]
+
+
+class RenderError(Exception):
+    """The root of the tree: one message for the user, one exit code."""
+
+    exit_code = 1
+
+
+class SpecError(RenderError):
+    """The job spec or the command line is wrong. ``str()`` is complete: ``job.yaml:7: keyframes[1].at: …``."""
+
+    exit_code = 2
+
+
+class RunDirError(RenderError):
+    """The run directory belongs to another plan, or something in it cannot be read."""
+
+    exit_code = 3
+
+
+class LockedError(RunDirError):
+    """Another driver is at work in the run directory."""
+
+    exit_code = 4
+
+
+class StoreError(RenderError):
+    """The disk or the object store refuses to read or write."""
+
+    exit_code = 5
+
+
+class ModelError(RenderError):
+    """The model's files are there but a model cannot be made of them."""
+
+    exit_code = 6
+
+
+class EngineError(RenderError):
+    """A picture could not be rendered."""
+
+    exit_code = 7
+
+
+class VideoError(RenderError):
+    """A frame could not be encoded, or segments could not be joined."""
+
+    exit_code = 8
+
+
+class FarmError(RenderError):
+    """Workers could not be started, or chunks failed after all their attempts."""
+
+    exit_code = 9

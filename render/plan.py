@@ -1,0 +1,199 @@
+"""JobSpec + settings + model -> ``Plan``: chunks, digest, and the state of every frame. Pure: no torch, no disk.
+
+A plan is the whole truth about a job's pixels. Two plans with the same digest make the same pictures, the same segments
+and the same film; what does not change those (workers, attempts, the run directory's name) is not in the digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from render.codecs import VideoFormat
+from render.document import Document
+from render.errors import SpecError
+from render.resolve import ModelInfo, Settings, resolve_again
+from render.samplers import SAMPLERS
+from render.spec import JobSpec, validate
+from render.timeline import Timeline
+
+__all__ = ["Chunk", "Plan", "select"]
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, order=True)
+class Chunk:
+    """Frames ``start, start + step, …`` below ``stop``: the unit of dispatch, retry, durability and assembly.
+
+    The chunks of a film have step 1 and tile ``[0, num_frames)``; only ``--frames`` makes others.
+    """
+
+    start: int
+    stop: int
+    step: int = 1
+
+    @property
+    def frames(self) -> range:
+        """The frame indices, ascending."""
+        return range(self.start, self.stop, self.step)
+
+    @property
+    def name(self) -> str:
+        """``000000-000008``, the half-open range; with ``x2`` behind it where the step is 2."""
+        return f"{self.start:06}-{self.stop:06}" + (f"x{self.step}" if self.step > 1 else "")
+
+    def __str__(self) -> str:
+        return f"frames {self.start}-{self.frames[-1]}" + (f" by {self.step}" if self.step > 1 else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a job's pixels, and nothing else but the spec it came from."""
+
+    spec: JobSpec
+    settings: Settings
+    model: ModelInfo
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The states of all frames."""
+        return Timeline(self.spec)
+
+    @cached_property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """The film's chunks in order, without gap or overlap; only the last may be shorter."""
+        size, total = self.settings.chunk, self.spec.num_frames
+        return tuple(Chunk(start, min(start + size, total)) for start in range(0, total, size))
+
+    @property
+    def video(self) -> VideoFormat:
+        """How segments are encoded. One thread: the bytes of most encoders depend on the number of threads."""
+        output, settings = self.spec.output, self.settings
+        return VideoFormat(
+            codec=output.codec,
+            width=settings.width,
+            height=settings.height,
+            fps=self.spec.fps.value,
+            crf=output.crf,
+            preset=output.preset,
+            container="mov" if output.video == "mov" else None,
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over what changes pixels or segment bytes, as canonical JSON."""
+        return hashlib.sha256(json.dumps(self._essence(), sort_keys=True).encode()).hexdigest()
+
+    def _essence(self) -> dict[str, Any]:
+        spec = self.spec.model_dump(mode="json", exclude={"name", "model", "farm", "output", "engine", "size"})
+        settings, model = asdict(self.settings), asdict(self.model)
+        del settings["reasons"], model["revision"]  # the fingerprint says which model it is, wherever it lies
+        video = self.video
+        return {
+            "plan_version": PLAN_VERSION,
+            "spec": spec,
+            "settings": settings,
+            "bad_frame": self.spec.engine.bad_frame,
+            "sampler": [SAMPLERS[self.spec.sampler].scheduler, dict(SAMPLERS[self.spec.sampler].options)],
+            "model": model,
+            "video": [
+                video.settings.encoder,
+                video.settings.pixel_format,
+                video.quality,
+                video.speed,
+                video.suffix,
+                str(video.fps),
+            ],
+        }
+
+    def again(self, spec: JobSpec) -> Plan:
+        """The plan of a rerun with ``spec``: the same digest unless something that changes pixels was edited."""
+        return Plan(spec, resolve_again(spec, self.model, self.settings), self.model)
+
+    def to_json(self) -> str:
+        """The plan as the text of ``plan.json``; ``from_json`` reads it back to an equal plan."""
+        content = {
+            "plan_version": PLAN_VERSION,
+            "digest": self.digest,
+            "spec": self.spec.model_dump(mode="json", exclude_none=True),
+            "settings": asdict(self.settings),
+            "model": asdict(self.model),
+            "chunks": len(self.chunks),
+        }
+        return json.dumps(content, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan of a ``plan.json``. Raises ValueError or KeyError for text that is none."""
+        content = json.loads(text)
+        if content["plan_version"] != PLAN_VERSION:
+            raise ValueError(f"plan version {content['plan_version']}; this program writes {PLAN_VERSION}")
+        spec = validate(Document("plan.json", content["spec"]))
+        model = content["model"]
+        plan = cls(
+            spec,
+            Settings(**content["settings"]),
+            ModelInfo(**(model | {"native_size": tuple(model["native_size"])})),
+        )
+        if plan.digest != content["digest"]:
+            raise ValueError("its digest does not fit its content")
+        return plan
+
+    def differences(self, other: Plan) -> list[str]:
+        """What makes ``other`` another plan, as ``steps: 20 -> 30``, for the message that refuses it."""
+        return list(_differences(self._essence(), other._essence(), ""))
+
+
+def _differences(old: Any, new: Any, path: str) -> list[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = dict.fromkeys([*old, *new])
+        return [line for key in keys for line in _differences(old.get(key), new.get(key), f"{path}.{key}")]
+    if old == new:
+        return []
+    name = re.sub(r"^\.(spec\.)?", "", path)
+    short = [text if len(text) < 50 else f"{text[:47]}…" for text in (str(old), str(new))]
+    return [f"{name}: {short[0]} -> {short[1]}"]
+
+
+_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?:x(\d{1,9}))?)?")
+
+
+def select(plan: Plan, text: str) -> tuple[Chunk, ...]:
+    """Chunks of the frames that ``--frames 0-99,200-300x2`` names, ends included, ``x`` the step.
+
+    Raises SpecError with the column for what cannot be read, is beyond the film, descends or overlaps.
+    """
+    chunks: list[Chunk] = []
+    column, taken = 1, -1
+    for part in text.split(","):
+        where = f"--frames {text}: column {column}"
+        match = _RANGE.fullmatch(part.strip())
+        if not match:
+            raise SpecError(f"{where}: {part.strip()!r} is not a range; write for example 0-99,200-300x2")
+        start, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+        _check_range(start, last, step, taken, plan.spec.num_frames, where)
+        frames = range(start, last + 1, step)
+        size = plan.settings.chunk
+        pieces = [frames[at : at + size] for at in range(0, len(frames), size)]
+        chunks += [Chunk(piece[0], piece[-1] + 1, step) for piece in pieces]
+        taken, column = last, column + len(part) + 1
+    return tuple(chunks)
+
+
+def _check_range(start: int, last: int, step: int, taken: int, total: int, where: str) -> None:
+    if step < 1:
+        raise SpecError(f"{where}: the step must be at least 1")
+    if last < start:
+        raise SpecError(f"{where}: {start}-{last} descends; write {last}-{start}")
+    if start <= taken:
+        raise SpecError(
+            f"{where}: frame {start} is at or before frame {taken}, named already; ranges ascend without overlap"
+        )
+    if last >= total:
+        raise SpecError(f"{where}: frame {last} is beyond the film, which has frames 0-{total - 1}")

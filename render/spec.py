@@ -1,0 +1,411 @@
+"""A job spec: YAML -> ``JobSpec``, validated, frozen, with every default filled in.
+
+Refusals name the file, the line and the field, and say what would be right. Reads no model, no GPU, no run
+directory: what can be known from the text alone is checked here, and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from render import document
+from render.codecs import CODECS
+from render.document import Document, KeyPath
+from render.errors import SpecError
+from render.samplers import SAMPLERS
+from render.units import MAX_FRAMES, Rate, Size, Time
+
+__all__ = [
+    "EngineSpec",
+    "FarmSpec",
+    "JobFile",
+    "JobSpec",
+    "Keyframe",
+    "OutputSpec",
+    "dump",
+    "json_schema",
+    "load",
+    "validate",
+]
+
+MAX_KEYFRAMES = 10_000
+MAX_PROMPT_CHARS = 4_000
+GIF_MAX_FPS = 50  # its delays are whole hundredths of a second, and players slow down one of 1/100
+
+Mode = Literal["txt2img", "img2img", "inpaint", "dream", "animate"]
+Ease = Literal["linear", "in", "out", "in-out", "hold"]
+Auto = Literal["auto"]
+
+
+def _built(*built: str) -> AfterValidator:
+    """Accept only the values that this version carries out; the others are refused by name, never ignored."""
+
+    def check(value: str) -> str:
+        if value not in built:
+            raise ValueError(f"{value!r} is not built yet; this version has: {', '.join(built)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
+    """Accept the names of a table; an unknown name is answered with the nearest and with all of them."""
+    known = sorted(names)
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"unknown {kind} {value!r}{_did_you_mean(value, known)}; known: {', '.join(known)}")
+        return value
+
+    return AfterValidator(check)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+Guidance = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
+
+
+class Keyframe(_Section):
+    """A frame at which some properties are pinned. What a keyframe leaves out is not pinned there: it walks on."""
+
+    at: Annotated[Time, Field(description="where the keyframe stands; the first one stands at 0")]
+    prompt: Annotated[Prompt | None, Field(description="what the picture shows")] = None
+    negative: Annotated[Prompt | None, Field(description="what the picture must not show")] = None
+    seed: Annotated[Seed | None, Field(description="the picture diffusers gives with manual_seed(seed)")] = None
+    guidance: Annotated[Guidance | None, Field(description="classifier-free guidance scale")] = None
+    ease: Annotated[Ease, Field(description="how the walk leaves this keyframe; hold: stay, then cut to the next")] = (
+        "linear"
+    )
+    hold: Annotated[Time | None, Field(description="rest at this keyframe for so long before the walk leaves it")] = (
+        None
+    )
+
+
+class EngineSpec(_Section):
+    """How the pictures are computed. ``auto`` is resolved once, by the first worker, and kept in ``plan.json``."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Annotated[Literal["auto", "eager", "compile", "onnx"], _built("auto", "eager")] = "auto"
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    batch: Annotated[Auto | Annotated[int, Field(ge=1, le=256)], Field(description="frames per denoiser call")] = "auto"
+    threads: Annotated[Auto | Annotated[int, Field(ge=1, le=1024)], Field(description="CPU threads of one worker")] = (
+        "auto"
+    )
+    attention: Annotated[
+        Literal["auto", "sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"], _built("auto", "sdpa")
+    ] = "auto"
+    memory: Annotated[Literal["auto", "low"], _built("auto")] = "auto"
+    quality: Annotated[Literal["exact", "balanced", "draft"], _built("exact")] = "exact"
+    bad_frame: Annotated[
+        Literal["retry", "fail"],
+        Field(description="a NaN or blank picture: render it again in fp32, or fail its chunk"),
+    ] = "retry"
+
+
+class FarmSpec(_Section):
+    """Who computes the pictures, and what happens when someone does not. Changes no pixel."""
+
+    workers: Annotated[
+        Auto | Annotated[int, Field(ge=1, le=4096)], Field(description="auto: one a GPU, else one a node")
+    ] = "auto"
+    chunk: Annotated[Auto | Annotated[int, Field(ge=1, le=10_000)], Field(description="frames per chunk")] = "auto"
+    attempts: Annotated[int, Field(ge=1, le=20, description="workers a chunk may fail on before it is given up")] = 3
+    deadline: Annotated[
+        Auto | Time,
+        Field(union_mode="left_to_right", description="longest time one chunk may take on a worker, for example 10m"),
+    ] = "auto"
+
+
+class OutputSpec(_Section):
+    """What is written, and where. ``dir`` is the run directory; left out, ``out/<name>``."""
+
+    dir: Annotated[str | None, StringConstraints(min_length=1, max_length=4096)] = None
+    video: Literal["mp4", "mov", "gif", "webp"] | None = "mp4"
+    codec: Annotated[str, _listed("codec", CODECS)] = "h264"
+    crf: Annotated[int | None, Field(ge=0, le=63, description="quality of the codec: lower is better and larger")] = (
+        None
+    )
+    preset: Annotated[str | None, StringConstraints(max_length=20)] = None
+    frames: Annotated[Literal["png", "jpg", "webp"] | None, Field(description="also keep every picture as a still")] = (
+        None
+    )
+
+
+class JobSpec(_Section):
+    """One job: what to render, how, on what, and where to put it."""
+
+    version: Literal[1]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    mode: Annotated[Mode, _built("dream")]
+    model: Annotated[
+        str, StringConstraints(min_length=1, max_length=4096), Field(description="demo, testcard, a hub id or a folder")
+    ]
+    size: Annotated[Size | None, Field(description="width x height; left out, the model's native size")] = None
+    fps: Annotated[Rate, Field(description="frames per second")] = Rate.parse(24)
+    frames: Annotated[int | None, Field(ge=1, le=MAX_FRAMES, description="length of the film in frames")] = None
+    duration: Annotated[Time | None, Field(description="length of the film as a time, instead of frames")] = None
+    sampler: Annotated[str, _listed("sampler", SAMPLERS)] = "dpm++2m"
+    steps: Annotated[int, Field(ge=1, le=1000)] = 20
+    guidance: Guidance = 7.5
+    negative: Prompt = ""
+    seed: Seed = 0
+    prompt_walk: Annotated[Literal["lerp", "slerp"], Field(description="how text embeddings are interpolated")] = "lerp"
+    loop: Annotated[
+        bool, Field(description="walk back to the first keyframe, so that the film repeats without a seam")
+    ] = False
+    keyframes: Annotated[tuple[Keyframe, ...], Field(strict=False, min_length=1, max_length=MAX_KEYFRAMES)]
+    engine: EngineSpec = EngineSpec()
+    farm: FarmSpec = FarmSpec()
+    output: OutputSpec = OutputSpec()
+
+    @property
+    def num_frames(self) -> int:
+        """Length of the film: ``frames``, else ``duration``, else the last keyframe + 1."""
+        if self.frames is not None:
+            return self.frames
+        if self.duration is not None:
+            return self.duration.at(self.fps)
+        return self.keyframes[-1].at.at(self.fps) + 1
+
+    @property
+    def run_dir(self) -> Path:
+        """The run directory as the user wrote it, relative to the folder the command runs in."""
+        return Path(self.output.dir) if self.output.dir else Path("out") / self.name
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A job spec together with the text it was read from, so that later refusals can name the line as well."""
+
+    spec: JobSpec
+    source: Document
+
+    def mistake(self, path: KeyPath, message: str) -> SpecError:
+        """A SpecError about the value at ``path``, for what only the disk or the network can tell."""
+        return _spec_error(self.source, [(path, message)])
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> JobFile:
+    """Read a job spec and apply ``--set`` overrides. Raises SpecError with one line a mistake."""
+    source = document.read(path)
+    if isinstance(source.data, dict):
+        source.data.setdefault("name", path.stem)
+        for assignment in overrides:
+            source.override(assignment)
+    return JobFile(validate(source), source)
+
+
+def validate(source: Document) -> JobSpec:
+    """Validate a parsed document. Raises SpecError with one line a mistake, in the order of the file."""
+    if not isinstance(source.data, Mapping):
+        raise SpecError(f"{source.name}: a job spec is a mapping of keys; `render new dream` prints one to start from")
+    try:
+        spec = JobSpec.model_validate(source.data)
+    except ValidationError as error:
+        explained = dict(_explain(detail, source.data) for detail in error.errors(include_url=False))
+        raise _spec_error(source, explained.items()) from None  # a dict: of a union's branches the last one speaks
+    if mistakes := list(_contradictions(spec)):
+        raise _spec_error(source, mistakes)
+    return spec
+
+
+def dump(spec: JobSpec) -> str:
+    """The spec as YAML with every default written out; ``load`` reads it back to an equal spec."""
+    return yaml.safe_dump(
+        spec.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=120
+    )
+
+
+def json_schema() -> str:
+    """JSON Schema of a job spec (draft 2020-12), for editors that complete and check YAML."""
+    schema = JobSpec.model_json_schema(mode="validation")
+    schema["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
+    schema["$defs"]["OutputSpec"]["properties"]["codec"]["enum"] = sorted(CODECS)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "render job spec"
+    schema["required"] = [key for key in schema["required"] if key != "name"]  # left out, it is the file's stem
+    return json.dumps(schema, indent=2)
+
+
+Mistake = tuple[KeyPath, str]
+
+
+def _contradictions(spec: JobSpec) -> Iterator[Mistake]:
+    """What the fields say against each other, though each is right by itself."""
+    yield from _length_mistakes(spec)
+    yield from _keyframe_mistakes(spec)
+    yield from _output_mistakes(spec)
+    if spec.farm.deadline != "auto" and not spec.farm.deadline.seconds:
+        yield ("farm", "deadline"), f"{spec.farm.deadline} has no unit; write for example 90s or 10m"
+
+
+def _length_mistakes(spec: JobSpec) -> Iterator[Mistake]:
+    if spec.frames is not None and spec.duration is not None:
+        yield ("duration",), "frames is given too; keep one of the two"
+    if spec.loop and spec.frames is None and spec.duration is None:
+        yield ("loop",), "a loop needs frames or duration: the walk back to the first keyframe has no length otherwise"
+    if not 1 <= spec.num_frames <= MAX_FRAMES:
+        path: KeyPath = ("duration",) if spec.duration else ("keyframes", len(spec.keyframes) - 1, "at")
+        yield path, f"that makes {spec.num_frames:,} frames; a job has from 1 to {MAX_FRAMES:,}"
+
+
+def _keyframe_mistakes(spec: JobSpec) -> Iterator[Mistake]:
+    first = spec.keyframes[0]
+    if first.at.at(spec.fps) != 0:
+        yield ("keyframes", 0, "at"), f"the first keyframe stands at {first.at}; it must stand at 0"
+    if first.prompt is None:
+        yield ("keyframes", 0), "the first keyframe needs a prompt"
+    before = -1
+    for index, keyframe in enumerate(spec.keyframes):
+        frame = keyframe.at.at(spec.fps)
+        path: KeyPath = ("keyframes", index, "at")
+        if frame <= before:
+            yield (
+                path,
+                f"{keyframe.at} is frame {frame}, not after the one before (frame {before}); keyframes go in order",
+            )
+        elif frame >= spec.num_frames:
+            yield path, f"{keyframe.at} is frame {frame}, but the film has frames 0 to {spec.num_frames - 1}"
+        before = frame
+    yield from _hold_mistakes(spec)
+
+
+def _hold_mistakes(spec: JobSpec) -> Iterator[Mistake]:
+    ends = [keyframe.at.at(spec.fps) for keyframe in spec.keyframes[1:]] + [spec.num_frames]
+    for index, (keyframe, end) in enumerate(zip(spec.keyframes, ends, strict=True)):
+        frame = keyframe.at.at(spec.fps)
+        if keyframe.hold and frame + keyframe.hold.at(spec.fps) > end:
+            yield (
+                ("keyframes", index, "hold"),
+                f"{keyframe.hold} reaches past frame {end}, where the next keyframe or the end stands",
+            )
+
+
+def _output_mistakes(spec: JobSpec) -> Iterator[Mistake]:
+    codec, output = CODECS[spec.output.codec], spec.output
+    if output.video in ("mp4", "mov") and output.video not in codec.containers:
+        yield ("output", "video"), f"{codec.name} does not go into {output.video}; write video: {codec.containers[0]}"
+    if output.video == "gif" and spec.fps.value > GIF_MAX_FPS:
+        yield (
+            ("output", "video"),
+            f"a GIF shows at most {GIF_MAX_FPS} frames a second, not {spec.fps}; write video: webp",
+        )
+    if output.crf is not None and codec.crf_range is None:
+        yield ("output", "crf"), f"{codec.name} has no crf; leave it out"
+    elif output.crf is not None and codec.crf_range is not None and output.crf not in codec.crf_range:
+        best, worst = codec.crf_range[0], codec.crf_range[-1]
+        yield ("output", "crf"), f"{output.crf}: the crf of {codec.name} goes from {best} (best) to {worst}"
+    if output.preset is not None and output.preset not in codec.presets:
+        known = f"known: {', '.join(codec.presets)}" if codec.presets else "this codec has none; leave it out"
+        yield (
+            ("output", "preset"),
+            f"unknown preset {output.preset!r}{_did_you_mean(output.preset, codec.presets)}; {known}",
+        )
+
+
+def _spec_error(source: Document, mistakes: Iterable[Mistake]) -> SpecError:
+    lines = {
+        f"{source.where(path)}: {_dotted(path)}{': ' if path else ''}{message}": None for path, message in mistakes
+    }
+    return SpecError("\n".join(lines))
+
+
+def _dotted(path: KeyPath) -> str:
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.removeprefix(".")
+
+
+def _explain(detail: ErrorDetails, data: Any) -> Mistake:
+    """One pydantic error as a path into the user's file and a sentence. Union branches are not part of the path."""
+    path = _user_path(detail["loc"], data)
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            known = _keys_at(path[:-1])
+            return path, f"unknown key{_did_you_mean(str(path[-1]), known)}; known here: {', '.join(known)}"
+        case "missing":
+            return path, "is missing"
+        case "value_error":
+            return path, str(context["error"])
+        case "literal_error":
+            known = [str(name) for name in _literals(detail)]
+            return (
+                path,
+                f"{detail['input']!r}{_did_you_mean(str(detail['input']), known)}; write one of: {', '.join(known)}",
+            )
+        case kind if kind in _EXPECTED:
+            return path, f"{_short(detail['input'])}: write {_EXPECTED[kind]}"
+        case "string_pattern_mismatch":
+            return (
+                path,
+                f"{detail['input']!r}: at most 100 letters, digits, '.', '_' and '-', the first a letter or digit",
+            )
+        case _:
+            return path, f"{_short(detail['input'])}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "model_type": "a mapping of keys",
+    "string_type": "text; put it in quotes if it looks like a number",
+    "tuple_type": "a list",
+}
+
+
+def _user_path(location: tuple[int | str, ...], data: Any) -> KeyPath:
+    """The part of a pydantic location that exists in the user's data, plus a last key that is missing there."""
+    path: list[int | str] = []
+    for key in location:
+        if isinstance(data, Mapping) and isinstance(key, str):
+            path.append(key)
+            if key not in data:
+                break
+            data = data[key]
+        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
+            path.append(key)
+            data = data[key]
+        else:
+            break
+    return tuple(path)
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "engine": EngineSpec,
+    "farm": FarmSpec,
+    "output": OutputSpec,
+    "keyframes": Keyframe,
+}
+
+
+def _keys_at(path: KeyPath) -> list[str]:
+    section = _SECTIONS[str(path[0])] if path else JobSpec
+    return list(section.model_fields)
+
+
+def _literals(detail: ErrorDetails) -> list[str]:
+    return [part.strip(" '") for part in str(detail["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
