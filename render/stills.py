@@ -1,0 +1,83 @@
+"""Single pictures: read, encode, and lay out on a contact sheet. The only place with imageio.
+
+Frames are uint8 RGB arrays of shape (H, W, 3). Every failure is a `VideoError` that names the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+from numpy.typing import NDArray
+
+from render.errors import VideoError
+
+__all__ = ["STILL_SUFFIXES", "contact_sheet", "encode_still", "read_still", "write_still"]
+
+Frame = NDArray[np.uint8]
+
+STILL_SUFFIXES = (".png", ".jpg", ".webp")
+
+_GAP_PIXELS = 4
+_GAP_GREY = 24
+
+
+def encode_still(pixels: Frame, suffix: str, quality: int = 95) -> bytes:
+    """One picture as the bytes of a `.png`, `.jpg` or `.webp` file; the same picture gives the same bytes.
+
+    PNG is lossless and knows no quality (1 to 100); WebP is lossless at 100.
+    """
+    options = _still_options(suffix, quality)
+    return bytes(iio.imwrite("<bytes>", pixels, extension=suffix, plugin="pillow", **options))
+
+
+def write_still(path: Path, pixels: Frame, quality: int = 95) -> None:
+    """`encode_still` into a file, the form chosen by its suffix. Not atomic: pass a temporary name where it matters."""
+    path.write_bytes(encode_still(pixels, path.suffix, quality))
+
+
+def read_still(source: Path | bytes) -> Frame:
+    """A picture as uint8 RGB, whatever its form: turned upright as its camera noted, grey and palettes widened, alpha
+    dropped. Raises VideoError for what is no picture, is cut short, or has more than 8 bits a channel."""
+    name = str(source) if isinstance(source, Path) else f"a picture of {len(source)} bytes"
+    try:
+        depth = iio.improps(source, plugin="pillow", index=0).dtype.itemsize
+        if depth > 1:
+            raise VideoError(f"{name}: has {8 * depth} bits a channel; save it with 8")
+        pixels: Frame = iio.imread(source, plugin="pillow", index=0, mode="RGB", rotate=True)
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for damaged files
+        raise VideoError(f"{name}: cannot be read as a picture: {error}") from error
+    return pixels
+
+
+def _still_options(suffix: str, quality: int) -> dict[str, Any]:
+    if not 1 <= quality <= 100:
+        raise VideoError(f"quality {quality} is out of range; it goes from 1 to 100 (best)")
+    match suffix:
+        case ".png":  # level 1 takes half the time of level 6 and a tenth more space
+            return {"compress_level": 1}
+        case ".jpg":  # subsampling 0: colour at full resolution
+            return {"quality": quality, "subsampling": 0}
+        case ".webp":
+            return {"quality": quality, "lossless": quality == 100}
+    raise VideoError(f"there is no still picture {suffix!r}; choose one of {', '.join(STILL_SUFFIXES)}")
+
+
+def contact_sheet(frames: Sequence[Frame], columns: int) -> Frame:
+    """All frames on one picture, row by row, with dark gaps between them. Frames must agree in size."""
+    if not frames or columns < 1:
+        raise VideoError("a contact sheet needs at least one frame and one column")
+    if len({frame.shape for frame in frames}) > 1:
+        raise VideoError("the frames of a contact sheet must have one size")
+    columns = min(columns, len(frames))
+    height, width, channels = frames[0].shape
+    rows, step_y, step_x = math.ceil(len(frames) / columns), height + _GAP_PIXELS, width + _GAP_PIXELS
+    sheet = np.full((rows * step_y + _GAP_PIXELS, columns * step_x + _GAP_PIXELS, channels), _GAP_GREY, np.uint8)
+    for index, frame in enumerate(frames):
+        y, x = _GAP_PIXELS + index // columns * step_y, _GAP_PIXELS + index % columns * step_x
+        sheet[y : y + height, x : x + width] = frame
+    return sheet
