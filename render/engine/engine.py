@@ -1,0 +1,203 @@
+"""The engine: holds the models of one plan and turns frames into pictures.
+
+A frame's picture depends on the plan and its index only: noise is drawn on the CPU in float32 from its seed, every
+batch has the same shape (the tail is padded and the padding dropped), and the number of threads is the plan's.
+
+Shapes: B batch of pictures, C, H, W channels and size of latents, K step noises of the sampler.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from render.engine import device as device_module
+from render.engine.latents import seeded_noise, seeded_step_noises, slerp
+from render.engine.models import Text, blend_texts, load
+from render.engine.sampler import SamplerTable, denoise, tabulate
+from render.engine.schedulers import make_scheduler
+from render.engine.unet import BACKENDS
+from render.errors import EngineError
+from render.picture import Picture, Pixels, Stopwatch
+from render.plan import Plan
+from render.samplers import SAMPLERS
+from render.timeline import Blend, FrameState
+
+__all__ = ["Engine"]
+
+DECODE_BATCH = 8  # pictures a VAE call: its activations are the peak of memory, and larger gains nothing
+FLAT = 2  # a picture whose pixels all lie within so many levels shows nothing
+
+
+class Engine:
+    """A picture source over a diffusion model."""
+
+    def __init__(self, plan: Plan, folder: Path, watch: Stopwatch) -> None:
+        """Load the model, encode the keyframes' prompts, write the sampler out. Raises ModelError or EngineError."""
+        settings = plan.settings
+        device_module.set_up(settings.threads)
+        self._plan = plan
+        self._dtype = device_module.DTYPES[settings.dtype]
+        self._device = torch.device(settings.device)
+        with watch("load"):
+            self._models, encoder = load(folder, plan.model.family, self._dtype, self._device)
+        with watch("prompt"):
+            texts = plan.timeline.texts()
+            self._prompts = encoder.encode(texts, negative=False)
+            self._negatives = encoder.encode(texts, negative=True)
+        ends = {text: end for text in texts if (end := encoder.cut_off(text))}
+        self.warnings = tuple(
+            f"the prompt {text[:40]!r}… is longer than the model reads; no effect has: {end!r}"
+            for text, end in ends.items()
+        )
+        self._denoiser = BACKENDS[settings.backend](self._models)
+        self._table: SamplerTable = tabulate(
+            make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler), plan.spec.steps
+        )
+        self.sampler_table = self._table.digest
+        scale = plan.model.latent_scale
+        self._shape_CHW = (plan.model.latent_channels, settings.height // scale, settings.width // scale)
+        self._noises = lru_cache(maxsize=8)(self._draw)
+
+    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
+        """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered."""
+        batch = self._plan.settings.batch
+        for start in range(0, len(frames), batch):
+            states = [self._plan.timeline.state(index) for index in frames[start : start + batch]]
+            yield from self._checked(states, watch)
+
+    def latents(self, states: Sequence[FrameState]) -> Tensor:
+        """Denoised latents (B, C, H, W), float32, of at most a batch of states, before the VAE."""
+        padded = [*states, *[states[-1]] * (self._plan.settings.batch - len(states))]
+        return self._denoised(padded)[: len(states)]
+
+    def _checked(self, states: list[FrameState], watch: Stopwatch) -> Iterator[Picture]:
+        """Pictures of one batch; what is NaN or blank is rendered again in float32 or refused, as the spec says."""
+        pixels, finite, remark = self._rendered(states, self._plan.settings.batch, watch)
+        bad = _bad_places(pixels, finite)
+        again = self._again_in_fp32([states[place] for place in bad], watch) if bad else {}
+        for place, state in enumerate(states):
+            if state.index in again:
+                yield Picture(state.index, again[state.index], ("fp32", f"NaN or blank in {self._plan.settings.dtype}"))
+            else:
+                yield Picture(state.index, pixels[place], remark)
+
+    def _again_in_fp32(self, states: list[FrameState], watch: Stopwatch) -> dict[int, Pixels]:
+        named = ", ".join(str(state.index) for state in states)
+        if self._plan.spec.engine.bad_frame == "fail":
+            raise EngineError(f"frames {named} came out as NaN or blank, and engine.bad_frame is fail")
+        self._models.cast(torch.float32)
+        try:
+            pixels, finite, _ = self._rendered(states, self._plan.settings.batch, watch)
+        finally:
+            self._models.cast(self._dtype)
+        if not finite.all():
+            raise EngineError(f"frames {named} came out as NaN, in float32 too; the model or its prompt is broken")
+        return {state.index: picture for state, picture in zip(states, pixels, strict=True)}
+
+    def _rendered(
+        self, states: list[FrameState], batch: int, watch: Stopwatch
+    ) -> tuple[Pixels, np.ndarray[tuple[int], np.dtype[np.bool_]], tuple[str, str] | None]:
+        """(pictures, whether each is finite, remark) of up to ``batch`` states; out of memory halves the batch."""
+        try:
+            pixels, finite = self._render_padded(states, batch, watch)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise EngineError(
+                    "out of memory with a batch of one picture; render smaller pictures or use a larger device"
+                ) from None
+        else:
+            halved = batch < self._plan.settings.batch
+            return (
+                pixels,
+                finite,
+                ("batch", f"out of memory: rendered at batch {batch}, not bit-identical") if halved else None,
+            )
+        self._free_memory()
+        half = batch // 2
+        parts = [self._rendered(states[at : at + half], half, watch) for at in range(0, len(states), half)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]), parts[0][2]
+
+    def _render_padded(
+        self, states: list[FrameState], batch: int, watch: Stopwatch
+    ) -> tuple[Pixels, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+        padded = [*states, *[states[-1]] * (batch - len(states))]
+        with watch("denoise"):
+            latents_BCHW = self._denoised(padded)
+            if self._device.type == "cuda":
+                torch.cuda.synchronize()  # so that the clock charges the denoiser, not the copy that waits for it
+        with watch("decode"), torch.inference_mode():
+            decoded = [self._models.decode(part) for part in torch.split(latents_BCHW, DECODE_BATCH)]
+            pictures = torch.cat(decoded)
+            finite = pictures.isfinite().flatten(1).all(1)
+            pixels = _to_uint8(pictures)
+        with watch("copy"):
+            return pixels.cpu().numpy()[: len(states)], finite.cpu().numpy()[: len(states)]
+
+    @torch.inference_mode()
+    def _denoised(self, states: Sequence[FrameState]) -> Tensor:
+        """Latents (B, C, H, W) of exactly these states. Guidance is one batch [unconditional; conditional]."""
+        plan, models = self._plan, self._models
+        noise_BCHW, step_noises_KBCHW = self._noise_of(states)
+        texts = [self._text(self._prompts, state.prompt) for state in states]
+        if not plan.timeline.guided:
+            condition = models.condition(texts, plan.settings.width, plan.settings.height)
+            return denoise(lambda x, t, _: self._denoiser(x, t, condition), self._table, noise_BCHW, step_noises_KBCHW)
+        negatives = [self._text(self._negatives, state.negative) for state in states]
+        condition = models.condition(negatives + texts, plan.settings.width, plan.settings.height)
+        scale_B111 = torch.tensor([state.guidance for state in states], device=self._device).reshape(-1, 1, 1, 1)
+
+        def guided(x_BCHW: Tensor, timestep: Tensor, _index: int) -> Tensor:
+            both = self._denoiser(torch.cat([x_BCHW, x_BCHW]), timestep, condition).float()
+            without, with_prompt = both.chunk(2)
+            return without + scale_B111 * (with_prompt - without)
+
+        return denoise(guided, self._table, noise_BCHW, step_noises_KBCHW)
+
+    def _noise_of(self, states: Sequence[FrameState]) -> tuple[Tensor, Tensor | None]:
+        """Starting noise (B, C, H, W) and step noises (K, B, C, H, W) of the states, on the device, float32."""
+        walked = [self._walk_noise(state.seed) for state in states]
+        stacked_KBCHW = torch.stack(walked, dim=1).to(self._device)
+        return stacked_KBCHW[0], stacked_KBCHW[1:] if self._table.num_noises else None
+
+    def _walk_noise(self, seed: Blend[int]) -> Tensor:
+        """(1 + K, C, H, W) of one frame: every noise walks along its own sphere."""
+        if seed.weight == 0.0:
+            return self._noises(seed.start)
+        return slerp(self._noises(seed.start), self._noises(seed.end), seed.weight)
+
+    def _draw(self, seed: int) -> Tensor:
+        """(1 + K, C, H, W): the starting noise of a seed and the step noises behind it."""
+        start = seeded_noise(seed, self._shape_CHW)[None]
+        if not self._table.num_noises:
+            return start
+        return torch.cat([start, seeded_step_noises(seed, self._shape_CHW, self._table.num_noises)])
+
+    def _text(self, encoded: dict[str, Text], blend: Blend[str]) -> Text:
+        return blend_texts(encoded[blend.start], encoded[blend.end], blend.weight, self._plan.spec.prompt_walk)
+
+    def _free_memory(self) -> None:
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _to_uint8(pictures_B3HW: Tensor) -> Tensor:
+    """[-1, 1] -> (B, H, W, 3) bytes, rounded as diffusers' image processor does; NaN becomes 0."""
+    scaled = (pictures_B3HW / 2 + 0.5).clamp(0, 1).nan_to_num(0.0).mul(255).round()
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _bad_places(pixels: Pixels, finite: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[int]:
+    """Pictures with NaN, and flat ones between others that are not."""
+    flat_values = pixels.reshape(len(pixels), -1)
+    flat = flat_values.max(1).astype(int) - flat_values.min(1) <= FLAT
+    if flat.all():
+        flat[:] = False
+    return [int(place) for place in np.flatnonzero(~finite | flat)]

@@ -1,0 +1,166 @@
+"""Stable Diffusion models: load, encode prompts, decode latents. With ``schedulers.py`` the only file with diffusers.
+
+Shapes: N batch, L tokens, D width of the text embedding, P width of the pooled one; C, H, W channels and size of
+latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from render.engine.latents import lerp, slerp_text
+from render.errors import ModelError
+from render.resolve import Family
+
+__all__ = ["Conditioning", "Models", "Text", "TextEncoder", "blend_texts", "load"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """One encoded prompt, float32 on the device. ``pooled_1P`` is SDXL's second conditioning, None elsewhere."""
+
+    tokens_1LD: Tensor
+    pooled_1P: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What a UNet is told about a batch beside latents and timestep. ``added`` is SDXL's, None elsewhere."""
+
+    tokens_NLD: Tensor
+    added: dict[str, Tensor] | None = None
+
+
+def blend_texts(a: Text, b: Text, weight: float, how: str) -> Text:
+    """The text ``weight`` of the way from ``a`` to ``b``; ``how`` is lerp or slerp. Exactly ``a`` at weight 0."""
+    if weight == 0.0:
+        return a
+    blend = slerp_text if how == "slerp" else lerp
+    pooled = None
+    if a.pooled_1P is not None and b.pooled_1P is not None:
+        pooled = blend(a.pooled_1P, b.pooled_1P, weight)
+    return Text(blend(a.tokens_1LD, b.tokens_1LD, weight), pooled)
+
+
+class TextEncoder:
+    """Prompts -> embeddings, through the pipeline's own ``encode_prompt``, in float32: it happens once a job."""
+
+    def __init__(self, pipeline: Any, device: torch.device) -> None:
+        self._pipeline = pipeline
+        self._device = device
+
+    def encode(self, texts: Iterable[str], *, negative: bool) -> dict[str, Text]:
+        """Every text by itself, so that no embedding depends on its company.
+
+        An empty negative prompt becomes zeros where the model says so (SDXL's ``force_zeros_for_empty_prompt``).
+        """
+        with torch.inference_mode():
+            return {text: self._encode(text, negative=negative) for text in texts}
+
+    def _encode(self, text: str, *, negative: bool) -> Text:
+        encoded = self._pipeline.encode_prompt(
+            prompt=text, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        pooled = encoded[2] if len(encoded) == 4 else None  # SDXL: prompt, negative, pooled, negative pooled
+        zero = negative and not text and self._pipeline.config.get("force_zeros_for_empty_prompt", False)
+        found = Text(encoded[0].float(), None if pooled is None else pooled.float())
+        return _zeros_like(found) if zero else found
+
+    def cut_off(self, text: str) -> str:
+        """The end of ``text`` that is beyond the model's length and has no effect; empty when all of it fits."""
+        tokenizer = self._pipeline.tokenizer
+        tokens = tokenizer(text, verbose=False).input_ids
+        if len(tokens) <= tokenizer.model_max_length:
+            return ""
+        return str(tokenizer.decode(tokens[tokenizer.model_max_length - 1 : -1]))
+
+
+def _zeros_like(text: Text) -> Text:
+    pooled = None if text.pooled_1P is None else torch.zeros_like(text.pooled_1P)
+    return Text(torch.zeros_like(text.tokens_1LD), pooled)
+
+
+class Models:
+    """UNet and VAE of one model on one device, computing in ``dtype``."""
+
+    def __init__(self, unet: Any, vae: Any, family: Family, dtype: torch.dtype, device: torch.device) -> None:
+        self.family = family
+        self.device = device
+        self.dtype = dtype
+        self.unet = unet.to(device, memory_format=torch.channels_last).eval()
+        self.vae = vae.to(device, memory_format=torch.channels_last).eval()
+        self.cast(dtype)
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in ``dtype`` from now on. 16-bit weights survive the way through float32 and back unchanged.
+
+        SDXL's own VAE overflows in fp16 and says so (``force_upcast``): it stays in float32 then.
+        """
+        self.dtype = dtype
+        self.unet.to(dtype)
+        upcast = self.family == "sdxl" and dtype == torch.float16 and self.vae.config.force_upcast
+        self.vae.to(torch.float32 if upcast else dtype)
+
+    def condition(self, texts: list[Text], width: int, height: int) -> Conditioning:
+        """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""
+        tokens_NLD = torch.cat([text.tokens_1LD for text in texts]).to(self.dtype)
+        pooled = [text.pooled_1P for text in texts if text.pooled_1P is not None]
+        if not pooled:
+            return Conditioning(tokens_NLD)
+        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=self.dtype)  # original, crop corner, target
+        time_ids = sizes.to(self.device).expand(len(texts), -1)
+        return Conditioning(tokens_NLD, {"text_embeds": torch.cat(pooled).to(self.dtype), "time_ids": time_ids})
+
+    def decode(self, latents_NCHW: Tensor) -> Tensor:
+        """Pictures (N, 3, height, width) in float32, about [-1, 1], from latents of the sampler's scale."""
+        config = self.vae.config
+        shift = getattr(config, "shift_factor", None) or 0.0
+        latents = latents_NCHW / config.scaling_factor + shift
+        decoded: Tensor = self.vae.decode(
+            latents.to(self.vae.dtype, memory_format=torch.channels_last), return_dict=False
+        )[0]
+        return decoded.float()
+
+
+def load(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> tuple[Models, TextEncoder]:
+    """Load a folder in diffusers' layout: safetensors only, nothing from the network.
+
+    Raises ModelError when diffusers or transformers cannot make a model of it.
+    """
+    import diffusers
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    pipelines = {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}
+    no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
+    dtypes = {"default": torch.float32, "unet": dtype, "vae": dtype}
+    try:
+        pipeline = pipelines[family].from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, **no_checker, **{_dtype_argument(): dtypes}
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise ModelError(f"{folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
+    if pipeline.unet.config.time_cond_proj_dim is not None:
+        raise ModelError(
+            f"{folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
+        )
+    models = Models(pipeline.unet, pipeline.vae, family, dtype, device)
+    pipeline.register_modules(unet=None, vae=None)
+    return models, TextEncoder(pipeline.to(device), device)
+
+
+def _dtype_argument() -> str:
+    """What ``from_pretrained`` calls it: diffusers 0.42 renamed ``torch_dtype``, and warns about the old name."""
+    import diffusers
+
+    major, minor = (int(part) for part in diffusers.__version__.split(".")[:2])
+    return "dtype" if (major, minor) >= (0, 42) else "torch_dtype"
