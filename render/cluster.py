@@ -1,0 +1,186 @@
+"""A farm over Ray: start workers, carry messages, shut down. The only file with ray.
+
+Ray is asked for processes and for carrying bytes, nothing else: no restarts, no retries, no results fetched in order.
+A worker is the plain class of ``worker.py``, wrapped here. Joins the cluster at ``address``, or starts one on this
+machine that lives as long as the driver.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+from render.errors import FarmError, RenderError
+from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
+from render.plan import Chunk
+from render.resolve import Machine, ModelInfo
+from render.spec import JobSpec
+from render.worker import Worker
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a render farm tells no one what it does
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's coming default; unset, it warns at every start
+
+import ray
+from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayError, RayTaskError
+
+__all__ = ["RayFarm"]
+
+OBJECT_STORE_BYTES = 1 << 30  # segments are small; Ray's own default takes a third of the memory
+PLACEMENT_TIMEOUT_S = 300.0  # an autoscaler may have to start a machine; beyond that nobody is coming
+
+
+class RayFarm:
+    """Workers as Ray actors, one process each, spread over the nodes."""
+
+    def __init__(self, address: str | None = None) -> None:
+        """Join the cluster at ``address``, or start one here. Raises FarmError when neither works."""
+        self._owner = not ray.is_initialized()
+        if self._owner:
+            _connect(address)
+        self._started = 0
+        self._spare: tuple[str, Any] | None = None
+        self._options: dict[str, Any] = {}
+        self._actors: dict[str, Any] = {}
+        self._calls: dict[ray.ObjectRef[Any], tuple[str, Chunk | None]] = {}
+
+    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
+        """What the first worker says; its process is kept and becomes the first worker."""
+        name, actor = self._launch(spec)
+        try:
+            described: tuple[Machine, ModelInfo] = ray.get(actor.describe.remote(spec), timeout=PLACEMENT_TIMEOUT_S)
+        except GetTimeoutError:
+            raise FarmError(
+                f"no worker could be placed within {PLACEMENT_TIMEOUT_S:.0f} s; is the cluster busy? `ray status` tells"
+            ) from None
+        except RayTaskError as error:
+            raise _own(error) or FarmError(f"the first worker failed: {_last_line(error)}") from None
+        except RayError as error:
+            raise FarmError(f"the first worker could not start: {_last_line(error)}") from None
+        self._spare = (name, actor)
+        return described
+
+    def size(self, spec: JobSpec) -> int:
+        """One worker a GPU, else one a node with CPUs; as many as asked for, but never more than GPUs."""
+        asked, gpus, nodes = spec.farm.workers, _gpus(spec), len(_node_cpus())
+        if asked == "auto":
+            return gpus or max(nodes, 1)
+        return min(asked, gpus) if gpus else asked
+
+    def start_worker(self, plan_json: str) -> str:
+        """Begin to load the plan in a new process, or in the one that described the machine."""
+        from render.plan import Plan
+
+        name, actor = self._spare or self._launch(Plan.from_json(plan_json).spec)
+        self._spare = None
+        self._actors[name] = actor
+        self._calls[actor.open.remote(plan_json)] = (name, None)
+        return name
+
+    def send(self, worker: str, chunk: Chunk) -> None:
+        """Queue a chunk on the actor; it renders its queue in order."""
+        self._calls[self._actors[worker].render.remote(chunk)] = (worker, chunk)
+
+    def stop_worker(self, worker: str) -> None:
+        """Kill the actor's process."""
+        self._forget(worker)
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Results in the order in which they are there."""
+        calls = list(self._calls)
+        if not calls:
+            return []
+        ready, _ = ray.wait(calls, num_returns=1, timeout=timeout_s, fetch_local=True)
+        if ready:
+            ready, _ = ray.wait(calls, num_returns=len(calls), timeout=0, fetch_local=True)
+        return [message for call in ready if (message := self._message(call)) is not None]
+
+    def close(self) -> None:
+        """Kill the actors; a cluster that was started here goes too."""
+        for worker in list(self._actors):
+            self._forget(worker)
+        if self._owner:
+            ray.shutdown()
+
+    def _launch(self, spec: JobSpec) -> tuple[str, Any]:
+        name = f"w{self._started}"
+        self._started += 1
+        workers, gpus = self.size(spec), _gpus(spec)
+        actor = (
+            ray.remote(Worker)
+            .options(
+                num_cpus=_cpus_per_worker(workers),
+                num_gpus=1 if gpus else 0,
+                max_restarts=0,
+                max_task_retries=0,
+                scheduling_strategy="SPREAD",
+            )
+            .remote(name)
+        )
+        return name, actor
+
+    def _message(self, call: ray.ObjectRef[Any]) -> Message | None:
+        if call not in self._calls:  # the worker was lost a moment ago, and this call with it
+            return None
+        worker, chunk = self._calls.pop(call)
+        try:
+            result = ray.get(call)
+        except RayTaskError as error:
+            own = _own(error)
+            cause = str(own) if own else _last_line(error)
+            if chunk is not None:
+                return ChunkFailed(worker, chunk, cause)
+            self._forget(worker)
+            return WorkerLost(worker, cause, error=own)
+        except ObjectLostError:
+            assert chunk is not None
+            return ChunkFailed(worker, chunk, "its result was lost with the node that held it")
+        except RayError as error:
+            self._forget(worker)
+            preempted = isinstance(error, RayActorError) and bool(error.preempted)
+            return WorkerLost(worker, _last_line(error), preempted)
+        return WorkerReady(worker, result) if chunk is None else ChunkDone(worker, result)
+
+    def _forget(self, worker: str) -> None:
+        ray.kill(self._actors.pop(worker))
+        self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
+
+
+def _connect(address: str | None) -> None:
+    here: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    try:
+        ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, **({} if address else here))
+    except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot start on this machine"
+        raise FarmError(f"{where}: {_last_line(error)}; `--local` renders without Ray") from error
+
+
+def _node_cpus() -> list[float]:
+    """CPUs of every living node that has any."""
+    nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+    return [cpus for cpus in nodes if cpus >= 1]
+
+
+def _gpus(spec: JobSpec) -> int:
+    """GPUs that the job can use: none for a test card or when the spec wants the CPU."""
+    if spec.engine.device == "cpu" or spec.model.startswith("testcard"):
+        return 0
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def _cpus_per_worker(workers: int) -> float:
+    """An equal share of the smallest node, so that every worker finds a place. A share, not a number of threads."""
+    nodes = _node_cpus() or [1.0]
+    share = min(nodes) / math.ceil(workers / len(nodes))
+    return math.floor(share) if share >= 1 else share
+
+
+def _own(error: RayTaskError) -> RenderError | None:
+    """The error of ours that a worker raised, None for a mistake in the program."""
+    cause = error.cause
+    return cause if isinstance(cause, RenderError) else None
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,91 @@
+"""What a farm is to the driver: something that starts workers, takes chunks and sends messages back.
+
+Two farms exist, ``local.py`` in the driver's own process and ``cluster.py`` over Ray; the driver cannot tell them
+apart. Messages are facts, not decisions: who renders what next is ``dispatch.py``'s alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from render.errors import RenderError
+from render.plan import Chunk
+from render.resolve import Machine, ModelInfo
+from render.rundir import Segment
+from render.spec import JobSpec
+
+__all__ = ["ChunkDone", "ChunkFailed", "Farm", "Message", "WorkerLost", "WorkerReady"]
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """A worker has loaded its model and waits for chunks; ``warnings`` are for people."""
+
+    worker: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    """A worker's process is gone, or could not start.
+
+    ``preempted``: the cluster took it away; no one is to blame. ``error`` is what starting it raised, if it did.
+    """
+
+    worker: str
+    cause: str
+    preempted: bool = False
+    error: RenderError | None = None
+
+
+@dataclass(frozen=True)
+class ChunkDone:
+    """A worker rendered a chunk."""
+
+    worker: str
+    segment: Segment
+
+
+@dataclass(frozen=True)
+class ChunkFailed:
+    """A worker raised an error over a chunk and lives on."""
+
+    worker: str
+    chunk: Chunk
+    cause: str
+
+
+Message = WorkerReady | WorkerLost | ChunkDone | ChunkFailed
+
+
+class Farm(Protocol):
+    """Workers somewhere. Use as a context manager: leaving it stops every worker."""
+
+    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
+        """What a worker's machine says of itself and the model. Raises ModelError, EngineError or FarmError."""
+        ...
+
+    def size(self, spec: JobSpec) -> int:
+        """How many workers the job gets: as many as asked for, never more than devices."""
+        ...
+
+    def start_worker(self, plan_json: str) -> str:
+        """Begin to start a worker and return its name; WorkerReady or WorkerLost follows."""
+        ...
+
+    def send(self, worker: str, chunk: Chunk) -> None:
+        """Queue a chunk on a worker; ChunkDone, ChunkFailed or WorkerLost follows."""
+        ...
+
+    def stop_worker(self, worker: str) -> None:
+        """Kill a worker; no message follows."""
+        ...
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Messages that have arrived, in order; an empty list after ``timeout_s`` without any."""
+        ...
+
+    def close(self) -> None:
+        """Stop every worker."""
+        ...

@@ -1,0 +1,115 @@
+"""Segments in any order -> the film: ordered, gapless, verified, and only then in its place.
+
+The reducer trusts nothing: it checks the chunks against the plan, every segment's sum before joining, and the frame
+count of what it wrote. It ends with a whole film or with an error; there is no third way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from render.errors import RunDirError, VideoError
+from render.picture import Pixels
+from render.plan import Chunk, Plan
+from render.rundir import Record, RunDir
+from render.spec import dump
+
+__all__ = ["damaged", "film_name", "film_stands", "make_film", "ordered"]
+
+
+def film_name(plan: Plan) -> str | None:
+    """The film's name in the run directory, None for a job that wants none."""
+    video = plan.spec.output.video
+    return f"video.{video}" if video else None
+
+
+def ordered(plan: Plan, records: Mapping[Chunk, Record]) -> list[Record]:
+    """The records of all chunks in the order of the film. Raises RunDirError that names what is missing or foreign."""
+    missing = [chunk for chunk in plan.chunks if chunk not in records]
+    if missing:
+        named = ", ".join(str(chunk) for chunk in missing[:5]) + (" …" if len(missing) > 5 else "")
+        raise RunDirError(f"{len(missing)} of {len(plan.chunks)} chunks are missing: {named}")
+    in_order = [records[chunk] for chunk in plan.chunks]
+    for record in in_order:
+        if record.digest != plan.digest:
+            raise RunDirError(f"{record.chunk}: was rendered for another plan ({record.digest[:12]})")
+        if len(record.pictures) != len(record.chunk.frames):
+            raise RunDirError(f"{record.chunk}: its done record tells of {len(record.pictures)} pictures")
+    if sum(len(record.pictures) for record in in_order) != plan.spec.num_frames:
+        raise RunDirError("the chunks do not add up to the film")
+    return in_order
+
+
+def damaged(rundir: RunDir, records: Iterable[Record]) -> list[Record]:
+    """The records whose segment's bytes are not what was committed: bit rot, a half-copied directory."""
+    return [record for record in records if not rundir.intact(record)]
+
+
+def film_stands(plan: Plan, rundir: RunDir) -> bool:
+    """Whether a whole film of this plan lies in its place."""
+    from render.video import probe
+
+    name = film_name(plan)
+    if name is None:
+        return True
+    path = rundir.path / name
+    if not path.exists():
+        return False
+    if name.endswith((".gif", ".webp")):
+        return True  # renamed into place when verified; their frame counts cannot be read back exactly
+    try:
+        film = probe(path)
+    except VideoError:
+        return False
+    return film.frames == plan.spec.num_frames and film.metadata.get("render-digest") == plan.digest
+
+
+def make_film(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> Path | None:
+    """Join all segments, verify the frame count, move the film into place; None for a job that wants none.
+
+    Raises RunDirError for a gap, VideoError for segments that do not fit together; the film's place stays as it was.
+    """
+    name = film_name(plan)
+    in_order = ordered(plan, records)
+    if name is None:
+        return None
+    segments = [rundir.path / str(record.file) for record in in_order]
+    beside = rundir.scratch(name)
+    try:
+        if name.endswith((".gif", ".webp")):
+            _animate(plan, segments, beside)
+        else:
+            _join(plan, segments, [len(record.pictures) for record in in_order], beside)
+        return rundir.publish(beside, name)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _join(plan: Plan, segments: list[Path], counts: list[int], target: Path) -> None:
+    from render.film import join
+
+    metadata = {
+        "title": plan.spec.name,
+        "comment": "rendered by render; `render inspect` prints the job spec",
+        "render-digest": plan.digest,
+        "render-spec": dump(plan.spec),
+    }
+    film = join(segments, counts, target, plan.video, metadata)
+    if film.frames != plan.spec.num_frames:
+        raise VideoError(f"the film came out with {film.frames} frames instead of {plan.spec.num_frames}")
+
+
+def _animate(plan: Plan, segments: list[Path], target: Path) -> None:
+    from render.animation import write_animation
+
+    written = write_animation(target, _frames(segments), plan.spec.fps.value)
+    if written != plan.spec.num_frames:
+        raise VideoError(f"the animation came out with {written} frames instead of {plan.spec.num_frames}")
+
+
+def _frames(segments: Iterable[Path]) -> Iterator[Pixels]:
+    from render.video import decode
+
+    for segment in segments:
+        yield from decode(segment)

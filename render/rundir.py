@@ -1,0 +1,326 @@
+"""The run directory: everything one job wrote, and the only truth about its progress.
+
+::
+
+    job.yaml                          the resolved spec
+    plan.json                         plan, digest, resolved settings
+    segments/000000-000024.mp4        a chunk, encoded
+    segments/000000-000024.json       its done record: the segment counts only while this stands
+    frames/000000.png                 stills, when asked for
+    frames/000000-000100x2.json       the done record of a ``--frames`` selection
+    video.mp4                         the film, renamed into place when it is whole
+    report.json, report.html, events.jsonl, lock
+
+Every file is written beside its place, synced and renamed; a done record is written last. Knows nothing of pictures:
+it moves bytes and records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from render.errors import LockedError, RunDirError, SpecError, StoreError
+from render.plan import Chunk, Plan
+
+__all__ = ["Note", "Record", "RunDir", "Segment"]
+
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a user must know about one frame: it was rendered again in fp32, it is not bit-identical, …"""
+
+    frame: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """The done record of a chunk: what was rendered, by whom, how long it took, and how to tell that it is whole.
+
+    ``pictures`` holds the sha256 of every frame's RGB bytes, in order of ``chunk.frames``; ``timings_s`` the seconds
+    the worker spent by stage; ``began`` and ``ended`` are seconds since 1970 by the worker's clock. ``file`` is None
+    for a selection of stills.
+    """
+
+    digest: str
+    chunk: Chunk
+    pictures: tuple[str, ...]
+    file: str | None
+    bytes: int
+    sha256: str
+    stills: str | None
+    stills_bytes: Mapping[str, int]
+    worker: str
+    device: str
+    began: float
+    ended: float
+    timings_s: Mapping[str, float]
+    versions: Mapping[str, str]
+    sampler_table: str
+    notes: tuple[Note, ...] = ()
+
+    def to_json(self) -> str:
+        """The text of the record's file."""
+        return json.dumps({"record_version": RECORD_VERSION, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """The record in a file. Raises ValueError, KeyError or TypeError for text that is none."""
+        content = json.loads(text)
+        if content.pop("record_version") != RECORD_VERSION:
+            raise ValueError("written by another version of this program")
+        content["chunk"] = Chunk(**content["chunk"])
+        content["pictures"] = tuple(content["pictures"])
+        content["notes"] = tuple(Note(**note) for note in content["notes"])
+        return cls(**content)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What a worker hands over for a chunk: the encoded bytes, stills by frame index, and the record to commit."""
+
+    record: Record
+    data: bytes
+    stills: Mapping[int, bytes] = field(default_factory=dict)
+
+
+class RunDir:
+    """One job's directory on a local or network disk. Every method raises StoreError when the disk refuses."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.segments = path / "segments"
+        self.stills = path / "frames"
+
+    def create(self) -> None:
+        """Make the directory where it is missing."""
+        with _blame(self.path):
+            self.segments.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the directory for one driver. Raises LockedError while another one lives; a dead one's lock falls to us.
+
+        The kernel drops an flock with its process, so nothing has to be cleaned up after a crash.
+        """
+        with _blame(self.path), (self.path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise LockedError(
+                    f"{self.path}: {holder} is rendering here; wait for it, stop it, or choose another output.dir"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+    def locked(self) -> bool:
+        """Whether a driver is at work in the directory now."""
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        with _blame(path), path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    def read_text(self, name: str) -> str | None:
+        """The text of a file in the directory, None where there is none."""
+        try:
+            with _blame(self.path / name):
+                return (self.path / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def read_plan(self) -> Plan | None:
+        """The plan of the job, None where there is none yet. Raises RunDirError for one that cannot be read."""
+        text = self.read_text("plan.json")
+        if text is None:
+            return None
+        try:
+            return Plan.from_json(text)
+        except (ValueError, KeyError, TypeError, SpecError) as error:
+            raise RunDirError(
+                f"{self.path / 'plan.json'}: cannot be read ({error}); choose another output.dir"
+            ) from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file whole or not at all: beside its place, synced, renamed, the folder synced."""
+        target = self.path / name
+        with _blame(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside = target.with_name(f".{target.name}.part")
+            try:
+                with beside.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                beside.replace(target)
+            finally:
+                beside.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+
+    def publish(self, beside: Path, name: str) -> Path:
+        """Move a file that was written beside its place (``scratch``) to where it counts."""
+        target = self.path / name
+        with _blame(target):
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            beside.replace(target)
+            _sync_folder(target.parent)
+        return target
+
+    def scratch(self, name: str) -> Path:
+        """A path on the same disk to write ``name`` to before ``publish``."""
+        target = self.path / name
+        return target.with_name(f".part.{target.name}")
+
+    def commit(self, segment: Segment) -> None:
+        """Make a chunk count: stills, then the segment, then its done record."""
+        record = segment.record
+        for index, data in segment.stills.items():
+            self.write(f"frames/{index:06}.{record.stills}", data)
+        if record.file:
+            self.write(record.file, segment.data)
+        self.write(_record_name(record), record.to_json().encode())
+
+    def records(self) -> dict[Chunk, Record]:
+        """The chunks that count: a readable done record, and every file of it there in full size.
+
+        Sums are not computed here, so that ten thousand chunks resume at once; ``intact`` does before joining.
+        """
+        found: dict[Chunk, Record] = {}
+        for path in [*sorted(self.segments.glob("*.json")), *sorted(self.stills.glob("*.json"))]:
+            try:
+                record = Record.from_json(path.read_text(encoding="utf-8"))
+            except (ValueError, KeyError, TypeError):
+                continue  # torn or foreign: the chunk does not count and is rendered again
+            if self._complete(record):
+                found[record.chunk] = record
+        return found
+
+    def _complete(self, record: Record) -> bool:
+        sizes = {f"frames/{name}": size for name, size in record.stills_bytes.items()}
+        if record.file:
+            sizes[record.file] = record.bytes
+        return all(self._size(name) == size for name, size in sizes.items())
+
+    def _size(self, name: str) -> int | None:
+        try:
+            return (self.path / name).stat().st_size
+        except OSError:
+            return None
+
+    def intact(self, record: Record) -> bool:
+        """Whether the segment's bytes are still those that were committed."""
+        if record.file is None:
+            return True
+        try:
+            with (self.path / record.file).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
+        except OSError:
+            return False
+
+    def discard(self, record: Record) -> None:
+        """Make a chunk not count any more: the record goes first."""
+        with _blame(self.path):
+            (self.path / _record_name(record)).unlink(missing_ok=True)
+            if record.file:
+                (self.path / record.file).unlink(missing_ok=True)
+
+    def log(self, event: str, **details: Any) -> None:
+        """Append one line to ``events.jsonl``: the time, what happened, and to whom."""
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **details})
+        with _blame(self.path / "events.jsonl"), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events so far, oldest first; a line torn by a crash is passed over."""
+        events = []
+        for line in (self.read_text("events.jsonl") or "").splitlines():
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+        return events
+
+    def clean(self, *, keep_film: bool) -> int:
+        """Delete what ``render`` wrote here, the film and report apart if asked. Returns the number of files.
+
+        Raises RunDirError for a directory that is no run directory: a mistyped path must not lose anything.
+        """
+        if not (self.path / "plan.json").exists():
+            raise RunDirError(f"{self.path}: no plan.json in it, so this is no run directory; nothing was deleted")
+        removed = 0
+        with _blame(self.path):
+            for path in self._written(keep_film=keep_film):
+                path.unlink(missing_ok=True)
+                removed += 1
+            for folder in (self.segments, self.stills, self.path):
+                with contextlib.suppress(OSError):  # not empty: somebody keeps files of their own there
+                    folder.rmdir()
+        return removed
+
+    def _written(self, *, keep_film: bool) -> Iterator[Path]:
+        yield from self.segments.glob("[0-9.]*-*.*")
+        yield from self.stills.glob("[0-9.]*.*")
+        if not keep_film:
+            yield from self.path.glob("video.*")
+            yield from (self.path / name for name in ("report.json", "report.html", "job.yaml", "preview.png"))
+        yield from self.path.glob(".part.*")
+        yield from (self.path / name for name in ("events.jsonl", "lock", "plan.json"))
+
+
+def _record_name(record: Record) -> str:
+    folder = "segments" if record.file else "frames"
+    return f"{folder}/{record.chunk.name}.json"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_CURES = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
+    errno.EDQUOT: "your quota is used up; free some space and run the same command again, it goes on where it stopped",
+    errno.EACCES: "permission denied; make it writable, or choose another output.dir",
+    errno.EROFS: "it lies on a read-only disk; choose another output.dir",
+    errno.ENOTDIR: "something on the way to it is a file, not a folder; choose another output.dir",
+    errno.EEXIST: "a file of that name is in the way; choose another output.dir",
+}
+
+
+@contextlib.contextmanager
+def _blame(path: Path) -> Iterator[None]:
+    """OSError -> StoreError with the cure. A missing file passes through: callers decide what that means."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        cure = _CURES.get(error.errno or 0, error.strerror or str(error))
+        raise StoreError(f"{error.filename or path}: {cure}") from error

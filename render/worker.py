@@ -1,0 +1,156 @@
+"""One process on one device: a chunk in, an encoded segment out. No Ray here; the engine is imported inside.
+
+Takes a plan as text and returns plain data, so that it runs the same as a Ray actor and in the driver's own process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import socket
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from render import modelfiles
+from render.errors import RunDirError
+from render.machine import this_cpu
+from render.picture import Picture, PictureSource, Stopwatch
+from render.plan import Chunk, Plan
+from render.resolve import Machine, ModelInfo
+from render.rundir import Note, Record, Segment
+from render.spec import JobSpec
+
+__all__ = ["Worker"]
+
+AHEAD = 32  # pictures rendered but not yet encoded: one or two batches, so that neither side waits for long
+
+
+class Worker:
+    """Says what its machine is, opens one plan, renders chunks of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._watch = Stopwatch()
+
+    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
+        """The machine this runs on and the model as found from here: what ``resolve`` needs. Fetches a hub model.
+
+        Raises ModelError when the model is not to be had, EngineError when the wanted device is not there.
+        """
+        if modelfiles.testcard_cost_s(spec.model) is not None:
+            return this_cpu(), modelfiles.describe(spec.model)
+        from render.engine.device import machine
+
+        return machine(spec.engine.device), modelfiles.describe(spec.model, download=True)
+
+    def open(self, plan_json: str) -> tuple[str, ...]:
+        """Load the plan's model; returns what a person should know of it (a prompt that is cut off, say).
+
+        Raises ModelError, and RunDirError when this machine's model files are not those of the plan.
+        """
+        self._plan = plan = Plan.from_json(plan_json)
+        self._machine, model = self.describe(plan.spec)
+        if model.fingerprint != plan.model.fingerprint:
+            raise RunDirError(
+                f"{plan.spec.model} on {socket.gethostname()} has other files than the plan (fingerprint "
+                f"{model.fingerprint[:12]}, planned {plan.model.fingerprint[:12]}); use the planned model, "
+                "or another output.dir"
+            )
+        self._source = self._open_source(plan, model)
+        return self._source.warnings
+
+    def _open_source(self, plan: Plan, model: ModelInfo) -> PictureSource:
+        if model.family == "testcard":
+            from render.testcard import TestCard
+
+            return TestCard(plan)
+        from render.engine.engine import Engine
+
+        return Engine(plan, modelfiles.find(plan.spec.model, download=True), self._watch)
+
+    def render(self, chunk: Chunk) -> Segment:
+        """Render and encode one chunk. The seconds of loading the model are told with the first one.
+
+        Raises EngineError or VideoError; the worker can go on with another chunk after either.
+        """
+        began = time.time()
+        watch, self._watch = self._watch, Stopwatch()
+        film = chunk in self._plan.chunks  # else it is a piece of a selection, which gets stills only
+        suffix = self._plan.spec.output.frames
+        with _Encoder(self._plan, suffix, film=film) as encoder:
+            for picture in self._source.pictures(chunk.frames, watch):
+                with watch("wait"):
+                    encoder.put(picture)
+            with watch("wait"):
+                data = encoder.finish()
+        watch.seconds |= encoder.watch.seconds
+        record = Record(
+            digest=self._plan.digest,
+            chunk=chunk,
+            pictures=tuple(encoder.sums),
+            file=f"segments/{chunk.name}{self._plan.video.suffix}" if film else None,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            stills=suffix,
+            stills_bytes={f"{index:06}.{suffix}": len(still) for index, still in encoder.stills.items()},
+            worker=self.name,
+            device=f"{self._machine.device} {self._machine.name} on {socket.gethostname()}",
+            began=began,
+            ended=time.time(),
+            timings_s={stage: round(seconds, 6) for stage, seconds in watch.seconds.items()},
+            versions=self._machine.versions,
+            sampler_table=self._source.sampler_table,
+            notes=tuple(encoder.notes),
+        )
+        return Segment(record, data, encoder.stills)
+
+
+class _Encoder:
+    """Sums, encodes and keeps pictures in a thread of its own, beside the rendering of the next batch."""
+
+    def __init__(self, plan: Plan, suffix: str | None, *, film: bool) -> None:
+        from render.video import SegmentWriter
+
+        self.sums: list[str] = []
+        self.notes: list[Note] = []
+        self.stills: dict[int, bytes] = {}
+        self.watch = Stopwatch()
+        self._suffix = suffix
+        self._file = io.BytesIO()
+        self._writer = SegmentWriter(self._file, plan.video) if film else None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Encoder:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def put(self, picture: Picture) -> None:
+        """Hand over a picture; waits while too many are ahead. Raises what encoding an earlier one raised."""
+        if len(self._waiting) >= AHEAD:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._take, picture))
+
+    def finish(self) -> bytes:
+        """Wait for all pictures; the segment's bytes, none when only stills were asked for."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        with self.watch("encode"):
+            if self._writer is not None:
+                self._writer.close()
+        return self._file.getvalue()
+
+    def _take(self, picture: Picture) -> None:
+        with self.watch("encode"):
+            self.sums.append(hashlib.sha256(picture.pixels.tobytes()).hexdigest())
+            if self._writer is not None:
+                self._writer.write(picture.pixels)
+            if self._suffix is not None:
+                from render.stills import encode_still
+
+                self.stills[picture.index] = encode_still(picture.pixels, f".{self._suffix}")
+        if picture.remark is not None:
+            self.notes.append(Note(picture.index, *picture.remark))
