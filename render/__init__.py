@@ -1,0 +1,34 @@
+"""Batch rendering of Stable Diffusion video: job files in, films out, over as many GPUs as there are.
+
+The command line is the front door (``render --help``). From Python: ``load`` a job file, ``run_job`` it on a farm.
+Names are imported when they are first used, so that ``import render`` stays instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Chunk": "render.plan",
+    "Farm": "render.farm",
+    "JobSpec": "render.spec",
+    "LocalFarm": "render.local",
+    "Outcome": "render.run",
+    "Plan": "render.plan",
+    "RayFarm": "render.cluster",
+    "RenderError": "render.errors",
+    "Watcher": "render.drive",
+    "load": "render.spec",
+    "run_job": "render.run",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'render' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,298 @@
+"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own.
+
+Heavy modules are imported inside the commands that need them: ``render --help`` and ``render check`` know neither
+torch nor ray, and answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from render import __version__
+from render.errors import FarmError, RenderError, SpecError
+
+if TYPE_CHECKING:
+    from render.farm import Farm
+    from render.run import Outcome
+
+__all__ = ["main"]
+
+EXAMPLES = """\
+examples:
+  render new dream > job.yaml        start from a template
+  render check job.yaml              is it right?
+  render plan job.yaml               frames, chunks, time, disk
+  render preview job.yaml            a contact sheet in seconds
+  render run job.yaml                render it; the same command goes on after a crash
+  render run job.yaml --set steps=8 --set output.dir=out/quick
+  render run job.yaml --frames 0-99,200-300x2
+  render status out/my-dream
+  render inspect out/my-dream/video.mp4
+
+exit codes: 0 done, 2 bad spec or command line, 3 run directory, 4 locked, 5 disk, 6 model, 7 engine,
+8 video, 9 farm, 130 interrupted (Ctrl-C), 143 terminated
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose mistakes look and count like those of a job spec."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SpecError(f"{message}; `{self.prog} --help` shows what is possible")
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        options = _parser().parse_args(arguments)
+        code: int = options.command(options)
+    except RenderError as error:
+        return _complain(error)
+    except KeyboardInterrupt:
+        print("render: interrupted; what is done stays done, the same command goes on", file=sys.stderr)
+        return 130
+    except _Terminated:
+        print("render: terminated; what is done stays done, the same command goes on", file=sys.stderr)
+        return 143
+    except BrokenPipeError:  # `render … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def _complain(error: RenderError) -> int:
+    for line in str(error).splitlines():
+        print(f"render: {line}", file=sys.stderr)
+    return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="render",
+        description="Batch rendering of Stable Diffusion video: job files in, films out.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"render {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add = _Adder(commands)
+    add("new", _new, "print a job spec to start from", "render new dream > job.yaml").add_argument(
+        "mode", help="what kind of job: dream"
+    )
+    add.job("check", _check, "say whether job specs are right", "render check jobs/*.yaml", many=True)
+    add.job("plan", _plan, "show frames, chunks, time and disk before rendering", "render plan job.yaml --set steps=30")
+    run = add.job("run", _run, "render jobs, or go on with them", "render run a.yaml b.yaml", many=True)
+    run.add_argument("--frames", metavar="RANGES", help="only these pictures, ends included, no film: 0-99,200-300x2")
+    run.add_argument("--local", action="store_true", help="one worker in this process, without Ray")
+    run.add_argument("--address", help="join this Ray cluster (default: $RAY_ADDRESS, else one is started here)")
+    preview = add.job("preview", _preview, "a quick contact sheet: few frames, few steps", "render preview job.yaml")
+    preview.add_argument(
+        "--to", type=Path, metavar="FILE.png", help="where to (default: preview.png in the run directory)"
+    )
+    add.run_dir("status", _status, "how far a job is, from its run directory alone", "render status out/my-dream")
+    clean = add.run_dir("clean", _clean, "delete segments and records of a run directory", "render clean out/my-dream")
+    clean.add_argument("--film-too", action="store_true", help="delete the film and the report as well")
+    inspect = add("inspect", _inspect, "print the job spec a film was made from", "render inspect video.mp4 > job.yaml")
+    inspect.add_argument("film", type=Path)
+    add("schema", _schema, "print the JSON Schema of job specs", "render schema > job.schema.json")
+    return parser
+
+
+class _Adder:
+    """Adds commands that share their arguments."""
+
+    def __init__(self, commands: Any) -> None:
+        self._commands = commands
+
+    def __call__(
+        self, name: str, command: Callable[[argparse.Namespace], int], purpose: str, example: str
+    ) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = self._commands.add_parser(
+            name, help=purpose, description=purpose, epilog=f"example: {example}"
+        )
+        parser.set_defaults(command=command)
+        parser.add_argument("--json", action="store_true", help="print for machines: one JSON object")
+        return parser
+
+    def job(
+        self, name: str, command: Callable[[argparse.Namespace], int], purpose: str, example: str, *, many: bool = False
+    ) -> argparse.ArgumentParser:
+        parser = self(name, command, purpose, example)
+        parser.add_argument("jobs", type=Path, nargs="+" if many else 1, metavar="JOB.yaml")
+        parser.add_argument(
+            "--set",
+            dest="overrides",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="override a value of the spec",
+        )
+        return parser
+
+    def run_dir(
+        self, name: str, command: Callable[[argparse.Namespace], int], purpose: str, example: str
+    ) -> argparse.ArgumentParser:
+        parser = self(name, command, purpose, example)
+        parser.add_argument("dir", type=Path, metavar="RUN_DIR")
+        return parser
+
+
+def _new(options: argparse.Namespace) -> int:
+    from render.templates import TEMPLATES
+
+    if options.mode not in TEMPLATES:
+        raise SpecError(f"mode {options.mode!r} is not built yet; this version has: {', '.join(TEMPLATES)}")
+    print(json.dumps({"yaml": TEMPLATES[options.mode]}) if options.json else TEMPLATES[options.mode], end="")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from render.show import describe_job
+    from render.summary import check
+
+    return _each_job(options, lambda job: (summary := check(job), describe_job(summary)))
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from render.show import describe_plan
+    from render.summary import plan
+
+    return _each_job(options, lambda job: (summary := plan(job), describe_plan(summary)))
+
+
+def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[str, Any], str]]) -> int:
+    """Print what ``command`` says of every job; the exit code of the first that failed."""
+    from render.spec import load
+
+    code = 0
+    for path in options.jobs:
+        try:
+            summary, text = command(load(path, options.overrides))
+        except RenderError as error:
+            code = code or _complain(error)
+        else:
+            print(json.dumps(summary) if options.json else text)
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    from render.run import run_job
+    from render.show import Show, describe_outcome
+    from render.spec import load
+    from render.summary import check_model
+
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    if options.local and options.address:
+        raise SpecError("--local and --address exclude each other")
+    code = 0
+    for path in options.jobs:
+        with Show(path.name) as show:
+            try:
+                job = load(path, options.overrides)
+                if options.local or not address:
+                    check_model(job)
+                outcome = run_job(job, lambda: _farm(address, local=options.local), show, options.frames)
+            except RenderError as error:
+                show.stop()
+                code = code or _complain(error)
+                continue
+        print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
+    return code
+
+
+def _farm(address: str | None, *, local: bool) -> Farm:
+    if local:
+        from render.local import LocalFarm
+
+        return LocalFarm()
+    try:
+        from render.cluster import RayFarm
+    except ImportError as error:
+        raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or render with --local") from None
+    return RayFarm(address)
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    paths = {"film": outcome.film, "report": outcome.report, "stills": outcome.stills}
+    return {
+        "name": outcome.plan.spec.name,
+        "digest": outcome.plan.digest,
+        "frames": outcome.plan.spec.num_frames,
+        "rendered": outcome.rendered,
+        "seconds": round(outcome.seconds, 3),
+        **{key: str(path) if path else None for key, path in paths.items()},
+    }
+
+
+def _preview(options: argparse.Namespace) -> int:
+    from render.local import LocalFarm
+    from render.run import preview
+    from render.show import Show
+    from render.spec import load
+    from render.summary import check_model
+
+    job = load(options.jobs[0], options.overrides)
+    check_model(job)
+    target = options.to or job.spec.run_dir / "preview.png"
+    if target.suffix != ".png":
+        raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
+    with Show(options.jobs[0].name) as show:
+        frames = preview(job, LocalFarm(), show, target)
+    print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from render.show import describe_status
+    from render.summary import status
+
+    summary = status(options.dir)
+    print(json.dumps(summary) if options.json else describe_status(summary))
+    return 0
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from render.rundir import RunDir
+
+    rundir = RunDir(options.dir)
+    with rundir.lock():
+        removed = rundir.clean(keep_film=not options.film_too)
+    print(json.dumps({"removed": removed}) if options.json else f"{removed} files deleted in {options.dir}")
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from render.summary import inspect
+
+    summary = inspect(options.film)
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        facts = (f"{summary['frames']} frames", summary["size"], summary["codec"], f"plan {summary['digest']}")
+        print(f"# {summary['film']}: {', '.join(facts)}")
+        print(summary["spec"], end="")
+    return 0
+
+
+def _schema(_options: argparse.Namespace) -> int:
+    from render.spec import json_schema
+
+    print(json_schema())
+    return 0

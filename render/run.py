@@ -1,0 +1,204 @@
+"""The story of one job: load -> plan -> dispatch -> reduce -> report.
+
+Everything it decides rests on the run directory, so the same call after a crash goes on where the last one stopped,
+and on a complete job it does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from render import reduce, report
+from render.drive import Watcher, drive
+from render.errors import RunDirError
+from render.farm import Farm
+from render.plan import Chunk, Plan, select
+from render.resolve import resolve
+from render.rundir import Record, RunDir
+from render.spec import JobFile, JobSpec, dump
+
+__all__ = ["Outcome", "preview", "run_job"]
+
+THUMBNAILS = 24  # on the report's contact sheet
+PREVIEW_FRAMES = 12
+PREVIEW_STEPS = 8
+MAX_REPAIRS = 3  # rounds of rendering damaged segments again; a disk that damages more often is broken
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``run_job`` leaves: ``rendered`` is 0 for a job that was complete already; paths are None if not wanted."""
+
+    plan: Plan
+    rendered: int
+    seconds: float
+    film: Path | None
+    report: Path | None
+    stills: Path | None
+
+
+def run_job(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, frames: str | None = None) -> Outcome:
+    """Render what is missing of a job, join the film, write the report.
+
+    ``make_farm`` is called only when there is something to render. ``frames`` is the text of ``--frames``: stills of
+    those frames, no film. Raises RenderError; whatever was rendered until then stays and counts.
+    """
+    began = time.monotonic()
+    rundir = RunDir(job.spec.run_dir)
+    rundir.create()
+    with rundir.lock():
+        story = _Story(job, rundir, make_farm, watcher, frames)
+        try:
+            return story.tell(began)
+        finally:
+            story.close()
+
+
+class _Story:
+    def __init__(
+        self, job: JobFile, rundir: RunDir, make_farm: Callable[[], Farm], watcher: Watcher, frames: str | None
+    ) -> None:
+        self.spec = _with_stills(job.spec) if frames else job.spec
+        self.rundir = rundir
+        self.make_farm = make_farm
+        self.watcher = watcher
+        self.frames = frames
+        self.opened: Farm | None = None
+
+    def tell(self, began: float) -> Outcome:
+        plan = self._plan()
+        wanted = select(plan, self.frames) if self.frames else plan.chunks
+        records = self._wanted(plan, wanted)
+        missing = [chunk for chunk in wanted if chunk not in records]
+        if missing or not self._complete(plan):
+            self.rundir.log("run-started", digest=plan.digest, missing=len(missing), chunks=len(wanted))
+            records = self._render(plan, wanted, missing)
+        stills = self.rundir.stills if self.frames or plan.spec.output.frames else None
+        if self.frames:
+            return Outcome(plan, _count(missing), time.monotonic() - began, None, None, stills)
+        film, page = self._finish(plan, records, rendered=_count(missing))
+        return Outcome(plan, _count(missing), time.monotonic() - began, film, page, stills)
+
+    def close(self) -> None:
+        if self.opened is not None:
+            self.opened.close()
+
+    def _farm(self) -> Farm:
+        if self.opened is None:
+            self.opened = self.make_farm()
+        return self.opened
+
+    def _plan(self) -> Plan:
+        """The plan of the run directory where the spec still means the same, else a fresh one."""
+        spec, before = self.spec, self.rundir.read_plan()
+        if before is None:
+            machine, model = self._farm().describe(spec)
+            plan = Plan(spec, resolve(spec, machine, model), model)
+        else:
+            plan = before.again(spec)
+            if plan.digest != before.digest:
+                changes = "; ".join(before.differences(plan)[:5])
+                raise RunDirError(
+                    f"{self.rundir.path}: holds another plan ({changes}); give this one a directory of its own "
+                    f"(--set output.dir=…), or delete the old one (render clean {self.rundir.path})"
+                )
+        self.rundir.write("job.yaml", dump(spec).encode())
+        self.rundir.write("plan.json", plan.to_json().encode())
+        return plan
+
+    def _wanted(self, plan: Plan, wanted: Iterable[Chunk]) -> dict[Chunk, Record]:
+        """The records of the wanted chunks that count for this plan and hold the stills it asks for."""
+        found, suffix = self.rundir.records(), plan.spec.output.frames
+        counts = {chunk: record for chunk, record in found.items() if record.digest == plan.digest}
+        if suffix is not None:
+            counts = {chunk: record for chunk, record in counts.items() if record.stills == suffix}
+        return {chunk: counts[chunk] for chunk in wanted if chunk in counts}
+
+    def _complete(self, plan: Plan) -> bool:
+        return self.frames is not None or reduce.film_stands(plan, self.rundir)
+
+    def _render(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> dict[Chunk, Record]:
+        """Render ``missing``, then whatever of the rest turns out to be damaged, until every segment is whole."""
+        for _ in range(1 + MAX_REPAIRS):
+            if missing:
+                drive(self._farm(), plan, missing, self.rundir, self.watcher, _count(wanted) - _count(missing))
+            records = self._wanted(plan, wanted)
+            damaged = reduce.damaged(self.rundir, records.values())
+            if not damaged and len(records) == len(wanted):
+                return records
+            for record in damaged:
+                self.rundir.log("damaged", chunk=record.chunk.name)
+                self.watcher.notice(f"{record.chunk}: the segment on disk is damaged and is rendered again")
+                self.rundir.discard(record)
+            missing = [chunk for chunk in wanted if chunk not in self._wanted(plan, wanted)]
+        raise RunDirError(f"{self.rundir.path}: segments are damaged as soon as they are written; check the disk")
+
+    def _finish(self, plan: Plan, records: Mapping[Chunk, Record], *, rendered: int) -> tuple[Path | None, Path]:
+        """Film and report; both stand already when nothing was missing."""
+        name, page = reduce.film_name(plan), self.rundir.path / "report.html"
+        if not rendered and reduce.film_stands(plan, self.rundir) and page.exists():
+            return (self.rundir.path / name if name else None), page
+        film = reduce.make_film(plan, self.rundir, records)
+        self.rundir.log("run-finished", frames=plan.spec.num_frames, film=name)
+        in_order = reduce.ordered(plan, records)
+        summary = report.summarize(plan, in_order, self.rundir.events())
+        self.rundir.write("report.json", json.dumps(summary, indent=1).encode())
+        html = report.to_html(summary, _thumbnails(self.rundir, in_order))
+        self.rundir.write("report.html", html.encode())
+        return film, page
+
+
+def preview(job: JobFile, farm: Farm, watcher: Watcher, target: Path) -> int:
+    """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
+
+    The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
+    """
+    from tempfile import TemporaryDirectory
+
+    from render.stills import contact_sheet, read_still, write_still
+
+    spec = _with_stills(job.spec).model_copy(update={"steps": min(job.spec.steps, PREVIEW_STEPS)})
+    machine, model = farm.describe(spec)
+    plan = Plan(spec, resolve(spec, machine, model), model)
+    every = max(spec.num_frames // PREVIEW_FRAMES, 1)
+    last = min(every * (PREVIEW_FRAMES - 1), spec.num_frames - 1)
+    chunks = select(plan, f"0-{last}x{every}")
+    with TemporaryDirectory(prefix="render-preview-") as folder:
+        rundir = RunDir(Path(folder))
+        drive(farm, plan, chunks, rundir, watcher, 0)
+        pictures = [read_still(path) for path in sorted(rundir.stills.glob("*.png"))]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_still(target, contact_sheet(pictures, columns=4))
+    return len(pictures)
+
+
+def _with_stills(spec: JobSpec) -> JobSpec:
+    """The spec with every picture kept as a still, PNG unless it says otherwise."""
+    return spec.model_copy(update={"output": spec.output.model_copy(update={"frames": spec.output.frames or "png"})})
+
+
+def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]]:
+    """(frame index, JPEG) of evenly spaced frames, decoded from the segments that hold them."""
+    from itertools import islice
+
+    from render.stills import encode_still
+    from render.video import decode
+
+    total = records[-1].chunk.stop
+    wanted = sorted({round(place * (total - 1) / max(THUMBNAILS - 1, 1)) for place in range(THUMBNAILS)})
+    found = []
+    for record in records:
+        inside = [index for index in wanted if index in record.chunk.frames]
+        if inside:
+            frames = islice(decode(rundir.path / str(record.file)), inside[-1] - record.chunk.start + 1)
+            pictures = {record.chunk.start + place: pixels for place, pixels in enumerate(frames)}
+            found += [(index, encode_still(pictures[index], ".jpg", 85)) for index in inside]
+    return found
+
+
+def _count(chunks: Iterable[Chunk]) -> int:
+    return sum(len(chunk.frames) for chunk in chunks)

@@ -1,0 +1,147 @@
+"""Answers to questions about a job: plain dicts for ``check``, ``plan``, ``status`` and ``inspect``.
+
+Reads specs, run directories and films; renders nothing, and needs neither torch nor Ray.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from render import modelfiles
+from render.errors import ModelError, RunDirError, VideoError
+from render.estimate import estimate, measured_s_per_frame
+from render.machine import has_gpu, this_cpu
+from render.plan import Plan
+from render.reduce import film_name
+from render.resolve import ModelInfo, resolve
+from render.rundir import Record, RunDir
+from render.spec import JobFile
+
+__all__ = ["check", "check_model", "inspect", "plan", "status"]
+
+Summary = dict[str, Any]
+
+
+def check_model(job: JobFile) -> ModelInfo:
+    """The job's model as found from here. Raises SpecError that names the line when it is not to be had."""
+    try:
+        return modelfiles.describe(job.spec.model)
+    except ModelError as error:
+        raise job.mistake(("model",), str(error)) from None
+
+
+def check(job: JobFile) -> Summary:
+    """Whether a job can be rendered, as far as this machine can tell before it is.
+
+    Raises SpecError that names the line, also for a missing model and a run directory that cannot be made.
+    """
+    check_model(job)
+    _check_run_dir(job)
+    spec = job.spec
+    return {
+        "job": job.source.name,
+        "name": spec.name,
+        "mode": spec.mode,
+        "model": spec.model,
+        "frames": spec.num_frames,
+        "seconds": round(float(spec.num_frames / spec.fps.value), 3),
+        "keyframes": len(spec.keyframes),
+        "dir": str(spec.run_dir),
+    }
+
+
+def plan(job: JobFile) -> Summary:
+    """Frames, chunks, settings, time and disk. Settings are this machine's guess until a first worker resolved them."""
+    model = check_model(job)
+    _check_run_dir(job)
+    rundir = RunDir(job.spec.run_dir)
+    before = rundir.read_plan()
+    planned = before.again(job.spec) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
+    records = _counting(planned, rundir)
+    parameters = {part: modelfiles.num_parameters(job.spec.model, part) for part in ("unet", "vae")}
+    cost = estimate(planned, parameters["unet"], parameters["vae"], records)
+    return check(job) | {
+        "settings": asdict(planned.settings),
+        "resolved": before is not None,
+        "gpu_here": has_gpu(),
+        "digest": planned.digest if before else None,
+        "fps": str(planned.spec.fps),
+        "sampler": planned.spec.sampler,
+        "steps": planned.spec.steps,
+        "chunks": len(planned.chunks),
+        "chunks_done": len(records),
+        "seconds_on_one_worker": round(cost.seconds, 1),
+        "measured": cost.measured,
+        "film_bytes": cost.film_bytes,
+        "stills_bytes": cost.stills_bytes,
+    }
+
+
+def status(path: Path) -> Summary:
+    """How far a job is, from its run directory alone. Raises RunDirError where there is no job."""
+    rundir = RunDir(path)
+    planned = rundir.read_plan()
+    if planned is None:
+        raise RunDirError(f"{path}: no plan.json in it, so no job has been started here")
+    records, events = _counting(planned, rundir), rundir.events()
+    frames = sum(len(record.pictures) for record in records)
+    name = film_name(planned)
+    per_frame = measured_s_per_frame(records)
+    film = path / name if name else None
+    return {
+        "dir": str(path),
+        "name": planned.spec.name,
+        "digest": planned.digest,
+        "running": rundir.locked(),
+        "frames_done": frames,
+        "frames": planned.spec.num_frames,
+        "chunks_done": len(records),
+        "chunks": len(planned.chunks),
+        "worker_seconds_per_frame": None if per_frame is None else round(per_frame, 4),
+        "workers": len({record.worker for record in records}),
+        "failures": sum(event["event"] == "failed" for event in events),
+        "last_event": events[-1] if events else None,
+        "film": str(film) if film and film.exists() else None,
+    }
+
+
+def inspect(film: Path) -> Summary:
+    """The job spec, digest and measures of a film. Raises VideoError for a file that is no film of ours."""
+    from render.video import probe
+
+    found = probe(film)
+    spec = found.metadata.get("render-spec")
+    if spec is None:
+        raise VideoError(f"{film}: carries no job spec; it was not made by render, or a tool dropped its metadata")
+    return {
+        "film": str(film),
+        "frames": found.frames,
+        "size": f"{found.width}x{found.height}",
+        "fps": str(found.fps),
+        "codec": found.codec,
+        "digest": found.metadata.get("render-digest"),
+        "spec": spec,
+    }
+
+
+def _counting(planned: Plan, rundir: RunDir) -> list[Record]:
+    """The records of the film's chunks that count for this plan."""
+    records = rundir.records()
+    found = (records.get(chunk) for chunk in planned.chunks)
+    return [record for record in found if record is not None and record.digest == planned.digest]
+
+
+def _check_run_dir(job: JobFile) -> None:
+    """Refuse a run directory that can never be made: something on the way to it is a file, or not writable."""
+    folder = job.spec.run_dir.absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    path = ("output", "dir") if job.spec.output.dir else ("name",)
+    if not existing.is_dir():
+        raise job.mistake(
+            path, f"{folder}: {existing} is a file, so no folder can be made there; choose another output.dir"
+        )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise job.mistake(path, f"{folder}: {existing} is not writable; choose another output.dir")
