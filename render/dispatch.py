@@ -84,12 +84,17 @@ class Dispatcher:
         assert name not in self._workers, name
         self._workers[name] = _Worker()
 
-    def assign(self, now: float) -> list[tuple[str, Chunk]]:
-        """Chunks to send now, lowest frames first; every worker gets one before any gets a second."""
+    def assign(self, now: float, starting: int = 0) -> list[tuple[str, Chunk]]:
+        """Chunks to send now, lowest frames first; every worker gets one before any gets a second.
+
+        ``starting`` workers will be ready soon: a chunk for each is left, rather than queued behind another.
+        """
         sent: list[tuple[str, Chunk]] = []
         for depth in range(DEPTH):
             for name in self.workers:
                 worker = self._workers[name]
+                if depth and len(self._pending) <= starting:
+                    break
                 if len(worker.queue) == depth and (chunk := self._next_for(name)):
                     if not worker.queue:
                         worker.since = now

@@ -16,6 +16,7 @@ from render.errors import FarmError
 from render.farm import ChunkDone, ChunkFailed, Farm, Message, WorkerLost, WorkerReady
 from render.plan import Chunk, Plan
 from render.rundir import Record, RunDir
+from render.worker import Opened
 
 __all__ = ["Progress", "Watcher", "drive"]
 
@@ -95,7 +96,7 @@ class _Drive:
         for _ in range(min(self.farm.size(self.plan.spec), self.num_missing)):
             self._start_worker()
         while not self.dispatcher.finished:
-            for worker, chunk in self.dispatcher.assign(time.monotonic()):
+            for worker, chunk in self.dispatcher.assign(time.monotonic(), len(self.starting)):
                 self.rundir.log("sent", worker=worker, chunk=chunk.name)
                 self.farm.send(worker, chunk)
             for message in self.farm.wait(TICK_S):
@@ -112,8 +113,8 @@ class _Drive:
 
     def _hear(self, message: Message) -> None:
         match message:
-            case WorkerReady(worker, warnings):
-                self._ready(worker, warnings)
+            case WorkerReady(worker, opened):
+                self._ready(worker, opened)
             case ChunkDone(worker, segment):
                 self._commit(worker, segment.record, message)
             case ChunkFailed(worker, chunk, cause):
@@ -121,16 +122,16 @@ class _Drive:
             case WorkerLost():
                 self._worker_lost(message)
 
-    def _ready(self, worker: str, warnings: tuple[str, ...]) -> None:
+    def _ready(self, worker: str, opened: Opened) -> None:
         del self.starting[worker]
         self.failed_starts = 0
-        for warning in dict.fromkeys(warnings).keys() - self.warned:
+        for warning in dict.fromkeys(opened.warnings).keys() - self.warned:
             self.warned.add(warning)
             self.rundir.log("warning", text=warning)
             self.watcher.notice(warning)
         self.first_ready = self.first_ready or time.monotonic()
         self.dispatcher.add_worker(worker)
-        self.rundir.log("worker-ready", worker=worker)
+        self.rundir.log("worker-ready", worker=worker, host=opened.host, pid=opened.pid)
 
     def _commit(self, worker: str, record: Record, message: ChunkDone) -> None:
         self.rundir.commit(message.segment)

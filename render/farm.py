@@ -14,16 +14,17 @@ from render.plan import Chunk
 from render.resolve import Machine, ModelInfo
 from render.rundir import Segment
 from render.spec import JobSpec
+from render.worker import Opened
 
 __all__ = ["ChunkDone", "ChunkFailed", "Farm", "Message", "WorkerLost", "WorkerReady"]
 
 
 @dataclass(frozen=True)
 class WorkerReady:
-    """A worker has loaded its model and waits for chunks; ``warnings`` are for people."""
+    """A worker has loaded its model and waits for chunks."""
 
     worker: str
-    warnings: tuple[str, ...] = ()
+    opened: Opened
 
 
 @dataclass(frozen=True)

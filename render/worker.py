@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import socket
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from render import modelfiles
 from render.errors import RunDirError
@@ -21,9 +23,18 @@ from render.resolve import Machine, ModelInfo
 from render.rundir import Note, Record, Segment
 from render.spec import JobSpec
 
-__all__ = ["Worker"]
+__all__ = ["Opened", "Worker"]
 
 AHEAD = 32  # pictures rendered but not yet encoded: one or two batches, so that neither side waits for long
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A worker that has loaded its plan: the process it is, and what a person should know of the plan there."""
+
+    host: str
+    pid: int
+    warnings: tuple[str, ...]
 
 
 class Worker:
@@ -44,8 +55,8 @@ class Worker:
 
         return machine(spec.engine.device), modelfiles.describe(spec.model, download=True)
 
-    def open(self, plan_json: str) -> tuple[str, ...]:
-        """Load the plan's model; returns what a person should know of it (a prompt that is cut off, say).
+    def open(self, plan_json: str) -> Opened:
+        """Load the plan's model.
 
         Raises ModelError, and RunDirError when this machine's model files are not those of the plan.
         """
@@ -58,7 +69,7 @@ class Worker:
                 "or another output.dir"
             )
         self._source = self._open_source(plan, model)
-        return self._source.warnings
+        return Opened(socket.gethostname(), os.getpid(), self._source.warnings)
 
     def _open_source(self, plan: Plan, model: ModelInfo) -> PictureSource:
         if model.family == "testcard":

@@ -77,6 +77,10 @@ class Engine:
         padded = [*states, *[states[-1]] * (self._plan.settings.batch - len(states))]
         return self._denoised(padded)[: len(states)]
 
+    def decode(self, latents_BCHW: Tensor) -> Tensor:
+        """Pictures (B, 3, height, width) in float32, about [-1, 1], before they are rounded to bytes."""
+        return torch.cat([self._models.decode(part) for part in torch.split(latents_BCHW, DECODE_BATCH)])
+
     def _checked(self, states: list[FrameState], watch: Stopwatch) -> Iterator[Picture]:
         """Pictures of one batch; what is NaN or blank is rendered again in float32 or refused, as the spec says."""
         pixels, finite, remark = self._rendered(states, self._plan.settings.batch, watch)
@@ -133,8 +137,7 @@ class Engine:
             if self._device.type == "cuda":
                 torch.cuda.synchronize()  # so that the clock charges the denoiser, not the copy that waits for it
         with watch("decode"), torch.inference_mode():
-            decoded = [self._models.decode(part) for part in torch.split(latents_BCHW, DECODE_BATCH)]
-            pictures = torch.cat(decoded)
+            pictures = self.decode(latents_BCHW)
             finite = pictures.isfinite().flatten(1).all(1)
             pixels = _to_uint8(pictures)
         with watch("copy"):

@@ -1,0 +1,206 @@
+"""The engine against diffusers' own pipelines, and its promise that a frame depends on plan and index only."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from render.engine.engine import Engine
+from render.engine.models import Conditioning
+from render.engine.schedulers import make_scheduler
+from render.errors import EngineError, ModelError
+from render.picture import Stopwatch
+from render.samplers import SAMPLERS
+
+Open = Callable[..., Engine]
+
+# Deterministic, ancestral, multistep, single-step, second-order: one of each kind and those people use most.
+COMPARED = [
+    "ddim",
+    "pndm",
+    "euler",
+    "euler-karras",
+    "euler-a",
+    "heun",
+    "dpm++2m",
+    "dpm++2m-sde",
+    "unipc",
+    "deis",
+    "lcm",
+]
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Decibels between pictures in [0, 1]."""
+    return -10 * math.log10(float((a.double() - b.double()).square().mean()) + 1e-20)
+
+
+def by_engine(engine: Engine, frames: Sequence[int]) -> Tensor:
+    """Pictures in [0, 1], not rounded."""
+    with torch.inference_mode():
+        latents = engine.latents([engine._plan.timeline.state(index) for index in frames])
+        return (engine.decode(latents) / 2 + 0.5).clamp(0, 1)
+
+
+def by_pipeline(engine: Engine, folder: Path, seed: int, *, prompt: str, guidance: float) -> Tensor:
+    """The picture that diffusers makes of the same seed and prompt."""
+    import diffusers
+
+    plan = engine._plan
+    sampler = SAMPLERS[plan.spec.sampler]
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, safety_checker=None, local_files_only=True)
+    pipeline.scheduler = make_scheduler(sampler, plan.model.scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    pictures = pipeline(
+        prompt,
+        negative_prompt=plan.spec.negative or None,
+        num_inference_steps=plan.spec.steps,
+        guidance_scale=guidance,
+        width=plan.settings.width,
+        height=plan.settings.height,
+        generator=torch.Generator("cpu").manual_seed(seed),
+        output_type="pt",
+    ).images
+    assert isinstance(pictures, Tensor)
+    return pictures
+
+
+@pytest.mark.parametrize("guidance", [1.0, 5.0], ids=["unguided", "guided"])
+@pytest.mark.parametrize("sampler", COMPARED)
+def test_tiny_model_agrees_with_the_pipeline(tiny_sd: Path, open_engine: Open, sampler: str, guidance: float) -> None:
+    engine = open_engine(tiny_sd, f"sampler={sampler}", f"guidance={guidance}", "steps=5")
+    expected = by_pipeline(engine, tiny_sd, 7, prompt="red hills", guidance=guidance)
+    assert psnr(by_engine(engine, [0]), expected) > 60
+
+
+@pytest.mark.parametrize("negative", ["grey", "''"], ids=["negative", "zeros"])
+def test_sdxl_agrees_with_the_pipeline(tiny_sdxl: Path, open_engine: Open, negative: str) -> None:
+    engine = open_engine(tiny_sdxl, "size=64x96", f"negative={negative}")
+    expected = by_pipeline(engine, tiny_sdxl, 11, prompt="a city", guidance=5.0)
+    assert psnr(by_engine(engine, [16]), expected) > 60
+
+
+def test_a_picture_depends_neither_on_its_batch_nor_on_its_neighbours(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd)
+    together = sums(engine, range(9))
+    apart = {index: sum_ for index in range(9) for sum_ in sums(engine, [index]).values()}
+    assert together == apart
+    assert len(set(together.values())) == 9  # the walk moves: equal sums would prove nothing
+
+
+def test_pictures_come_in_the_order_asked_for(tiny_sd: Path, open_engine: Open) -> None:
+    assert [picture.index for picture in open_engine(tiny_sd).pictures([5, 2, 9, 10, 11], Stopwatch())] == [
+        5,
+        2,
+        9,
+        10,
+        11,
+    ]
+
+
+def test_between_keyframes_of_one_seed_the_noise_stays_that_of_the_seed(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd)
+    walked, _ = engine._noise_of([engine._plan.timeline.state(index) for index in range(9)])
+    drawn = torch.randn((1, 4, 8, 8), generator=torch.Generator("cpu").manual_seed(7))
+    assert all(torch.equal(noise, drawn[0]) for noise in walked)
+
+
+def test_between_seeds_the_noise_keeps_the_norm_of_a_normal_draw(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd, "size=512x512")
+    walked, _ = engine._noise_of([engine._plan.timeline.state(index) for index in range(8, 17)])
+    assert torch.allclose(walked.std((1, 2, 3)), torch.ones(9), atol=0.03)
+    assert not torch.equal(walked[3], walked[4])
+
+
+def test_step_noises_walk_too(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd, "sampler=euler-a")
+    _, steps_KBCHW = engine._noise_of([engine._plan.timeline.state(index) for index in (8, 9, 16)])
+    assert steps_KBCHW is not None
+    assert steps_KBCHW.shape[:2] == (4, 3)
+    jump = (steps_KBCHW[:, 1] - steps_KBCHW[:, 0]).norm() / (steps_KBCHW[:, 2] - steps_KBCHW[:, 0]).norm()
+    assert jump < 0.3
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd)
+    whole, most = engine._denoiser, 4  # two pictures under guidance
+
+    def small_device(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+        if len(latents) > most:
+            raise torch.OutOfMemoryError("too much")
+        return whole(latents, timestep, conditioning)
+
+    engine._denoiser = small_device
+    pictures = list(engine.pictures(range(5), Stopwatch()))
+    assert [picture.index for picture in pictures] == [0, 1, 2, 3, 4]
+    assert {picture.remark[0] for picture in pictures if picture.remark} == {"batch"}
+    assert "batch 2" in (pictures[0].remark or ("", ""))[1]
+    most = 0
+    with pytest.raises(EngineError, match="batch of one picture"):
+        list(engine.pictures([0], Stopwatch()))
+
+
+def test_nan_is_rendered_again_in_fp32(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd, "engine.dtype=bf16")
+    overflow_in_16_bits(engine)
+    pictures = list(engine.pictures([0, 1], Stopwatch()))
+    reference = list(open_engine(tiny_sd).pictures([0, 1], Stopwatch()))
+    assert [(picture.remark or ("", ""))[0] for picture in pictures] == ["fp32", "fp32"]
+    for picture, expected in zip(pictures, reference, strict=True):  # its weights went through bf16 once
+        assert np.abs(picture.pixels.astype(int) - expected.pixels).max() <= 12
+
+
+def test_nan_fails_where_the_spec_says_so(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd, "engine.dtype=bf16", "engine.bad_frame=fail")
+    overflow_in_16_bits(engine)
+    with pytest.raises(EngineError, match="frames 3, 4 came out as NaN or blank"):
+        list(engine.pictures([3, 4], Stopwatch()))
+
+
+def overflow_in_16_bits(engine: Engine) -> None:
+    """Let the denoiser return NaN unless it computes in float32."""
+    whole = engine._denoiser
+
+    def overflowing(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+        output = whole(latents, timestep, conditioning)
+        return output if output.dtype == torch.float32 else output * torch.nan
+
+    engine._denoiser = overflowing
+
+
+def test_a_prompt_beyond_the_models_length_is_told(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd, f"keyframes[0].prompt={'x' * 100}")
+    assert len(engine.warnings) == 1
+    assert "no effect" in engine.warnings[0]
+    assert open_engine(tiny_sd).warnings == ()
+
+
+def test_text_slerp_walks_another_way_than_lerp(tiny_sd: Path, open_engine: Open) -> None:
+    lerped, slerped = (open_engine(tiny_sd, f"prompt_walk={how}") for how in ("lerp", "slerp"))
+    assert torch.equal(by_engine(lerped, [0]), by_engine(slerped, [0]))
+    assert not torch.equal(by_engine(lerped, [4]), by_engine(slerped, [4]))
+
+
+def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path, tiny_sd: Path, open_engine: Open) -> None:
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_sd, broken)
+    (broken / "unet/diffusion_pytorch_model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="cannot load"):
+        open_engine(broken)
+
+
+def sums(engine: Engine, frames: Sequence[int]) -> dict[int, str]:
+    """sha256 of every picture by its index."""
+    return {
+        picture.index: hashlib.sha256(picture.pixels.tobytes()).hexdigest()
+        for picture in engine.pictures(frames, Stopwatch())
+    }

@@ -1,0 +1,207 @@
+"""Ray as a farm: the same pictures whoever makes them, and nothing lost when a process is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from render.drive import Progress
+from render.farm import Farm
+from render.local import LocalFarm
+from render.reduce import film_name
+from render.run import run_job
+from render.rundir import RunDir
+from render.spec import load
+from render.testcard import read_index
+from render.video import decode
+
+pytestmark = pytest.mark.ray
+
+JOB = """
+version: 1
+name: {name}
+mode: dream
+model: {model}
+frames: {frames}
+steps: 4
+keyframes:
+  - {{at: 0, prompt: a big red sun over violet mountains at dawn, seed: 7}}
+  - {{at: 12, prompt: a huge white moon over blue sea at night, seed: 11}}
+engine: {{batch: 8, threads: 1}}
+"""
+
+
+class Quiet:
+    """A watcher that remembers."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def progress(self, progress: Progress) -> None:
+        """Not asked."""
+
+    def notice(self, text: str) -> None:
+        """Kept."""
+        self.notices.append(text)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Callable[[], Farm]]:
+    """The one Ray cluster of the session: two CPUs here."""
+    from render import cluster
+
+    cluster._connect(None)  # farms find it running and leave it running
+    yield cluster.RayFarm
+    cluster.ray.shutdown()
+
+
+def render_job(
+    folder: Path, farm: Callable[[], Farm], *overrides: str, watcher: Quiet | None = None, **job: Any
+) -> RunDir:
+    """Render the test job into ``folder``."""
+    folder.mkdir(exist_ok=True)
+    spec = folder / "job.yaml"
+    spec.write_text(JOB.format(**({"name": folder.name, "model": "testcard", "frames": 48} | job)))
+    run_job(load(spec, [f"output.dir={folder / 'run'}", *overrides]), farm, watcher or Quiet())
+    return RunDir(folder / "run")
+
+
+def pictures(rundir: RunDir) -> list[str]:
+    """sha256 of every rendered picture in the order of the film."""
+    plan = rundir.read_plan()
+    assert plan is not None
+    records = rundir.records()
+    return [picture for chunk in plan.chunks for picture in records[chunk].pictures]
+
+
+def indices(rundir: RunDir) -> list[int | None]:
+    """The frame indices that the film's pictures show."""
+    return [read_index(frame) for frame in decode(rundir.path / "video.mp4")]
+
+
+def events(rundir: RunDir, kind: str) -> list[dict[str, Any]]:
+    """The events of one kind."""
+    return [event for event in rundir.events() if event["event"] == kind]
+
+
+@pytest.mark.parametrize("model", ["testcard:60ms", pytest.param("demo", marks=pytest.mark.slow)])
+def test_same_pictures_whatever_the_farm(tmp_path: Path, cluster: Callable[[], Farm], model: str) -> None:
+    runs = [
+        render_job(tmp_path / "one", cluster, "farm.workers=1", "farm.chunk=8", model=model, frames=26),
+        render_job(tmp_path / "two", cluster, "farm.workers=2", "farm.chunk=24", model=model, frames=26),
+        render_job(tmp_path / "local", LocalFarm, model=model, frames=26),
+    ]
+    assert len(events(runs[1], "worker-ready")) == 2
+    assert pictures(runs[0]) == pictures(runs[1]) == pictures(runs[2])
+    assert len(set(pictures(runs[0]))) == 26
+
+
+def test_a_killed_worker_costs_one_attempt_and_no_frame(tmp_path: Path, cluster: Callable[[], Farm]) -> None:
+    watcher = KillsWorkers(tmp_path / "killed" / "run", after_chunks=2)
+    rundir = render_job(
+        tmp_path / "killed", cluster, "farm.workers=2", "farm.chunk=4", model="testcard:60ms", watcher=watcher
+    )
+    undisturbed = render_job(tmp_path / "calm", LocalFarm, "farm.chunk=4")
+    failed = events(rundir, "failed")
+    assert watcher.killed
+    assert len(failed) == 1
+    assert len(events(rundir, "worker-lost")) == 1
+    retried = [event for event in events(rundir, "sent") if event["chunk"] == failed[0]["chunk"]]
+    assert len({event["worker"] for event in retried}) == 2  # another worker got it
+    assert len(events(rundir, "done")) == 12  # every chunk once
+    assert indices(rundir) == list(range(48))
+    assert pictures(rundir) == pictures(undisturbed)
+
+
+class KillsWorkers(Quiet):
+    """Kills the first worker by SIGKILL once some chunks are done."""
+
+    def __init__(self, run_dir: Path, after_chunks: int) -> None:
+        super().__init__()
+        self.rundir = RunDir(run_dir)
+        self.after_chunks = after_chunks
+        self.killed = 0
+
+    def progress(self, progress: Progress) -> None:
+        """Kill when it is time."""
+        if not self.killed and len(events(self.rundir, "done")) >= self.after_chunks:
+            self.killed = events(self.rundir, "worker-ready")[0]["pid"]
+            os.kill(self.killed, signal.SIGKILL)
+
+
+def test_a_frozen_worker_meets_its_deadline(tmp_path: Path, cluster: Callable[[], Farm]) -> None:
+    watcher = FreezesWorker(tmp_path / "frozen" / "run", after_chunks=1)
+    rundir = render_job(
+        tmp_path / "frozen",
+        cluster,
+        *("farm.workers=1", "farm.chunk=8", "farm.deadline=3s"),
+        model="testcard:20ms",
+        watcher=watcher,
+    )
+    assert [event["cause"].startswith("no result after") for event in events(rundir, "failed")] == [True]
+    assert indices(rundir) == list(range(48))
+
+
+class FreezesWorker(KillsWorkers):
+    """SIGSTOP instead: the process is there and does nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Freeze when it is time."""
+        if not self.killed and len(events(self.rundir, "done")) >= self.after_chunks:
+            self.killed = events(self.rundir, "worker-ready")[0]["pid"]
+            os.kill(self.killed, signal.SIGSTOP)
+
+
+def test_a_model_that_cannot_be_opened_is_told_at_once(tmp_path: Path, cluster: Callable[[], Farm]) -> None:
+    from render.errors import ModelError
+
+    with pytest.raises(ModelError, match="no such folder"):
+        render_job(tmp_path / "absent", cluster, model="./nowhere")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["ray", "local"])
+def test_a_killed_driver_resumes_where_it_stopped(tmp_path: Path, how: str) -> None:
+    spec = tmp_path / "job.yaml"
+    spec.write_text(JOB.format(name="driver", model="testcard:60ms", frames=96))
+    command = [sys.executable, "-m", "render", "run", str(spec), "--set", "farm.chunk=8", "--set", "output.dir=run"]
+    command += ["--local"] if how == "local" else ["--set", "farm.workers=2"]
+    rundir = RunDir(tmp_path / "run")
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as first:
+        wait_until(lambda: rundir.path.exists() and len(rundir.records()) >= 3)
+        second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert second.returncode == 4  # one driver a run directory
+        assert f"process {first.pid}" in second.stderr
+        first.kill()
+    kept = {chunk: record.ended for chunk, record in rundir.records().items()}
+    assert 3 <= len(kept) < 12
+    done = subprocess.run(
+        [*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["rendered"] == 96 - sum(len(chunk.frames) for chunk in kept)
+    after = rundir.records()
+    assert {chunk: after[chunk].ended for chunk in kept} == kept  # nothing was rendered twice
+    calm = render_job(tmp_path / "calm", LocalFarm, "farm.chunk=8", frames=96)
+    films = [run.path / str(film_name(run.read_plan())) for run in (rundir, calm)]  # type: ignore[arg-type]
+    for mine, undisturbed in zip(decode(films[0]), decode(films[1]), strict=True):
+        assert (mine == undisturbed).all()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    """Poll a condition; an assertion when it does not come true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
