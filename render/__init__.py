@@ -18,6 +18,7 @@ _HOMES = {
     "LocalFarm": "render.local",
     "Outcome": "render.run",
     "Plan": "render.plan",
+    "Progress": "render.drive",
     "RayFarm": "render.cluster",
     "RenderError": "render.errors",
     "Watcher": "render.drive",

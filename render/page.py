@@ -7,30 +7,22 @@ anything.
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from itertools import groupby, pairwise
 from typing import Any
 from urllib.parse import quote
 
+from render.gantt import gantt
+from render.words import clock, count, frames_of, size, span
+
 __all__ = ["to_html"]
 
 Report = Mapping[str, Any]
 
-MAX_ROWS = 48  # workers on the timeline and in its table
-MAX_BARS = 4000  # on the timeline; narrower chunks are drawn together
 MAX_LINES = 100  # of any list; report.json has them all
-GAP = 3.0  # percent of the timeline's width between two runs
-NARROWEST = 0.3  # percent: about two pixels
-ROW_PIXELS, BAR_PIXELS = 26, 16
-STEPS_S = (
-    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
-    *(60, 120, 300, 600, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400),
-)
 
 LABELS = {
     "load": "load the model",
@@ -85,7 +77,7 @@ def _head(report: Report) -> str:
     film_name = film["name"]
     facts = [
         _Html(f'<a href="{quote(str(film_name))}">{_e(film_name)}</a>') if film_name else "no film",
-        f"{_count(report['chunks']['rendered'], 'segment')}, {_bytes(report['bytes'])}",
+        f"{count(report['chunks']['rendered'], 'segment')}, {size(report['bytes'])}",
         f"{report['settings']['size']['value']} at {film['fps']} frames a second",
         f"mode {report['spec']['mode']}, model {report['model']['name']}",
     ]
@@ -96,7 +88,7 @@ def _head(report: Report) -> str:
         f'<header><p class="kicker">render report <span class="{state}">{state}</span></p><h1>{_e(report["name"])}</h1>'
         f'<p class="verdict">{_verdict(report)}</p>'
         + (
-            f'<p class="bad">{_count(missing, "frame")} still missing; the same command renders them.</p>'
+            f'<p class="bad">{count(missing, "frame")} still missing; the same command renders them.</p>'
             if missing
             else ""
         )
@@ -108,13 +100,13 @@ def _verdict(report: Report) -> str:
     rendered, total = report["frames"]["rendered"], report["frames"]["total"]
     retries, workers = len(report["failures"]), sum(worker["frames"] > 0 for worker in report["workers"])
     if not rendered:
-        return f"None of <b>{_count(total, 'frame')}</b> rendered; <b>{_count(retries, 'failure')}</b>."
-    frames = _count(total, "frame") if rendered == total else f"{rendered:,} of {_count(total, 'frame')}"
-    again = f"with <b>{_count(retries, 'retry', 'retries')}</b>" if retries else "without a retry"
+        return f"None of <b>{count(total, 'frame')}</b> rendered; <b>{count(retries, 'failure')}</b>."
+    frames = count(total, "frame") if rendered == total else f"{rendered:,} of {count(total, 'frame')}"
+    again = f"with <b>{count(retries, 'retry', 'retries')}</b>" if retries else "without a retry"
     return (
-        f"<b>{frames}</b> ({_span(report['film']['duration_s'])} of film) "
+        f"<b>{frames}</b> ({span(report['film']['duration_s'])} of film) "
         f"at <b>{_per_image(report['seconds_per_image']['rendering'])} an image</b>. "
-        f"Took <b>{_span(report['wall_s'])}</b> on <b>{_count(workers, 'worker')}</b>, {again}."
+        f"Took <b>{span(report['wall_s'])}</b> on <b>{count(workers, 'worker')}</b>, {again}."
     )
 
 
@@ -123,7 +115,7 @@ def _sheet(report: Report, thumbnails: Sequence[tuple[int, bytes]]) -> str:
     width, height = str(report["settings"]["size"]["value"]).split("x")
     figures = []
     for index, jpeg in thumbnails:
-        at = _clock(index * second)
+        at = clock(index * second)
         figures.append(
             f'<figure><img alt="frame {index} at {at}" width="{_e(width)}" height="{_e(height)}" '
             f'src="data:image/jpeg;base64,{b64encode(jpeg).decode()}">'
@@ -141,7 +133,7 @@ def _seconds(report: Report) -> str:
         return '<p class="quiet">Nothing was rendered.</p>'
     digits = 3 if total_s < 0.01 else 1 if total_s < 10 else 0
     rows = [_stage_row(name, stage, digits, f"{stage['sum_s'] / sum_s:.1%}") for name, stage in line.items()]
-    rows.append([_Html("<b>all of it</b>"), _Html(f"<b>{_ms(total_s, digits)}</b>"), "100.0%", _span(sum_s)])
+    rows.append([_Html("<b>all of it</b>"), _Html(f"<b>{_ms(total_s, digits)}</b>"), "100.0%", span(sum_s)])
     rows += [_stage_row(name, stage, digits, "") for name, stage in beside.items()]
     return (
         _lane("rendering", line, sum_s)
@@ -152,7 +144,7 @@ def _seconds(report: Report) -> str:
 
 
 def _stage_row(name: str, stage: Mapping[str, Any], digits: int, share: str) -> list[str]:
-    return [_label(name, stage["part"]), _ms(stage["mean_s"], digits), share, _span(stage["sum_s"])]
+    return [_label(name, stage["part"]), _ms(stage["mean_s"], digits), share, span(stage["sum_s"])]
 
 
 _WHEN = {"start": "once a worker", "render": "", "beside": "beside rendering, not in the sum"}
@@ -194,152 +186,13 @@ def _runs_told(report: Report) -> str:
     told = "One bar is one chunk, or several where they are too narrow to tell apart; hover to see which."
     if len(runs) < 2:
         return told
-    gaps = [_span(later["began_s"] - run["ended_s"]) for run, later in pairwise(runs)]
+    gaps = [span(later["began_s"] - run["ended_s"]) for run, later in pairwise(runs)]
     return f"{told} The job ran {len(runs)} times; between the runs (dashed lines) lay {', '.join(gaps[:8])}."
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """Seconds of the job -> percent of the width. Runs lie side by side, the time between them is cut out."""
-
-    spans: Mapping[int, tuple[float, float]]
-    lefts: Mapping[int, float]
-    scale: float  # percent a second
-    gap: float
-
-    @classmethod
-    def of(cls, report: Report) -> _Axis:
-        used = {item["run"] for item in [*report["timeline"], *report["failures"]]}
-        runs = {index: run for index, run in enumerate(report["runs"]) if index in used}
-        spans = {index: (run["began_s"], run["ended_s"]) for index, run in runs.items()}
-        gap = min(GAP, 40.0 / max(len(spans), 1))
-        seconds = sum(ended - began for began, ended in spans.values())
-        scale = (100.0 - gap * (len(spans) - 1)) / (seconds or 1.0)
-        lefts, left = {}, 0.0
-        for index, (began, ended) in spans.items():
-            lefts[index] = left
-            left += (ended - began) * scale + gap
-        return cls(spans, lefts, scale, gap)
-
-    def place(self, run: int, time_s: float) -> float:
-        """Percent of the width, kept inside it whatever two clocks say."""
-        return min(max(self.lefts[run] + (time_s - self.spans[run][0]) * self.scale, 0.0), 100.0)
-
-
-@dataclass(frozen=True)
-class _Bar:
-    """Something on a worker's row, from ``left`` to ``right`` percent: one chunk, or ``count`` from ``first`` on."""
-
-    left: float
-    right: float
-    text: str
-    first: str
-    last: str
-    count: int = 1
-
-    def title(self, kind: str) -> str:
-        several = f"{self.count:,} × {_KINDS[kind]}, {_frames(self.first)} to {_frames(self.last)}"
-        return f"{_frames(self.first)} {self.text}" if self.count == 1 else several
-
-
-Rows = dict[str, dict[str, list[_Bar]]]
-"""Worker -> kind -> bars in order of time."""
-
-_KINDS = {"start": "loading", "chunk": "chunk", "failed": "failed attempt", "taken": "taken away by the cluster"}
-
-
 def _timeline(report: Report) -> str:
-    axis = _Axis.of(report)
-    rows = _rows(report, axis)
-    if not rows:
-        return '<p class="quiet">Nothing was rendered.</p>'
-    shown = _shown(rows)
-    least = max(NARROWEST, 100.0 * len(shown) / MAX_BARS)
-    bars = "".join(_draw(number, rows[name], least) for number, name in enumerate(shown))
-    height = len(shown) * ROW_PIXELS
-    kinds = [kind for kind in _KINDS if any(row.get(kind) for row in rows.values())]
-    legend = "".join(f'<span><i class="dot {kind}"></i>{_KINDS[kind]}</span>' for kind in kinds)
-    more = f"{len(shown)} of {len(rows):,} workers, those with failures first." if len(rows) > len(shown) else ""
-    names = "".join(f'<span title="{_e(name)}">{_e(name)}</span>' for name in shown)
-    return (
-        f'<div class="gantt"><div class="names">{names}</div><svg role="img" aria-label="chunks by worker and time" '
-        f'width="100%" height="{height + 24}">{_grid(axis, height)}{bars}</svg></div>'
-        f'<p class="legend">{legend}{more}</p>{_workers(report, shown)}'
-    )
-
-
-def _rows(report: Report, axis: _Axis) -> Rows:
-    rows: Rows = {}
-
-    def add(kind: str, item: Mapping[str, Any], began_s: float, ended_s: float, text: str) -> None:
-        left, right = axis.place(item["run"], began_s), axis.place(item["run"], ended_s)
-        bar = _Bar(left, right, text, item["chunk"], item["chunk"])
-        rows.setdefault(str(item["worker"]), {}).setdefault(kind, []).append(bar)
-
-    for item in sorted(report["timeline"], key=lambda item: float(item["began_s"])):
-        began, ended, start = item["began_s"], item["ended_s"], item["start_s"]
-        add("chunk", item, began, ended, f"in {_span(ended - began)}, from {_clock(began)}")
-        if start:
-            add("start", item, began - start, began, f"came after {_span(start)} of loading")
-    for item in report["failures"]:
-        add("failed", item, item["began_s"], item["time_s"], f"failed at {_clock(item['time_s'])}: {item['cause']}")
-    for item in report["workers_lost"]:
-        if "chunk" in item and item["run"] in axis.spans:
-            add("taken", item, item["began_s"], item["time_s"], f"stopped at {_clock(item['time_s'])}: {item['cause']}")
-    return rows
-
-
-def _shown(rows: Rows) -> list[str]:
-    """The workers on the page, by name; where there are too many, those with failures before the others."""
-    names = sorted(rows, key=lambda name: ("failed" not in rows[name], len(name), name))[:MAX_ROWS]
-    return sorted(names, key=lambda name: (len(name), name))
-
-
-def _draw(number: int, row: Mapping[str, list[_Bar]], least: float) -> str:
-    top = number * ROW_PIXELS + (ROW_PIXELS - BAR_PIXELS) / 2
-    return "".join(
-        f'<rect class="{kind}" x="{bar.left:.3f}%" y="{top:g}" width="{max(bar.right - bar.left, NARROWEST):.3f}%" '
-        f'height="{BAR_PIXELS}" rx="2"><title>{_e(bar.title(kind))}</title></rect>'
-        for kind in _KINDS
-        for bar in _merged(row.get(kind, []), least)
-    )
-
-
-def _merged(bars: Sequence[_Bar], least: float) -> list[_Bar]:
-    """Bars that are too narrow to tell apart become one, until it is ``least`` percent wide."""
-    merged: list[_Bar] = []
-    for bar in bars:
-        before = merged[-1] if merged else None
-        if before and before.right - before.left < least and bar.right - before.left < 2 * least:
-            merged[-1] = _Bar(before.left, max(bar.right, before.right), "", before.first, bar.last, before.count + 1)
-        else:
-            merged.append(bar)
-    return merged
-
-
-def _grid(axis: _Axis, height: int) -> str:
-    """A line and a label at every full step of every run, a dashed line between runs."""
-    longest = max((ended - began for began, ended in axis.spans.values()), default=0.0)
-    step = next((step for step in STEPS_S if longest <= 6 * step), 86_400 * (1 + longest // 518_400))
-    lines, labelled = [], -100.0
-    for run, (began, ended) in axis.spans.items():
-        if left := axis.lefts[run]:
-            middle = left - axis.gap / 2
-            lines.append(f'<line class="cut" x1="{middle:.2f}%" x2="{middle:.2f}%" y1="0" y2="{height}"/>')
-        for tick in range(int((ended - began) / step) + 1):
-            at = axis.place(run, began + tick * step)
-            lines.append(f'<line class="tick" x1="{at:.2f}%" x2="{at:.2f}%" y1="0" y2="{height}"/>')
-            if at - labelled > 9 and at < 96:
-                lines.append(f'<text x="{at:.2f}%" y="{height + 17}">{_tick(tick * step, step)}</text>')
-                labelled = at
-    return "".join(lines)
-
-
-def _tick(time_s: float, step_s: float) -> str:
-    if not time_s:
-        return "0"
-    unit, seconds = ("s", 1) if step_s < 60 else ("min", 60) if step_s < 1800 else ("h", 3600)
-    return f"{time_s / seconds:.4g} {unit}"
+    drawn, shown = gantt(report)
+    return drawn + _workers(report, shown) if drawn else '<p class="quiet">Nothing was rendered.</p>'
 
 
 def _workers(report: Report, shown: Sequence[str]) -> str:
@@ -350,12 +203,12 @@ def _workers(report: Report, shown: Sequence[str]) -> str:
 
 def _worker_row(worker: Mapping[str, Any]) -> list[str]:
     counts = [f"{worker['chunks']:,}", f"{worker['frames']:,}", _rate(worker["frames_per_s"])]
-    times = [_span(worker["start_s"]), _span(worker["busy_s"]), f"{worker['idle_share']:.1%}"]
+    times = [span(worker["start_s"]), span(worker["busy_s"]), f"{worker['idle_share']:.1%}"]
     return [worker["name"], worker["device"], *counts, *times]
 
 
 def _trouble(report: Report) -> str:
-    damaged = [_frames(item["chunk"]) for item in report["damaged"]]
+    damaged = [frames_of(item["chunk"]) for item in report["damaged"]]
     parts = [
         _failures(report["failures"]),
         _lost(report["workers_lost"]),
@@ -371,8 +224,8 @@ def _failures(failures: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for item in failures[:MAX_LINES]:
         now = "rendered" if item["mended"] else _MISSING
-        rows.append([_clock(item["time_s"]), _frames(item["chunk"]), item["worker"], item["cause"], now])
-    title = f"<h3>{_count(len(failures), 'failed attempt')}{_cut(failures)}</h3>"
+        rows.append([clock(item["time_s"]), frames_of(item["chunk"]), item["worker"], item["cause"], now])
+    title = f"<h3>{count(len(failures), 'failed attempt')}{_cut(failures)}</h3>"
     return title + _table(["at", "chunk", "worker", "cause", "now"], rows) if rows else ""
 
 
@@ -383,8 +236,8 @@ def _lost(lost: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for item in lost[:MAX_LINES]:
         charge = "taken away by the cluster: no chunk is charged" if item["preempted"] else ""
-        rows.append([_clock(item["time_s"]), item["worker"], item["cause"], charge])
-    title = f"<h3>{_count(len(lost), 'worker')} lost{_cut(lost)}</h3>"
+        rows.append([clock(item["time_s"]), item["worker"], item["cause"], charge])
+    title = f"<h3>{count(len(lost), 'worker')} lost{_cut(lost)}</h3>"
     return title + _table(["at", "worker", "cause", ""], rows) if rows else ""
 
 
@@ -454,45 +307,10 @@ def _e(value: object) -> str:
     return value if isinstance(value, _Html) else escape(str(value))
 
 
-def _frames(chunk: str) -> str:
-    """``000000-000008``, half-open, as people read it: ``frames 0–7``. Anything else as it is."""
-    match = re.fullmatch(r"(\d+)-(\d+)(x\d+)?", chunk)
-    if not match:
-        return chunk
-    first, last = int(match[1]), int(match[2]) - 1
-    return f"frame {first}" if first == last else f"frames {first}–{last}{match[3] or ''}"
-
-
-def _count(number: int, noun: str, plural: str | None = None) -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def _span(seconds: float) -> str:
-    """A length of time: ``850 ms``, ``17.2 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
-
-
-def _clock(seconds: float) -> str:
-    """A point of time: ``0:04.2``, ``1:02:03``."""
-    if seconds < 3600:
-        minutes, tenths = divmod(round(max(seconds, 0.0) * 10), 600)
-        return f"{minutes}:{tenths / 10:04.1f}"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
 def _per_image(seconds: float) -> str:
     if seconds < 0.001:
         return f"{seconds * 1000:.2g} ms"
-    return f"{seconds:#.3g} s" if seconds < 100 else _span(seconds)
+    return f"{seconds:#.3g} s" if seconds < 100 else span(seconds)
 
 
 def _ms(seconds: float, digits: int) -> str:
@@ -501,14 +319,6 @@ def _ms(seconds: float, digits: int) -> str:
 
 def _rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"
-
-
-def _bytes(number: int) -> str:
-    value, units = float(number), iter(("kB", "MB", "GB"))
-    unit = "bytes"
-    while value >= 1000 and (larger := next(units, None)):
-        value, unit = value / 1000, larger
-    return f"{value:.3g} {unit}"
 
 
 _CSS = """

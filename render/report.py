@@ -9,13 +9,12 @@ Two clocks meet here: ``began`` and ``ended`` are the worker's, the events' ``ti
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from render.history import OPENING_STAGES, Attempt, Event, Run, attempts_of, runs_of, start_s
 from render.page import to_html
 from render.plan import Plan
 from render.rundir import Record
@@ -24,11 +23,9 @@ from render.spec import dump
 __all__ = ["STAGES", "summarize", "to_html"]
 
 REPORT_VERSION = 1
-CLOCKS_DIFFER_S = 5.0  # a record so much older than the first logged run is of a run whose beginning the log has lost
 
 STAGES: Mapping[str, str] = {
-    "load": "start",
-    "prompt": "start",
+    **dict.fromkeys(OPENING_STAGES, "start"),
     "denoise": "render",
     "decode": "render",
     "copy": "render",
@@ -40,34 +37,6 @@ STAGES: Mapping[str, str] = {
 another; ``rest`` is what no stage was charged with. ``beside``: in a thread of its own, so it overlaps ``render`` and
 is in no total. ``wait`` is the render thread waiting for that thread."""
 
-Event = Mapping[str, Any]
-
-
-@dataclass
-class _Run:
-    """One life of the driver: its events, and the records of what it rendered. Times in seconds since 1970."""
-
-    began: float
-    ended: float
-    finished: bool = False
-    events: list[Event] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-
-    def add(self, record: Record) -> None:
-        self.records.append(record)
-        self.began = min(self.began, record.began - _start_s(record))
-        self.ended = max(self.ended, record.ended)
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """A chunk that a worker began and did not finish. ``began`` is a guess: sent, and the chunk before it done."""
-
-    worker: str
-    chunk: str
-    began: float
-    ended: float
-
 
 def summarize(plan: Plan, records: Sequence[Record], events: Sequence[Event]) -> dict[str, Any]:
     """The content of ``report.json``: plain data that JSON gives back equal.
@@ -77,7 +46,7 @@ def summarize(plan: Plan, records: Sequence[Record], events: Sequence[Event]) ->
     ``bytes`` those of all segments, ``remarks`` what a reader must know about the whole film.
     """
     records = sorted(records, key=lambda record: record.chunk)
-    runs = _runs(plan, records, events)
+    runs = runs_of(plan, records, events)
     zero = runs[0].began if runs else 0.0
     done = {record.chunk for record in records}
     return {
@@ -125,7 +94,7 @@ def _job(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _film(plan: Plan, runs: list[_Run]) -> dict[str, Any]:
+def _film(plan: Plan, runs: list[Run]) -> dict[str, Any]:
     names = [event.get("film") for run in runs for event in run.events if event["event"] == "run-finished"]
     fps = plan.spec.fps
     return {
@@ -135,54 +104,7 @@ def _film(plan: Plan, runs: list[_Run]) -> dict[str, Any]:
     }
 
 
-def _runs(plan: Plan, records: Sequence[Record], events: Sequence[Event]) -> list[_Run]:
-    """The runs of the driver, oldest first, each with its records; those of ``--frames`` selections are left out."""
-    names = {chunk.name for chunk in plan.chunks} | {record.chunk.name for record in records}
-    runs = [run for run in _logged_runs(events) if _is_of(run, names)]
-    starts = [run.began for run in runs]
-    logged_since = starts[0] - CLOCKS_DIFFER_S if runs and runs[0].events[0]["event"] == "run-started" else -math.inf
-    before: list[Record] = []
-    for record in records:
-        if not runs or record.ended < logged_since:
-            before.append(record)
-        else:
-            runs[max(bisect_right(starts, record.ended) - 1, 0)].add(record)
-    if before:
-        runs.insert(0, _Run(before[0].began, before[0].ended))
-        for record in before:
-            runs[0].add(record)
-    return runs
-
-
-def _logged_runs(events: Sequence[Event]) -> list[_Run]:
-    """Cut the log at every ``run-started``.
-
-    A crash may tear a line, and the next one written, a ``run-started``, hangs on it and is lost with it. Within a run
-    no worker's name is given twice: the same name once more is another run.
-    """
-    runs: list[_Run] = []
-    started: set[str] = set()
-    for event in events:
-        if not isinstance(event.get("time"), int | float) or not isinstance(event.get("event"), str):
-            continue
-        name = str(event.get("worker")) if event["event"] == "worker-starting" else None
-        if event["event"] == "run-started" or name in started or not runs or runs[-1].finished:
-            runs.append(_Run(event["time"], event["time"]))
-            started.clear()
-        if name is not None:
-            started.add(name)
-        runs[-1].events.append(event)
-        runs[-1].ended = max(runs[-1].ended, event["time"])
-        runs[-1].finished = event["event"] == "run-finished"
-    return runs
-
-
-def _is_of(run: _Run, names: set[str]) -> bool:
-    sent = {str(event.get("chunk")) for event in run.events if event["event"] == "sent"}
-    return not sent or not sent.isdisjoint(names)
-
-
-def _run(run: _Run, zero: float) -> dict[str, Any]:
+def _run(run: Run, zero: float) -> dict[str, Any]:
     return {
         "began_s": _s(run.began - zero),
         "ended_s": _s(run.ended - zero),
@@ -191,32 +113,11 @@ def _run(run: _Run, zero: float) -> dict[str, Any]:
     }
 
 
-def _attempts(events: Iterable[Event]) -> Iterator[tuple[Event, _Attempt]]:
-    """Unfinished attempts of one run, each with the event that ended it. A worker renders what it was sent in order."""
-    sent: dict[str, dict[str, float]] = defaultdict(dict)
-    free: dict[str, float] = {}
-    for event in events:
-        time, worker, chunk = event["time"], str(event.get("worker")), str(event.get("chunk"))
-        match event["event"]:
-            case "sent":
-                sent[worker][chunk] = time
-            case "done":
-                sent[worker].pop(chunk, None)
-                free[worker] = time
-            case "failed":
-                began = max(sent[worker].pop(chunk, time), free.get(worker, 0.0))
-                free[worker] = time
-                yield event, _Attempt(worker, chunk, began, time)
-            case "worker-lost" if event.get("preempted") and sent[worker]:
-                chunk, since = next(iter(sent.pop(worker).items()))
-                yield event, _Attempt(worker, chunk, max(since, free.get(worker, 0.0)), time)
-
-
-def _events(runs: list[_Run], zero: float, done: set[str]) -> dict[str, list[Any]]:
+def _events(runs: list[Run], zero: float, done: set[str]) -> dict[str, list[Any]]:
     """What went otherwise than planned, by the log. ``done`` are the names of the rendered chunks."""
     found: dict[str, list[Any]] = {"failures": [], "workers_lost": [], "damaged": [], "warnings": []}
     for index, run in enumerate(runs):
-        attempts = {id(event): attempt for event, attempt in _attempts(run.events)}
+        attempts = {id(event): attempt for event, attempt in attempts_of(run.events)}
         for event in run.events:
             where = {"run": index, "time_s": _s(event["time"] - zero), "worker": event.get("worker")}
             if attempt := attempts.get(id(event)):
@@ -260,21 +161,21 @@ def _seconds(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _workers(runs: list[_Run]) -> list[dict[str, Any]]:
+def _workers(runs: list[Run]) -> list[dict[str, Any]]:
     """One entry a worker that began a chunk, by name; a name that comes back in a later run is the same entry."""
-    work: dict[str, list[list[Record | _Attempt]]] = defaultdict(lambda: [[] for _ in runs])
+    work: dict[str, list[list[Record | Attempt]]] = defaultdict(lambda: [[] for _ in runs])
     for index, run in enumerate(runs):
         for record in run.records:
             work[record.worker][index].append(record)
-        for _, attempt in _attempts(run.events):
+        for _, attempt in attempts_of(run.events):
             work[attempt.worker][index].append(attempt)
     return [_worker(name, work[name]) for name in sorted(work, key=lambda name: (len(name), name))]
 
 
-def _worker(name: str, work: list[list[Record | _Attempt]]) -> dict[str, Any]:
+def _worker(name: str, work: list[list[Record | Attempt]]) -> dict[str, Any]:
     """The entry of a worker with its ``work`` by run."""
     records = [piece for of_run in work for piece in of_run if isinstance(piece, Record)]
-    attempts = [piece for of_run in work for piece in of_run if isinstance(piece, _Attempt)]
+    attempts = [piece for of_run in work for piece in of_run if isinstance(piece, Attempt)]
     frames, busy = sum(len(record.chunk.frames) for record in records), sum(_busy_s(record) for record in records)
     lost, idle = sum(_busy_s(attempt) for attempt in attempts), sum(_idle_s(of_run) for of_run in work)
     return {
@@ -283,7 +184,7 @@ def _worker(name: str, work: list[list[Record | _Attempt]]) -> dict[str, Any]:
         "chunks": len(records),
         "frames": frames,
         "frames_per_s": _s(frames / busy) if busy else 0.0,
-        "start_s": _s(sum(_start_s(record) for record in records)),
+        "start_s": _s(sum(start_s(record) for record in records)),
         "busy_s": _s(busy),
         "failed_s": _s(lost),
         "idle_s": _s(idle),
@@ -291,7 +192,7 @@ def _worker(name: str, work: list[list[Record | _Attempt]]) -> dict[str, Any]:
     }
 
 
-def _idle_s(work: Sequence[Record | _Attempt]) -> float:
+def _idle_s(work: Sequence[Record | Attempt]) -> float:
     """Seconds between the first and the last piece of work of one worker in one run in which it had none."""
     if not work:
         return 0.0
@@ -306,7 +207,7 @@ def _bar(run: int, record: Record, zero: float) -> dict[str, Any]:
         "chunk": record.chunk.name,
         "began_s": _s(record.began - zero),
         "ended_s": _s(record.ended - zero),
-        "start_s": _s(_start_s(record)),
+        "start_s": _s(start_s(record)),
     }
 
 
@@ -332,7 +233,7 @@ def _different(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _untold(runs: list[_Run], records: Sequence[Record]) -> list[str]:
+def _untold(runs: list[Run], records: Sequence[Record]) -> list[str]:
     """What the log does not tell, so that nobody takes its silence for a smooth job."""
     told = {event.get("chunk") for run in runs for event in run.events if event["event"] == "done"}
     untold = sum(record.chunk.name not in told for record in records)
@@ -349,13 +250,8 @@ def _part(stage: str) -> str:
     return STAGES.get(stage, "render")  # a stage that is new to this file is charged, not dropped
 
 
-def _busy_s(piece: Record | _Attempt) -> float:
+def _busy_s(piece: Record | Attempt) -> float:
     return max(0.0, piece.ended - piece.began)
-
-
-def _start_s(record: Record) -> float:
-    """Seconds before the chunk began that its worker took to load: told with a worker's first chunk only."""
-    return sum(seconds for stage, seconds in record.timings_s.items() if _part(stage) == "start")
 
 
 def _mean(seconds: float, frames: int) -> float:

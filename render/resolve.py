@@ -67,6 +67,9 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo) -> Settings:
     chunk, chunk_reason = _chunk(spec, batch)
     threads = machine.cores if spec.engine.threads == "auto" else spec.engine.threads
     reasons = {
+        "device": "as given" if spec.engine.device != "auto" else "what the first worker found",
+        "backend": "the only one built yet",
+        "attention": "PyTorch's own choice among its kernels",
         "size": "as given" if spec.size else "the model's native size",
         "dtype": dtype_reason,
         "batch": batch_reason,

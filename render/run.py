@@ -14,7 +14,7 @@ from pathlib import Path
 
 from render import reduce, report
 from render.drive import Watcher, drive
-from render.errors import RunDirError
+from render.errors import FarmError, RunDirError
 from render.farm import Farm
 from render.plan import Chunk, Plan, select
 from render.resolve import resolve
@@ -47,13 +47,12 @@ def run_job(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, frame
     ``make_farm`` is called only when there is something to render. ``frames`` is the text of ``--frames``: stills of
     those frames, no film. Raises RenderError; whatever was rendered until then stays and counts.
     """
-    began = time.monotonic()
     rundir = RunDir(job.spec.run_dir)
     rundir.create()
     with rundir.lock():
         story = _Story(job, rundir, make_farm, watcher, frames)
         try:
-            return story.tell(began)
+            return story.tell()
         finally:
             story.close()
 
@@ -68,20 +67,22 @@ class _Story:
         self.watcher = watcher
         self.frames = frames
         self.opened: Farm | None = None
+        self.began = time.time()
 
-    def tell(self, began: float) -> Outcome:
+    def tell(self) -> Outcome:
         plan = self._plan()
         wanted = select(plan, self.frames) if self.frames else plan.chunks
         records = self._wanted(plan, wanted)
         missing = [chunk for chunk in wanted if chunk not in records]
         if missing or not self._complete(plan):
-            self.rundir.log("run-started", digest=plan.digest, missing=len(missing), chunks=len(wanted))
+            # began when the command did: starting Ray and fetching the model are part of the job's time
+            self.rundir.log(
+                "run-started", time=self.began, digest=plan.digest, missing=len(missing), chunks=len(wanted)
+            )
             records = self._render(plan, wanted, missing)
-        stills = self.rundir.stills if self.frames or plan.spec.output.frames else None
-        if self.frames:
-            return Outcome(plan, _count(missing), time.monotonic() - began, None, None, stills)
-        film, page = self._finish(plan, records, rendered=_count(missing))
-        return Outcome(plan, _count(missing), time.monotonic() - began, film, page, stills)
+        film, page = (None, None) if self.frames else self._finish(plan, records, rendered=_count(missing))
+        stills = self.rundir.stills if plan.spec.output.frames else None
+        return Outcome(plan, _count(missing), time.time() - self.began, film, page, stills)
 
     def close(self) -> None:
         if self.opened is not None:
@@ -125,7 +126,7 @@ class _Story:
         """Render ``missing``, then whatever of the rest turns out to be damaged, until every segment is whole."""
         for _ in range(1 + MAX_REPAIRS):
             if missing:
-                drive(self._farm(), plan, missing, self.rundir, self.watcher, _count(wanted) - _count(missing))
+                self._drive(plan, wanted, missing)
             records = self._wanted(plan, wanted)
             damaged = reduce.damaged(self.rundir, records.values())
             if not damaged and len(records) == len(wanted):
@@ -137,6 +138,16 @@ class _Story:
             missing = [chunk for chunk in wanted if chunk not in self._wanted(plan, wanted)]
         raise RunDirError(f"{self.rundir.path}: segments are damaged as soon as they are written; check the disk")
 
+    def _drive(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> None:
+        """Render ``missing``; where chunks fail for good, the report of the others is written all the same."""
+        try:
+            drive(self._farm(), plan, missing, self.rundir, self.watcher, _count(wanted) - _count(missing))
+        except FarmError:
+            if not self.frames:
+                records = self._wanted(plan, plan.chunks)
+                self._report(plan, [records[chunk] for chunk in plan.chunks if chunk in records])
+            raise
+
     def _finish(self, plan: Plan, records: Mapping[Chunk, Record], *, rendered: int) -> tuple[Path | None, Path]:
         """Film and report; both stand already when nothing was missing."""
         name, page = reduce.film_name(plan), self.rundir.path / "report.html"
@@ -144,12 +155,15 @@ class _Story:
             return (self.rundir.path / name if name else None), page
         film = reduce.make_film(plan, self.rundir, records)
         self.rundir.log("run-finished", frames=plan.spec.num_frames, film=name)
-        in_order = reduce.ordered(plan, records)
-        summary = report.summarize(plan, in_order, self.rundir.events())
-        self.rundir.write("report.json", json.dumps(summary, indent=1).encode())
-        html = report.to_html(summary, _thumbnails(self.rundir, in_order))
-        self.rundir.write("report.html", html.encode())
+        self._report(plan, reduce.ordered(plan, records))
         return film, page
+
+    def _report(self, plan: Plan, records: list[Record]) -> None:
+        """Write ``report.json`` and ``report.html`` of the chunks that are done, in order."""
+        summary = report.summarize(plan, records, self.rundir.events())
+        self.rundir.write("report.json", json.dumps(summary, indent=1).encode())
+        html = report.to_html(summary, _thumbnails(self.rundir, records))
+        self.rundir.write("report.html", html.encode())
 
 
 def preview(job: JobFile, farm: Farm, watcher: Watcher, target: Path) -> int:
@@ -188,7 +202,7 @@ def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]
     from render.stills import encode_still
     from render.video import decode
 
-    total = records[-1].chunk.stop
+    total = records[-1].chunk.stop if records else 0
     wanted = sorted({round(place * (total - 1) / max(THUMBNAILS - 1, 1)) for place in range(THUMBNAILS)})
     found = []
     for record in records:

@@ -28,7 +28,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from render.errors import LockedError, RunDirError, SpecError, StoreError
 from render.plan import Chunk, Plan
@@ -80,9 +80,10 @@ class Record:
     @classmethod
     def from_json(cls, text: str) -> Record:
         """The record in a file. Raises ValueError, KeyError or TypeError for text that is none."""
-        content = json.loads(text)
+        content = dict(json.loads(text))
         if content.pop("record_version") != RECORD_VERSION:
             raise ValueError("written by another version of this program")
+        content["stills_bytes"] = dict(content["stills_bytes"])
         content["chunk"] = Chunk(**content["chunk"])
         content["pictures"] = tuple(content["pictures"])
         content["notes"] = tuple(Note(**note) for note in content["notes"])
@@ -117,22 +118,29 @@ class RunDir:
 
         The kernel drops an flock with its process, so nothing has to be cleaned up after a crash.
         """
-        with _blame(self.path), (self.path / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise LockedError(
-                    f"{self.path}: {holder} is rendering here; wait for it, stop it, or choose another output.dir"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+        with _blame(self.path):
+            file = (self.path / "lock").open("a+")
+        with file:  # the body is not to be blamed on this directory: it may talk to a terminal or a cluster
+            self._take(file)
             try:
                 yield
             finally:
                 file.truncate(0)
+
+    def _take(self, file: TextIO) -> None:
+        try:
+            with _blame(self.path / "lock"):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise LockedError(
+                f"{self.path}: {holder} is rendering here; wait for it, stop it, or choose another output.dir"
+            ) from None
+        with _blame(self.path / "lock"):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
 
     def locked(self) -> bool:
         """Whether a driver is at work in the directory now."""
@@ -148,11 +156,11 @@ class RunDir:
 
     def read_text(self, name: str) -> str | None:
         """The text of a file in the directory, None where there is none."""
-        try:
-            with _blame(self.path / name):
-                return (self.path / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+        with _blame(self.path / name):
+            try:
+                return (self.path / name).read_text(encoding="utf-8", errors="replace")
+            except FileNotFoundError:
+                return None
 
     def read_plan(self) -> Plan | None:
         """The plan of the job, None where there is none yet. Raises RunDirError for one that cannot be read."""
@@ -215,8 +223,8 @@ class RunDir:
         for path in [*sorted(self.segments.glob("*.json")), *sorted(self.stills.glob("*.json"))]:
             try:
                 record = Record.from_json(path.read_text(encoding="utf-8"))
-            except (ValueError, KeyError, TypeError):
-                continue  # torn or foreign: the chunk does not count and is rendered again
+            except (ValueError, KeyError, TypeError, OSError):
+                continue  # torn, foreign or unreadable: the chunk does not count and is rendered again
             if self._complete(record):
                 found[record.chunk] = record
         return found
@@ -252,34 +260,39 @@ class RunDir:
 
     def log(self, event: str, **details: Any) -> None:
         """Append one line to ``events.jsonl``: the time, what happened, and to whom."""
-        line = json.dumps({"time": round(time.time(), 3), "event": event, **details})
-        with _blame(self.path / "events.jsonl"), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **details}).encode() + b"\n"
+        path = self.path / "events.jsonl"
+        with _blame(path), path.open("a+b") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                line = b"\n" + line  # a crash tore the last line; ours must not hang on it
+            file.write(line)
 
     def events(self) -> list[dict[str, Any]]:
         """All events so far, oldest first; a line torn by a crash is passed over."""
         events = []
-        for line in (self.read_text("events.jsonl") or "").splitlines():
+        for line in (self.read_text("events.jsonl") or "").split("\n"):
             with contextlib.suppress(ValueError):
-                events.append(json.loads(line))
+                event = json.loads(line)
+                if isinstance(event, dict) and "event" in event:
+                    events.append(event)
         return events
 
     def clean(self, *, keep_film: bool) -> int:
         """Delete what ``render`` wrote here, the film and report apart if asked. Returns the number of files.
 
-        Raises RunDirError for a directory that is no run directory: a mistyped path must not lose anything.
+        Raises RunDirError for a directory that is no run directory, because a mistyped path must not lose anything, and
+        LockedError while a driver is at work in it.
         """
         if not (self.path / "plan.json").exists():
             raise RunDirError(f"{self.path}: no plan.json in it, so this is no run directory; nothing was deleted")
-        removed = 0
-        with _blame(self.path):
-            for path in self._written(keep_film=keep_film):
+        with self.lock(), _blame(self.path):
+            written = [path for path in self._written(keep_film=keep_film) if path.is_file()]
+            for path in written:
                 path.unlink(missing_ok=True)
-                removed += 1
             for folder in (self.segments, self.stills, self.path):
                 with contextlib.suppress(OSError):  # not empty: somebody keeps files of their own there
                     folder.rmdir()
-        return removed
+        return len(written)
 
     def _written(self, *, keep_film: bool) -> Iterator[Path]:
         yield from self.segments.glob("[0-9.]*-*.*")
@@ -288,6 +301,7 @@ class RunDir:
             yield from self.path.glob("video.*")
             yield from (self.path / name for name in ("report.json", "report.html", "job.yaml", "preview.png"))
         yield from self.path.glob(".part.*")
+        yield from self.path.glob(".*.part")
         yield from (self.path / name for name in ("events.jsonl", "lock", "plan.json"))
 
 
@@ -311,15 +325,16 @@ _CURES = {
     errno.EROFS: "it lies on a read-only disk; choose another output.dir",
     errno.ENOTDIR: "something on the way to it is a file, not a folder; choose another output.dir",
     errno.EEXIST: "a file of that name is in the way; choose another output.dir",
+    errno.ENOENT: "it is gone; was the folder deleted in the middle of the work?",
 }
 
 
 @contextlib.contextmanager
 def _blame(path: Path) -> Iterator[None]:
-    """OSError -> StoreError with the cure. A missing file passes through: callers decide what that means."""
+    """OSError -> StoreError with the cure. A lock that is held passes through: it is no failure."""
     try:
         yield
-    except FileNotFoundError:
+    except BlockingIOError:
         raise
     except OSError as error:
         cure = _CURES.get(error.errno or 0, error.strerror or str(error))

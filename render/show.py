@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 
 from render.drive import Progress
 from render.run import Outcome
+from render.words import count, size, span
 
 __all__ = ["Show", "describe_job", "describe_outcome", "describe_plan", "describe_status"]
 
@@ -71,10 +72,10 @@ def describe_progress(progress: Progress) -> str:
     if progress.rendered:
         parts.append(f"{progress.frames_per_s:.2f} frames/s")
     if progress.eta_s:
-        parts.append(f"{clock(progress.eta_s)} left")
-    parts.append(_several(progress.workers, "worker") if progress.workers else "loading the model")
+        parts.append(f"{span(progress.eta_s)} left")
+    parts.append(count(progress.workers, "worker") if progress.workers else "loading the model")
     if progress.retries:
-        parts.append(_several(progress.retries, "retry", "retries"))
+        parts.append(count(progress.retries, "retry", "retries"))
     return "  ".join(parts)
 
 
@@ -82,7 +83,7 @@ def describe_job(summary: Mapping[str, Any]) -> str:
     """One line: the job is right."""
     return (
         f"{summary['job']}: ok: {summary['mode']} {summary['name']!r}, {summary['frames']} frames "
-        f"({summary['seconds']:g} s), {_several(summary['keyframes'], 'keyframe')}, model {summary['model']}"
+        f"({summary['seconds']:g} s), {count(summary['keyframes'], 'keyframe')}, model {summary['model']}"
     )
 
 
@@ -102,8 +103,8 @@ def describe_plan(summary: Mapping[str, Any]) -> str:
         "sampler": f"{summary['sampler']}, {summary['steps']} steps",
         "engine": "{backend}, {dtype}, batch {batch} on {device}".format(**settings) + f" ({known})",
         "chunks": f"{summary['chunks']} of {settings['chunk']} frames, {summary['chunks_done']} done",
-        "time": f"about {clock(summary['seconds_on_one_worker'])} on one worker ({guess})",
-        "disk": f"about {_size(summary['film_bytes'] + summary['stills_bytes'])}",
+        "time": f"about {span(summary['seconds_on_one_worker'])} on one worker ({guess})",
+        "disk": f"about {size(summary['film_bytes'] + summary['stills_bytes'])}",
     }
     if summary["gpu_here"] and not summary["resolved"]:
         rows["note"] = "there is a GPU here; the job will use it and take far less time"
@@ -122,9 +123,9 @@ def describe_status(summary: Mapping[str, Any]) -> str:
     }
     if summary["worker_seconds_per_frame"] is not None:
         left = (summary["frames"] - summary["frames_done"]) * summary["worker_seconds_per_frame"]
-        rows["speed"] = f"{summary['worker_seconds_per_frame']:.3f} s a frame and worker, {clock(left)} of work left"
+        rows["speed"] = f"{summary['worker_seconds_per_frame']:.3f} s a frame and worker, {span(left)} of work left"
     if summary["failures"]:
-        rows["failures"] = f"{_several(summary['failures'], 'attempt')} failed; report.html or events.jsonl tell which"
+        rows["failures"] = f"{count(summary['failures'], 'attempt')} failed; report.html or events.jsonl tell which"
     rows["film"] = summary["film"] or "not yet"
     return "\n".join(f"{key:8} {value}" for key, value in rows.items())
 
@@ -137,31 +138,9 @@ def describe_outcome(outcome: Outcome) -> str:
     else:
         speed = outcome.seconds / outcome.rendered
         lines = [
-            f"{spec.name}: {outcome.rendered} frames in {clock(outcome.seconds)} ({speed:.3f} s a frame, all included)"
+            f"{spec.name}: {outcome.rendered} frames in {span(outcome.seconds)} ({speed:.3f} s a frame, all included)"
         ]
     for what, path in (("film", outcome.film), ("report", outcome.report), ("stills", outcome.stills)):
         if path is not None:
             lines.append(f"  {what:7} {path}")
     return "\n".join(lines)
-
-
-def clock(seconds: float) -> str:
-    """``47 s``, ``3:05`` or ``2:04:09``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def _several(count: int, one: str, many: str | None = None) -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"

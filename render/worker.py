@@ -42,7 +42,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._watch = Stopwatch()
+        self._opening = Stopwatch()
 
     def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
         """The machine this runs on and the model as found from here: what ``resolve`` needs. Fetches a hub model.
@@ -78,7 +78,7 @@ class Worker:
             return TestCard(plan)
         from render.engine.engine import Engine
 
-        return Engine(plan, modelfiles.find(plan.spec.model, download=True), self._watch)
+        return Engine(plan, modelfiles.find(plan.spec.model, download=True), self._opening)
 
     def render(self, chunk: Chunk) -> Segment:
         """Render and encode one chunk. The seconds of loading the model are told with the first one.
@@ -86,7 +86,7 @@ class Worker:
         Raises EngineError or VideoError; the worker can go on with another chunk after either.
         """
         began = time.time()
-        watch, self._watch = self._watch, Stopwatch()
+        watch = Stopwatch()
         film = chunk in self._plan.chunks  # else it is a piece of a selection, which gets stills only
         suffix = self._plan.spec.output.frames
         with _Encoder(self._plan, suffix, film=film) as encoder:
@@ -95,7 +95,8 @@ class Worker:
                     encoder.put(picture)
             with watch("wait"):
                 data = encoder.finish()
-        watch.seconds |= encoder.watch.seconds
+        watch.seconds |= encoder.watch.seconds | self._opening.seconds
+        self._opening = Stopwatch()
         record = Record(
             digest=self._plan.digest,
             chunk=chunk,

@@ -1,0 +1,81 @@
+"""What the documents say is true: every job file loads, every YAML, shell and Python block of the README runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from render.document import parse
+from render.spec import load, validate
+from render.templates import TEMPLATES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_job_files_load(path: Path) -> None:
+    assert load(path).spec.name == path.stem
+
+
+@pytest.mark.parametrize("mode", TEMPLATES)
+def test_templates_load(mode: str) -> None:
+    assert validate(parse(TEMPLATES[mode], name=mode)).mode == mode
+
+
+def test_readme_job_loads() -> None:
+    assert [validate(parse(block, name="README.md")).num_frames for block in blocks("yaml")] == [288]
+
+
+def test_readme_commands_run(tmp_path: Path) -> None:
+    """The commands of the README in their order, on test cards so that they take seconds."""
+    for name in ("job.yaml", "a.yaml", "b.yaml"):
+        text = TEMPLATES["dream"].replace("model: demo ", "model: testcard ").replace("my-dream", name[:-5])
+        (tmp_path / name).write_text(text.replace("duration: 8s", "duration: 12s"))
+    lines = [line for line in blocks("console")[1].splitlines() if line.startswith("$ ")]
+    assert len(lines) == 11
+    for line in lines:
+        command = line.removeprefix("$ ").partition("#")[0].strip()
+        command = command.replace("out/day-and-night", "out/job").replace(
+            "render ", f"{shlex.quote(sys.executable)} -m render ", 1
+        )
+        if " run " in command:
+            command += " --local"
+        done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+def test_readme_python_runs(tmp_path: Path) -> None:
+    [block] = blocks("python")
+    (tmp_path / "jobs").symlink_to(ROOT / "jobs")
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "out/from-python/video.mp4"
+
+
+def test_readme_tree_names_every_module() -> None:
+    tree = next(block for block in blocks("text") if "errors.py" in block)
+    modules = {path.name for path in (ROOT / "render").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert {name for name in modules if not re.search(rf"\b{name}\b", tree)} == set()
+    assert {name for name in re.findall(r"\b\w+\.py\b", tree) if name not in modules} == set()
+
+
+def test_exit_codes_of_the_readme_are_those_of_the_errors() -> None:
+    from render import errors
+
+    told = {
+        int(code)
+        for code in re.findall(r"(?<![\w-])(\d{1,3}) (?:done|bad|run|locked|disk|model|engine|video|farm)", README)
+    }
+    classes = [getattr(errors, name) for name in errors.__all__]
+    assert told == {0} | {cls.exit_code for cls in classes if cls is not errors.RenderError}
