@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from render.demo import WEIGHTS
 from render.engine.engine import Engine
 from render.engine.models import Conditioning
 from render.engine.schedulers import make_scheduler
@@ -49,15 +52,21 @@ def by_engine(engine: Engine, frames: Sequence[int]) -> Tensor:
         return (engine.decode(latents) / 2 + 0.5).clamp(0, 1)
 
 
-def by_pipeline(engine: Engine, folder: Path, seed: int, *, prompt: str, guidance: float) -> Tensor:
-    """The picture that diffusers makes of the same seed and prompt."""
+@lru_cache
+def loaded_pipeline(folder: Path) -> Any:
+    """diffusers' own pipeline, float32."""
     import diffusers
 
-    plan = engine._plan
-    sampler = SAMPLERS[plan.spec.sampler]
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, safety_checker=None, local_files_only=True)
-    pipeline.scheduler = make_scheduler(sampler, plan.model.scheduler)
+    pipeline.to(torch.float32)  # transformers 5 keeps the text encoder in the dtype of its file
     pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def by_pipeline(engine: Engine, folder: Path, seed: int, *, prompt: str, guidance: float) -> Tensor:
+    """The picture that diffusers makes of the same seed and prompt."""
+    plan, pipeline = engine._plan, loaded_pipeline(folder)
+    pipeline.scheduler = make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler)
     pictures = pipeline(
         prompt,
         negative_prompt=plan.spec.negative or None,
@@ -74,10 +83,17 @@ def by_pipeline(engine: Engine, folder: Path, seed: int, *, prompt: str, guidanc
 
 @pytest.mark.parametrize("guidance", [1.0, 5.0], ids=["unguided", "guided"])
 @pytest.mark.parametrize("sampler", COMPARED)
-def test_tiny_model_agrees_with_the_pipeline(tiny_sd: Path, open_engine: Open, sampler: str, guidance: float) -> None:
-    engine = open_engine(tiny_sd, f"sampler={sampler}", f"guidance={guidance}", "steps=5")
-    expected = by_pipeline(engine, tiny_sd, 7, prompt="red hills", guidance=guidance)
+def test_the_demo_model_agrees_with_the_pipeline(open_engine: Open, sampler: str, guidance: float) -> None:
+    engine = open_engine("demo", f"sampler={sampler}", f"guidance={guidance}", "steps=6", "engine.batch=1")
+    expected = by_pipeline(engine, WEIGHTS, 7, prompt="red hills", guidance=guidance)
     assert psnr(by_engine(engine, [0]), expected) > 60
+
+
+def test_a_walk_agrees_at_its_keyframes_and_in_another_shape(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd, "size=96x64")
+    for frame, seed, prompt in ((0, 7, "red hills"), (16, 11, "a city")):
+        expected = by_pipeline(engine, tiny_sd, seed, prompt=prompt, guidance=5.0)
+        assert psnr(by_engine(engine, [frame]), expected) > 60
 
 
 @pytest.mark.parametrize("negative", ["grey", "''"], ids=["negative", "zeros"])
