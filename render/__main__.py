@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
 from render.cli import main
 
-__all__ = ["main"]
+__all__ = ["command"]
+
+INTERRUPTED = (130, 143)
+
+
+def command() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    code = main()
+    if code in INTERRUPTED:
+        # Everything is closed and on disk. Ray's threads, cut off in the middle of a call, may crash an orderly exit
+        # and turn its code into that of a segmentation fault.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

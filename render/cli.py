@@ -7,10 +7,12 @@ torch nor ray, and answer at once.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -49,8 +51,7 @@ class _Parser(argparse.ArgumentParser):
         raise SpecError(f"{message}; `{self.prog} --help` shows what is possible")
 
 
-class _Terminated(BaseException):
-    """SIGTERM arrived."""
+_terminated = threading.Event()  # SIGTERM arrived: on the way through Ray's C code an exception of our own gets lost
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,14 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         code: int = options.command(options)
+        sys.stdout.flush()  # here, where a closed pipe is caught
     except RenderError as error:
         return _complain(error)
     except KeyboardInterrupt:
-        print("render: interrupted; what is done stays done, the same command goes on", file=sys.stderr)
-        return 130
-    except _Terminated:
-        print("render: terminated; what is done stays done, the same command goes on", file=sys.stderr)
-        return 143
+        word, code = ("terminated", 143) if _terminated.is_set() else ("interrupted", 130)
+        print(f"render: {word}; what is done stays done, the same command goes on", file=sys.stderr)
+        return code
     except BrokenPipeError:  # `render … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -74,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+    _terminated.set()
+    raise KeyboardInterrupt
 
 
 def _complain(error: RenderError) -> int:
@@ -159,7 +160,7 @@ def _new(options: argparse.Namespace) -> int:
 
     if options.mode not in TEMPLATES:
         raise SpecError(f"mode {options.mode!r} is not built yet; this version has: {', '.join(TEMPLATES)}")
-    print(json.dumps({"yaml": TEMPLATES[options.mode]}) if options.json else TEMPLATES[options.mode], end="")
+    print(json.dumps({"yaml": TEMPLATES[options.mode]}) if options.json else TEMPLATES[options.mode].rstrip())
     return 0
 
 
@@ -186,7 +187,8 @@ def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[s
         try:
             summary, text = command(load(path, options.overrides))
         except RenderError as error:
-            code = code or _complain(error)
+            failed = _complain(error)
+            code = code or failed
         else:
             print(json.dumps(summary) if options.json else text)
     return code
@@ -196,7 +198,7 @@ def _run(options: argparse.Namespace) -> int:
     from render.run import run_job
     from render.show import Show, describe_outcome
     from render.spec import load
-    from render.summary import check_model
+    from render.summary import check_model, check_run_dir
 
     address = options.address or os.environ.get("RAY_ADDRESS")
     if options.local and options.address:
@@ -206,12 +208,14 @@ def _run(options: argparse.Namespace) -> int:
         with Show(path.name) as show:
             try:
                 job = load(path, options.overrides)
+                check_run_dir(job)
                 if options.local or not address:
                     check_model(job)
                 outcome = run_job(job, lambda: _farm(address, local=options.local), show, options.frames)
             except RenderError as error:
                 show.stop()
-                code = code or _complain(error)
+                failed = _complain(error)
+                code = code or failed
                 continue
         print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
     return code
@@ -246,15 +250,17 @@ def _preview(options: argparse.Namespace) -> int:
     from render.run import preview
     from render.show import Show
     from render.spec import load
-    from render.summary import check_model
+    from render.summary import check_model, check_run_dir
 
     job = load(options.jobs[0], options.overrides)
+    if options.to is None:
+        check_run_dir(job)
     check_model(job)
     target = options.to or job.spec.run_dir / "preview.png"
     if target.suffix != ".png":
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
-    with Show(options.jobs[0].name) as show:
-        frames = preview(job, LocalFarm(), show, target)
+    with Show(options.jobs[0].name) as show, contextlib.closing(LocalFarm()) as farm:
+        frames = preview(job, farm, show, target)
     print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
     return 0
 
@@ -271,9 +277,7 @@ def _status(options: argparse.Namespace) -> int:
 def _clean(options: argparse.Namespace) -> int:
     from render.rundir import RunDir
 
-    rundir = RunDir(options.dir)
-    with rundir.lock():
-        removed = rundir.clean(keep_film=not options.film_too)
+    removed = RunDir(options.dir).clean(keep_film=not options.film_too)
     print(json.dumps({"removed": removed}) if options.json else f"{removed} files deleted in {options.dir}")
     return 0
 

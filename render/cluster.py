@@ -7,8 +7,12 @@ machine that lives as long as the driver.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import signal
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 from render.errors import FarmError, RenderError
@@ -149,10 +153,40 @@ class RayFarm:
 def _connect(address: str | None) -> None:
     here: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
-        ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, **({} if address else here))
+        with _signals_kept():
+            ray.init(
+                address=address or "local", logging_level="ERROR", log_to_driver=False, **({} if address else here)
+            )
     except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot start on this machine"
         raise FarmError(f"{where}: {_last_line(error)}; `--local` renders without Ray") from error
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put signals off until Ray stands, and give them back their handlers.
+
+    An interrupt in the middle of ``ray.init`` leaves processes behind, and Ray installs a SIGTERM handler of its own,
+    which ends the driver with a stack trace.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda number, _frame: arrived.append(number))
+    try:
+        yield
+    except SystemExit:  # Ray's own handler, for a SIGTERM that came before ours was back
+        ray.shutdown()
+        arrived.append(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if arrived:
+        ray.shutdown()
+        signal.raise_signal(arrived[0])
 
 
 def _node_cpus() -> list[float]:

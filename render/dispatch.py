@@ -139,6 +139,10 @@ class Dispatcher:
         """The chunks a worker holds, the executing one first."""
         return list(self._workers[name].queue)
 
+    def knows(self, name: str) -> bool:
+        """Whether the worker has been added and not lost since."""
+        return name in self._workers
+
     def retired(self, name: str) -> bool:
         """Whether the worker has failed too often to be given chunks."""
         return self._workers[name].retired

@@ -38,12 +38,15 @@ class Document:
 
     def where(self, path: KeyPath) -> str:
         """Where the value at ``path``, or its nearest parent, was written: ``job.yaml:7`` or ``--set steps=0``."""
-        for end in range(len(path), -1, -1):
-            if path[:end] in self.overridden:
-                return f"--set {self.overridden[path[:end]]}"
-            if path[:end] in self.lines:
-                return f"{self.name}:{self.lines[path[:end]]}"
-        return self.name
+        parents = [path[:end] for end in range(len(path), -1, -1)]
+        if over := next((parent for parent in parents if parent in self.overridden), None):
+            return f"--set {self.overridden[over]}"  # what --set wrote has replaced all that the file says below it
+        line = self.line(path)
+        return f"{self.name}:{line}" if line else self.name
+
+    def line(self, path: KeyPath) -> int:
+        """The line in the file of the value at ``path`` or of its nearest parent; 0 where the file has none."""
+        return next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), 0)
 
     def override(self, assignment: str) -> None:
         """Apply one ``--set key.path=value``; the value is YAML. Raises SpecError for a malformed assignment."""
@@ -52,6 +55,8 @@ class Document:
             raise SpecError(f"--set {assignment}: write it as key=value, for example --set steps=8")
         path = _key_path(key.strip(), assignment)
         _assign(self.data, path, parse(text, name=f"--set {assignment}").data, assignment)
+        for below in [other for other in self.overridden if other[: len(path)] == path]:
+            del self.overridden[below]
         self.overridden[path] = assignment
 
 
@@ -87,8 +92,11 @@ def parse(text: str, *, name: str) -> Document:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise SpecError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise SpecError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
+    except yaml.reader.ReaderError as error:
+        line = f":{text.count(chr(10), 0, error.position) + 1}"
+        raise SpecError(
+            f"{name}{line}: not valid YAML: the character {chr(int(error.character))!a} is not allowed"
+        ) from None
     except RecursionError:
         raise SpecError(f"{name}: nested too deeply; a job spec is at most {MAX_DEPTH} levels deep") from None
     if node is not None:
@@ -144,7 +152,10 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
             return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
-            return _SCALARS[node.tag](node.value)
+            try:
+                return _SCALARS[node.tag](node.value)
+            except ValueError:  # only a tag of the user's own leads here: !!int four
+                raise self._error(line, f"{node.value!r} is not what its tag says; write it without a tag") from None
         raise self._error(line, f"the tag {node.tag!r} is not allowed; a job spec holds plain text and numbers")
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:

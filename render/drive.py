@@ -112,6 +112,8 @@ class _Drive:
         self.rundir.log("worker-starting", worker=worker)
 
     def _hear(self, message: Message) -> None:
+        if message.worker not in self.starting and not self.dispatcher.knows(message.worker):
+            return  # stopped a moment ago, with this message on its way; its chunks went back
         match message:
             case WorkerReady(worker, opened):
                 self._ready(worker, opened)
@@ -125,7 +127,7 @@ class _Drive:
     def _ready(self, worker: str, opened: Opened) -> None:
         del self.starting[worker]
         self.failed_starts = 0
-        for warning in dict.fromkeys(opened.warnings).keys() - self.warned:
+        for warning in [text for text in dict.fromkeys(opened.warnings) if text not in self.warned]:
             self.warned.add(warning)
             self.rundir.log("warning", text=warning)
             self.watcher.notice(warning)

@@ -61,7 +61,7 @@ Message = WorkerReady | WorkerLost | ChunkDone | ChunkFailed
 
 
 class Farm(Protocol):
-    """Workers somewhere. Use as a context manager: leaving it stops every worker."""
+    """Workers somewhere. Whoever made a farm calls ``close`` when done with it."""
 
     def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
         """What a worker's machine says of itself and the model. Raises ModelError, EngineError or FarmError."""

@@ -21,7 +21,7 @@ def this_cpu() -> Machine:
     return Machine(
         device="cpu",
         name=facts.get("model name") or platform.machine(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         # AMX or AVX512-BF16: elsewhere bfloat16 is emulated and slower than float32
         bf16=not {"amx_bf16", "avx512_bf16"}.isdisjoint(facts.get("flags", "").split()),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from render.demo import WEIGHTS
 from render.errors import ModelError
@@ -20,6 +21,9 @@ from render.resolve import Family, ModelInfo
 
 __all__ = ["describe", "find", "num_parameters", "testcard_cost_s"]
 
+T = TypeVar("T")
+
+MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 FAMILIES: dict[str, Family] = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
 PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae")
 FILES = ("*.json", "*.txt", "*.safetensors")
@@ -44,9 +48,9 @@ def find(model: str, *, download: bool) -> Path:
         raise ModelError(
             f"{model!r}: single-file models are not built yet; convert it to a folder with save_pretrained"
         )
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
+    folder = os.path.expanduser(model)
+    if os.path.isdir(folder):
+        return Path(folder)
     hub = HUB_ID.fullmatch(model)
     if hub and not model.startswith((".", "/", "~")):
         return _hub_folder(hub[1], hub[2], download=download)
@@ -59,20 +63,17 @@ def describe(model: str, *, download: bool = False) -> ModelInfo:
         return ModelInfo("testcard", (256, 144), 0, 1, {}, "testcard-1")
     folder = find(model, download=download)
     index = _json(folder / "model_index.json")
-    family = FAMILIES.get(index.get("_class_name", ""))
+    family = FAMILIES.get(str(index.get("_class_name")))
     if family is None:
         raise ModelError(f"{model!r} is a {index.get('_class_name')}; known: {', '.join(FAMILIES)}")
-    unet, vae = _json(folder / "unet/config.json"), _json(folder / "vae/config.json")
-    if unet["in_channels"] != vae["latent_channels"]:
-        raise ModelError(
-            f"{model!r}: its UNet takes {unet['in_channels']} channels (an inpainting model?), not the VAE's latents"
-        )
-    scale = 2 ** (len(vae["block_out_channels"]) - 1)
-    side = unet["sample_size"] * scale
+    unet, vae = folder / "unet/config.json", folder / "vae/config.json"
+    channels, taken = _entry(vae, "latent_channels", int), _entry(unet, "in_channels", int)
+    if taken != channels:
+        raise ModelError(f"{model!r}: its UNet takes {taken} channels (an inpainting model?), not the VAE's latents")
+    scale = 2 ** (len(_entry(vae, "block_out_channels", list)) - 1)
+    side = _entry(unet, "sample_size", int) * scale
     scheduler = _json(folder / "scheduler/scheduler_config.json")
-    return ModelInfo(
-        family, (side, side), vae["latent_channels"], scale, scheduler, _fingerprint(folder), _revision(folder)
-    )
+    return ModelInfo(family, (side, side), channels, scale, scheduler, _fingerprint(folder), _revision(folder))
 
 
 def _hub_folder(repository: str, revision: str | None, *, download: bool) -> Path:
@@ -113,6 +114,13 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds no JSON object")
     return content
+
+
+def _entry(path: Path, key: str, kind: type[T]) -> T:
+    value = _json(path).get(key)
+    if not isinstance(value, kind):
+        raise ModelError(f"{path}: its {key} is {value!r}; the file is not what diffusers writes")
+    return value
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
@@ -156,5 +164,9 @@ def num_parameters(model: str, part: str) -> int:
 
 def _parameters_in(path: Path) -> int:
     with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+            return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ModelError(f"{path}: is no safetensors file; fetch the model again") from None

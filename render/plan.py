@@ -49,6 +49,8 @@ class Chunk:
         return f"{self.start:06}-{self.stop:06}" + (f"x{self.step}" if self.step > 1 else "")
 
     def __str__(self) -> str:
+        if len(self.frames) == 1:
+            return f"frame {self.start}"
         return f"frames {self.start}-{self.frames[-1]}" + (f" by {self.step}" if self.step > 1 else "")
 
 
@@ -102,26 +104,29 @@ class Plan:
             "bad_frame": self.spec.engine.bad_frame,
             "sampler": [SAMPLERS[self.spec.sampler].scheduler, dict(SAMPLERS[self.spec.sampler].options)],
             "model": model,
-            "video": [
-                video.settings.encoder,
-                video.settings.pixel_format,
-                video.quality,
-                video.speed,
-                video.suffix,
-                str(video.fps),
-            ],
+            "video": {
+                "encoder": video.settings.encoder,
+                "pixel_format": video.settings.pixel_format,
+                "crf": video.quality,
+                "preset": video.speed,
+                "container": video.suffix,
+            },
         }
 
-    def again(self, spec: JobSpec) -> Plan:
-        """The plan of a rerun with ``spec``: the same digest unless something that changes pixels was edited."""
-        return Plan(spec, resolve_again(spec, self.model, self.settings), self.model)
+    def again(self, spec: JobSpec, model: ModelInfo | None = None) -> Plan:
+        """The plan of a rerun with ``spec``: the same digest unless something that changes pixels was edited.
+
+        ``model`` is what ``spec.model`` names now; left out, it is the one of this plan.
+        """
+        model = model or self.model
+        return Plan(spec, resolve_again(spec, model, self.settings), model)
 
     def to_json(self) -> str:
         """The plan as the text of ``plan.json``; ``from_json`` reads it back to an equal plan."""
         content = {
             "plan_version": PLAN_VERSION,
             "digest": self.digest,
-            "spec": self.spec.model_dump(mode="json", exclude_none=True),
+            "spec": self.spec.model_dump(mode="json"),
             "settings": asdict(self.settings),
             "model": asdict(self.model),
             "chunks": len(self.chunks),
@@ -147,15 +152,21 @@ class Plan:
 
     def differences(self, other: Plan) -> list[str]:
         """What makes ``other`` another plan, as ``steps: 20 -> 30``, for the message that refuses it."""
-        return list(_differences(self._essence(), other._essence(), ""))
+        names = _differences(self.spec.model, other.spec.model, "model")
+        return [*names, *_differences(self._essence(), other._essence(), "")]
 
 
 def _differences(old: Any, new: Any, path: str) -> list[str]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = dict.fromkeys([*old, *new])
         return [line for key in keys for line in _differences(old.get(key), new.get(key), f"{path}.{key}")]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [line for index, (one, two) in pairs for line in _differences(one, two, f"{path}[{index}]")]
     if old == new:
         return []
+    if isinstance(old, list) and isinstance(new, list):
+        old, new = f"{len(old)} of them", f"{len(new)} of them"
     name = re.sub(r"^\.(spec\.)?", "", path)
     short = [text if len(text) < 50 else f"{text[:47]}…" for text in (str(old), str(new))]
     return [f"{name}: {short[0]} -> {short[1]}"]

@@ -57,12 +57,18 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     if not path.exists():
         return False
     if name.endswith((".gif", ".webp")):
-        return True  # renamed into place when verified; their frame counts cannot be read back exactly
+        return path.stat().st_size == _bytes_of(name, rundir)  # their frame counts cannot be read back exactly
     try:
         film = probe(path)
     except VideoError:
         return False
     return film.frames == plan.spec.num_frames and film.metadata.get("render-digest") == plan.digest
+
+
+def _bytes_of(name: str, rundir: RunDir) -> int | None:
+    """The size of the film that the last run published here; ``clean`` forgets it with the log."""
+    finished = [event for event in rundir.events() if event["event"] == "run-finished" and event.get("film") == name]
+    return finished[-1].get("bytes") if finished else None
 
 
 def make_film(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> Path | None:

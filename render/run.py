@@ -6,7 +6,9 @@ and on a complete job it does nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from render import reduce, report
 from render.drive import Watcher, drive
-from render.errors import FarmError, RunDirError
+from render.errors import FarmError, RunDirError, VideoError
 from render.farm import Farm
 from render.plan import Chunk, Plan, select
 from render.resolve import resolve
@@ -68,21 +70,29 @@ class _Story:
         self.frames = frames
         self.opened: Farm | None = None
         self.began = time.time()
+        self.rendered = 0
 
     def tell(self) -> Outcome:
         plan = self._plan()
         wanted = select(plan, self.frames) if self.frames else plan.chunks
         records = self._wanted(plan, wanted)
         missing = [chunk for chunk in wanted if chunk not in records]
-        if missing or not self._complete(plan):
-            # began when the command did: starting Ray and fetching the model are part of the job's time
-            self.rundir.log(
-                "run-started", time=self.began, digest=plan.digest, missing=len(missing), chunks=len(wanted)
-            )
-            records = self._render(plan, wanted, missing)
-        film, page = (None, None) if self.frames else self._finish(plan, records, rendered=_count(missing))
+        if not missing and self._stands(plan):
+            return self._outcome(plan)
+        # began when the command did: starting Ray and fetching the model are part of the job's time
+        self.rundir.log("run-started", time=self.began, digest=plan.digest, missing=len(missing), chunks=len(wanted))
+        records = self._render(plan, wanted, missing)
+        if not self.frames:
+            self._finish(plan, records)
+        return self._outcome(plan)
+
+    def _outcome(self, plan: Plan) -> Outcome:
+        """What stands in the run directory now; of a selection neither film nor report."""
+        name = None if self.frames else reduce.film_name(plan)
+        film = self.rundir.path / name if name else None
+        page = None if self.frames else self.rundir.path / "report.html"
         stills = self.rundir.stills if plan.spec.output.frames else None
-        return Outcome(plan, _count(missing), time.time() - self.began, film, page, stills)
+        return Outcome(plan, self.rendered, time.time() - self.began, film, page, stills)
 
     def close(self) -> None:
         if self.opened is not None:
@@ -100,7 +110,7 @@ class _Story:
             machine, model = self._farm().describe(spec)
             plan = Plan(spec, resolve(spec, machine, model), model)
         else:
-            plan = before.again(spec)
+            plan = self._again(before)
             if plan.digest != before.digest:
                 changes = "; ".join(before.differences(plan)[:5])
                 raise RunDirError(
@@ -111,6 +121,13 @@ class _Story:
         self.rundir.write("plan.json", plan.to_json().encode())
         return plan
 
+    def _again(self, before: Plan) -> Plan:
+        """The plan of a rerun. Another name may mean the same model's files; only a worker can tell."""
+        model = before.model
+        if self.spec.model != before.spec.model:
+            _, model = self._farm().describe(self.spec)
+        return before.again(self.spec, model)
+
     def _wanted(self, plan: Plan, wanted: Iterable[Chunk]) -> dict[Chunk, Record]:
         """The records of the wanted chunks that count for this plan and hold the stills it asks for."""
         found, suffix = self.rundir.records(), plan.spec.output.frames
@@ -119,8 +136,10 @@ class _Story:
             counts = {chunk: record for chunk, record in counts.items() if record.stills == suffix}
         return {chunk: counts[chunk] for chunk in wanted if chunk in counts}
 
-    def _complete(self, plan: Plan) -> bool:
-        return self.frames is not None or reduce.film_stands(plan, self.rundir)
+    def _stands(self, plan: Plan) -> bool:
+        """Whether film and report are in their place; a selection has neither."""
+        page = self.rundir.path / "report.html"
+        return self.frames is not None or (page.exists() and reduce.film_stands(plan, self.rundir))
 
     def _render(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> dict[Chunk, Record]:
         """Render ``missing``, then whatever of the rest turns out to be damaged, until every segment is whole."""
@@ -145,18 +164,17 @@ class _Story:
         except FarmError:
             if not self.frames:
                 records = self._wanted(plan, plan.chunks)
-                self._report(plan, [records[chunk] for chunk in plan.chunks if chunk in records])
+                with contextlib.suppress(VideoError):  # a damaged segment has no thumbnail, and is not what to tell now
+                    self._report(plan, [records[chunk] for chunk in plan.chunks if chunk in records])
             raise
+        self.rendered += _count(missing)
 
-    def _finish(self, plan: Plan, records: Mapping[Chunk, Record], *, rendered: int) -> tuple[Path | None, Path]:
-        """Film and report; both stand already when nothing was missing."""
-        name, page = reduce.film_name(plan), self.rundir.path / "report.html"
-        if not rendered and reduce.film_stands(plan, self.rundir) and page.exists():
-            return (self.rundir.path / name if name else None), page
+    def _finish(self, plan: Plan, records: Mapping[Chunk, Record]) -> None:
+        """Film and report, from segments whose sums were checked."""
         film = reduce.make_film(plan, self.rundir, records)
-        self.rundir.log("run-finished", frames=plan.spec.num_frames, film=name)
+        name, size = (film.name, film.stat().st_size) if film else (None, 0)
+        self.rundir.log("run-finished", frames=plan.spec.num_frames, film=name, bytes=size)
         self._report(plan, reduce.ordered(plan, records))
-        return film, page
 
     def _report(self, plan: Plan, records: list[Record]) -> None:
         """Write ``report.json`` and ``report.html`` of the chunks that are done, in order."""
@@ -173,20 +191,18 @@ def preview(job: JobFile, farm: Farm, watcher: Watcher, target: Path) -> int:
     """
     from tempfile import TemporaryDirectory
 
-    from render.stills import contact_sheet, read_still, write_still
+    from render.stills import contact_sheet, encode_still, read_still
 
     spec = _with_stills(job.spec).model_copy(update={"steps": min(job.spec.steps, PREVIEW_STEPS)})
     machine, model = farm.describe(spec)
     plan = Plan(spec, resolve(spec, machine, model), model)
-    every = max(spec.num_frames // PREVIEW_FRAMES, 1)
-    last = min(every * (PREVIEW_FRAMES - 1), spec.num_frames - 1)
-    chunks = select(plan, f"0-{last}x{every}")
+    every = math.ceil(spec.num_frames / PREVIEW_FRAMES)
+    chunks = select(plan, f"0-{spec.num_frames - 1}x{every}")
     with TemporaryDirectory(prefix="render-preview-") as folder:
         rundir = RunDir(Path(folder))
         drive(farm, plan, chunks, rundir, watcher, 0)
         pictures = [read_still(path) for path in sorted(rundir.stills.glob("*.png"))]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_still(target, contact_sheet(pictures, columns=4))
+    RunDir(target.parent).write(target.name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)
 
 

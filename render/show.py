@@ -63,7 +63,7 @@ class Show:
 
     def notice(self, text: str) -> None:
         """A line of its own."""
-        self._console.print(f"{escape(self._name)}: {escape(text)}")
+        self._console.print(f"{self._name}: {text}", markup=False, emoji=False, soft_wrap=True)
 
 
 def describe_progress(progress: Progress) -> str:
@@ -106,6 +106,8 @@ def describe_plan(summary: Mapping[str, Any]) -> str:
         "time": f"about {span(summary['seconds_on_one_worker'])} on one worker ({guess})",
         "disk": f"about {size(summary['film_bytes'] + summary['stills_bytes'])}",
     }
+    if summary["differences"]:
+        rows["conflict"] = f"{summary['dir']} holds another plan ({'; '.join(summary['differences'][:3])})"
     if summary["gpu_here"] and not summary["resolved"]:
         rows["note"] = "there is a GPU here; the job will use it and take far less time"
     return "\n".join(f"{key:8} {value}" for key, value in rows.items())
@@ -114,7 +116,7 @@ def describe_plan(summary: Mapping[str, Any]) -> str:
 def describe_status(summary: Mapping[str, Any]) -> str:
     """How far a job is."""
     share = summary["frames_done"] / summary["frames"]
-    state = "running" if summary["running"] else "complete" if summary["film"] else "stopped; `render run` goes on"
+    state = "running" if summary["running"] else "complete" if summary["complete"] else "stopped; `render run` goes on"
     rows = {
         "job": f"{summary['name']}, plan {summary['digest'][:12]}",
         "state": state,
@@ -126,7 +128,7 @@ def describe_status(summary: Mapping[str, Any]) -> str:
         rows["speed"] = f"{summary['worker_seconds_per_frame']:.3f} s a frame and worker, {span(left)} of work left"
     if summary["failures"]:
         rows["failures"] = f"{count(summary['failures'], 'attempt')} failed; report.html or events.jsonl tell which"
-    rows["film"] = summary["film"] or "not yet"
+    rows["film"] = summary["film"] or ("none wanted" if summary["complete"] else "not yet")
     return "\n".join(f"{key:8} {value}" for key, value in rows.items())
 
 

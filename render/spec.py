@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import ErrorDetails
 
 from render import document
-from render.codecs import CODECS
+from render.codecs import CODECS, VideoFormat
 from render.document import Document, KeyPath
 from render.errors import SpecError
 from render.samplers import SAMPLERS
@@ -39,6 +49,7 @@ __all__ = [
 
 MAX_KEYFRAMES = 10_000
 MAX_PROMPT_CHARS = 4_000
+MAX_MISTAKES = 20  # in one message: whoever reads it mends the first ones and asks again
 GIF_MAX_FPS = 50  # its delays are whole hundredths of a second, and players slow down one of 1/100
 
 Mode = Literal["txt2img", "img2img", "inpaint", "dream", "animate"]
@@ -69,8 +80,22 @@ def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _printable(path: str) -> str:
+    if not path.isprintable():
+        raise ValueError(f"{path!r} holds a character that no folder's name should have")
+    return path
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out None where it is the default anyway. ``video: null`` says something and stays."""
+        fields = type(self).model_fields
+        return {
+            key: value for key, value in plain(self).items() if value is not None or fields[key].default is not None
+        }
 
 
 Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)]
@@ -132,7 +157,7 @@ class FarmSpec(_Section):
 class OutputSpec(_Section):
     """What is written, and where. ``dir`` is the run directory; left out, ``out/<name>``."""
 
-    dir: Annotated[str | None, StringConstraints(min_length=1, max_length=4096)] = None
+    dir: Annotated[str | None, StringConstraints(min_length=1, max_length=4096), AfterValidator(_printable)] = None
     video: Literal["mp4", "mov", "gif", "webp"] | None = "mp4"
     codec: Annotated[str, _listed("codec", CODECS)] = "h264"
     crf: Annotated[int | None, Field(ge=0, le=63, description="quality of the codec: lower is better and larger")] = (
@@ -182,8 +207,8 @@ class JobSpec(_Section):
 
     @property
     def run_dir(self) -> Path:
-        """The run directory as the user wrote it, relative to the folder the command runs in."""
-        return Path(self.output.dir) if self.output.dir else Path("out") / self.name
+        """The run directory as the user wrote it, relative to the folder the command runs in; ``~`` is home."""
+        return Path(os.path.expanduser(self.output.dir)) if self.output.dir else Path("out") / self.name
 
 
 @dataclass(frozen=True)
@@ -209,14 +234,13 @@ def load(path: Path, overrides: Iterable[str] = ()) -> JobFile:
 
 
 def validate(source: Document) -> JobSpec:
-    """Validate a parsed document. Raises SpecError with one line a mistake, in the order of the file."""
+    """Validate a parsed document. Raises SpecError with one line a mistake, in the order of the file's lines."""
     if not isinstance(source.data, Mapping):
         raise SpecError(f"{source.name}: a job spec is a mapping of keys; `render new dream` prints one to start from")
     try:
         spec = JobSpec.model_validate(source.data)
     except ValidationError as error:
-        explained = dict(_explain(detail, source.data) for detail in error.errors(include_url=False))
-        raise _spec_error(source, explained.items()) from None  # a dict: of a union's branches the last one speaks
+        raise _spec_error(source, _explained(error.errors(include_url=False), source.data)) from None
     if mistakes := list(_contradictions(spec)):
         raise _spec_error(source, mistakes)
     return spec
@@ -224,9 +248,7 @@ def validate(source: Document) -> JobSpec:
 
 def dump(spec: JobSpec) -> str:
     """The spec as YAML with every default written out; ``load`` reads it back to an equal spec."""
-    return yaml.safe_dump(
-        spec.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=120
-    )
+    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
 def json_schema() -> str:
@@ -245,11 +267,10 @@ Mistake = tuple[KeyPath, str]
 
 def _contradictions(spec: JobSpec) -> Iterator[Mistake]:
     """What the fields say against each other, though each is right by itself."""
-    yield from _length_mistakes(spec)
-    yield from _keyframe_mistakes(spec)
+    yield from list(_length_mistakes(spec)) or _keyframe_mistakes(spec)  # no length, nothing to stand in
     yield from _output_mistakes(spec)
     if spec.farm.deadline != "auto" and not spec.farm.deadline.seconds:
-        yield ("farm", "deadline"), f"{spec.farm.deadline} has no unit; write for example 90s or 10m"
+        yield ("farm", "deadline"), f"{spec.farm.deadline}: write a length with its unit, for example 90s or 10m"
 
 
 def _length_mistakes(spec: JobSpec) -> Iterator[Mistake]:
@@ -268,19 +289,21 @@ def _keyframe_mistakes(spec: JobSpec) -> Iterator[Mistake]:
         yield ("keyframes", 0, "at"), f"the first keyframe stands at {first.at}; it must stand at 0"
     if first.prompt is None:
         yield ("keyframes", 0), "the first keyframe needs a prompt"
-    before = -1
+    before, in_order = -1, True
     for index, keyframe in enumerate(spec.keyframes):
         frame = keyframe.at.at(spec.fps)
         path: KeyPath = ("keyframes", index, "at")
         if frame <= before:
+            in_order = False
             yield (
                 path,
                 f"{keyframe.at} is frame {frame}, not after the one before (frame {before}); keyframes go in order",
             )
-        elif frame >= spec.num_frames:
+        elif frame >= spec.num_frames and (spec.frames or spec.duration):
             yield path, f"{keyframe.at} is frame {frame}, but the film has frames 0 to {spec.num_frames - 1}"
-        before = frame
-    yield from _hold_mistakes(spec)
+        before = max(frame, before)
+    if in_order:
+        yield from _hold_mistakes(spec)
 
 
 def _hold_mistakes(spec: JobSpec) -> Iterator[Mistake]:
@@ -296,6 +319,8 @@ def _hold_mistakes(spec: JobSpec) -> Iterator[Mistake]:
 
 def _output_mistakes(spec: JobSpec) -> Iterator[Mistake]:
     codec, output = CODECS[spec.output.codec], spec.output
+    for fault in VideoFormat(codec.name, Size.smallest, Size.smallest, spec.fps.value).faults():
+        yield ("fps",), fault.removeprefix("fps ")
     if output.video in ("mp4", "mov") and output.video not in codec.containers:
         yield ("output", "video"), f"{codec.name} does not go into {output.video}; write video: {codec.containers[0]}"
     if output.video == "gif" and spec.fps.value > GIF_MAX_FPS:
@@ -317,15 +342,31 @@ def _output_mistakes(spec: JobSpec) -> Iterator[Mistake]:
 
 
 def _spec_error(source: Document, mistakes: Iterable[Mistake]) -> SpecError:
-    lines = {
-        f"{source.where(path)}: {_dotted(path)}{': ' if path else ''}{message}": None for path, message in mistakes
-    }
-    return SpecError("\n".join(lines))
+    in_order = sorted(mistakes, key=lambda mistake: source.line(mistake[0]))
+    lines = [f"{source.where(path)}: {_dotted(path)}{': ' if path else ''}{message}" for path, message in in_order]
+    more = [f"… and {len(lines) - MAX_MISTAKES} more mistakes"] if len(lines) > MAX_MISTAKES else []
+    return SpecError("\n".join(lines[:MAX_MISTAKES] + more))
 
 
 def _dotted(path: KeyPath) -> str:
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")
+
+
+def _explained(details: Iterable[ErrorDetails], data: Any) -> list[Mistake]:
+    """One mistake a path: of a union's branches the last one speaks, of a list and its items the items."""
+    found: dict[KeyPath, str] = {}
+    auto: set[KeyPath] = set()
+    for detail in details:
+        path, found[path] = _explain(detail, data)
+        if detail["type"] == "literal_error" and len(detail["loc"]) > len(path):
+            auto.add(path)  # the branch of a union with the word auto
+    inside = {path[:end] for path in found for end in range(len(path))}
+    return [
+        (path, f"{message}, or auto" if path in auto else message)
+        for path, message in found.items()
+        if path not in inside
+    ]
 
 
 def _explain(detail: ErrorDetails, data: Any) -> Mistake:
@@ -347,7 +388,7 @@ def _explain(detail: ErrorDetails, data: Any) -> Mistake:
                 f"{detail['input']!r}{_did_you_mean(str(detail['input']), known)}; write one of: {', '.join(known)}",
             )
         case kind if kind in _EXPECTED:
-            return path, f"{_short(detail['input'])}: write {_EXPECTED[kind]}"
+            return path, f"{_short(detail['input'])}: write {_EXPECTED[kind].format(**context)}"
         case "string_pattern_mismatch":
             return (
                 path,
@@ -360,9 +401,15 @@ def _explain(detail: ErrorDetails, data: Any) -> Mistake:
 _EXPECTED = {
     "bool_type": "true or false",
     "float_type": "a number",
+    "greater_than_equal": "{ge} or more",
     "int_type": "a whole number",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
     "model_type": "a mapping of keys",
+    "string_too_long": "at most {max_length} characters",
     "string_type": "text; put it in quotes if it looks like a number",
+    "too_long": "at most {max_length} of them",
+    "too_short": "at least one of them",
     "tuple_type": "a list",
 }
 

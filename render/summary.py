@@ -20,7 +20,7 @@ from render.resolve import ModelInfo, resolve
 from render.rundir import Record, RunDir
 from render.spec import JobFile
 
-__all__ = ["check", "check_model", "inspect", "plan", "status"]
+__all__ = ["check", "check_model", "check_run_dir", "inspect", "plan", "status"]
 
 Summary = dict[str, Any]
 
@@ -39,7 +39,7 @@ def check(job: JobFile) -> Summary:
     Raises SpecError that names the line, also for a missing model and a run directory that cannot be made.
     """
     check_model(job)
-    _check_run_dir(job)
+    check_run_dir(job)
     spec = job.spec
     return {
         "job": job.source.name,
@@ -56,10 +56,10 @@ def check(job: JobFile) -> Summary:
 def plan(job: JobFile) -> Summary:
     """Frames, chunks, settings, time and disk. Settings are this machine's guess until a first worker resolved them."""
     model = check_model(job)
-    _check_run_dir(job)
+    check_run_dir(job)
     rundir = RunDir(job.spec.run_dir)
     before = rundir.read_plan()
-    planned = before.again(job.spec) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
+    planned = before.again(job.spec, model) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
     records = _counting(planned, rundir)
     parameters = {part: modelfiles.num_parameters(job.spec.model, part) for part in ("unet", "vae")}
     cost = estimate(planned, parameters["unet"], parameters["vae"], records)
@@ -68,6 +68,7 @@ def plan(job: JobFile) -> Summary:
         "resolved": before is not None,
         "gpu_here": has_gpu(),
         "digest": planned.digest if before else None,
+        "differences": before.differences(planned) if before else [],
         "fps": str(planned.spec.fps),
         "sampler": planned.spec.sampler,
         "steps": planned.spec.steps,
@@ -91,6 +92,7 @@ def status(path: Path) -> Summary:
     name = film_name(planned)
     per_frame = measured_s_per_frame(records)
     film = path / name if name else None
+    there = film is not None and film.exists()
     return {
         "dir": str(path),
         "name": planned.spec.name,
@@ -104,7 +106,8 @@ def status(path: Path) -> Summary:
         "workers": len({record.worker for record in records}),
         "failures": sum(event["event"] == "failed" for event in events),
         "last_event": events[-1] if events else None,
-        "film": str(film) if film and film.exists() else None,
+        "film": str(film) if there else None,
+        "complete": len(records) == len(planned.chunks) and (there or film is None),
     }
 
 
@@ -134,8 +137,8 @@ def _counting(planned: Plan, rundir: RunDir) -> list[Record]:
     return [record for record in found if record is not None and record.digest == planned.digest]
 
 
-def _check_run_dir(job: JobFile) -> None:
-    """Refuse a run directory that can never be made: something on the way to it is a file, or not writable."""
+def check_run_dir(job: JobFile) -> None:
+    """Raises SpecError for a run directory that can never be made: a file is on the way, or it is not writable."""
     folder = job.spec.run_dir.absolute()
     existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
     path = ("output", "dir") if job.spec.output.dir else ("name",)

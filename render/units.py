@@ -82,7 +82,7 @@ class Rate(_Notation):
     value: Fraction
 
     schema: ClassVar[JsonSchemaValue] = {
-        "anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 240}, {"type": "string"}],
+        "anyOf": [{"type": "number", "minimum": 1, "maximum": 240}, {"type": "string"}],
         "examples": [24, 30, "24000/1001"],
     }
 

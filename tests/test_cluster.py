@@ -205,3 +205,39 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_driver_leaves_a_resumable_job(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    spec = tmp_path / "job.yaml"
+    spec.write_text(JOB.format(name="job", model="testcard:60ms", frames=96))
+    command = [sys.executable, "-m", "render", "run", str(spec), "--set", "farm.chunk=8", "--set", "output.dir=run"]
+    rundir = RunDir(tmp_path / "run")
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as driver:
+        wait_until(lambda: rundir.path.exists() and len(rundir.records()) >= 2)
+        driver.send_signal(number)
+        _, told = driver.communicate(timeout=60)
+    assert driver.returncode == code
+    assert told.splitlines()[-1].endswith("the same command goes on")
+    assert "Traceback" not in told
+    kept = len(rundir.records())
+    render_job(tmp_path, LocalFarm, "farm.chunk=8", name="job", model="testcard:60ms", frames=96)
+    assert len(events(rundir, "done")) == 12
+    assert kept < 12
+    assert indices(rundir) == list(range(96))
+
+
+def test_a_running_cluster_is_joined(tmp_path: Path, cluster: Callable[[], Farm]) -> None:
+    import ray
+
+    spec = tmp_path / "job.yaml"
+    spec.write_text(JOB.format(name="joined", model="testcard", frames=24))
+    address = ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-m", "render", "run", str(spec), "--address", address, "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rendered"] == 24
+    assert ray.is_initialized()
+    assert [node["Alive"] for node in ray.nodes()] == [True]  # whoever joins a cluster leaves it running

@@ -1,0 +1,98 @@
+"""What all tests share: job specs and plans of test cards in one line, and a watcher that remembers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from render import modelfiles
+from render.document import parse
+from render.drive import Progress
+from render.plan import Plan
+from render.resolve import Machine, ModelInfo, resolve
+from render.spec import JobFile, JobSpec, load, validate
+
+settings.register_profile("render", deadline=None, max_examples=60, database=None)
+settings.load_profile("render")
+
+CARD = """\
+version: 1
+name: card
+mode: dream
+model: testcard
+size: 128x72
+fps: 24
+frames: 12
+keyframes:
+  - {at: 0, prompt: a}
+farm: {chunk: 4}
+output: {preset: ultrafast}
+"""
+
+CPU = Machine("cpu", "test CPU", cores=2, memory_bytes=8 << 30, bf16=False, versions={"render": "test"})
+
+
+class Collector:
+    """A watcher that remembers what it heard."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        self.heard: list[Progress] = []
+
+    def progress(self, progress: Progress) -> None:
+        self.heard.append(progress)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+@pytest.fixture
+def watcher() -> Collector:
+    return Collector()
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    """Two cores without fast bfloat16."""
+    return CPU
+
+
+@pytest.fixture(scope="session")
+def spec_of() -> Callable[..., JobSpec]:
+    """``spec_of("frames=8", text=…)``: a valid spec, changed by ``--set`` assignments."""
+
+    def make(*assignments: str, text: str = CARD) -> JobSpec:
+        document = parse(text, name="job.yaml")
+        for assignment in assignments:
+            document.override(assignment)
+        return validate(document)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plan_of(spec_of: Callable[..., JobSpec]) -> Callable[..., Plan]:
+    """``plan_of("frames=8", model=…)``: the plan of a test card on a machine with two cores."""
+
+    def make(*assignments: str, model: ModelInfo | None = None) -> Plan:
+        spec = spec_of(*assignments)
+        model = model or modelfiles.describe("testcard")
+        return Plan(spec, resolve(spec, CPU, model), model)
+
+    return make
+
+
+@pytest.fixture
+def job_of(tmp_path: Path) -> Callable[..., JobFile]:
+    """``job_of("frames=8")``: a test card's job file on disk, its run directory ``out`` beside it."""
+
+    def make(*assignments: str, out: str = "out") -> JobFile:
+        path = tmp_path / "card.yaml"
+        path.write_text(CARD)
+        return load(path, [f"output.dir={json.dumps(str(tmp_path / out))}", *assignments])
+
+    return make

@@ -1,0 +1,350 @@
+"""The driver's loop against a farm that fails by script, on a clock that only the farm moves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from render.dispatch import FIRST_DEADLINE_S
+from render.drive import MAX_FAILED_STARTS, Progress, drive
+from render.errors import EngineError, FarmError, ModelError, RenderError
+from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
+from render.plan import Chunk, Plan
+from render.resolve import Machine, ModelInfo
+from render.rundir import Note, Record, RunDir, Segment
+from render.spec import JobSpec
+from render.worker import Opened
+
+Make = Callable[..., Plan]
+Script = Callable[[str, Chunk], str]
+
+BEGINNING = 1000.0
+
+
+class ScriptedFarm:
+    """Workers that do what ``script(worker, chunk)`` says: done, fail, die, preempt or hang. A chunk takes a second.
+
+    ``starts`` says what comes of starting a worker: ready (unless it says else), lost, refused, preempt or hang.
+    """
+
+    def __init__(self, workers: int, script: Script, starts: dict[str, str] | None = None) -> None:
+        self.now = BEGINNING
+        self.workers, self.script, self.starts = workers, script, starts or {}
+        self.started: list[str] = []
+        self.stopped: list[str] = []
+        self.executed: list[tuple[str, Chunk]] = []
+        self.notes: tuple[Note, ...] = ()
+        self.warnings: tuple[str, ...] = ()
+        self._queues: dict[str, deque[Chunk]] = {}
+        self._messages: deque[Message] = deque()
+        self._digest = ""
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
+        raise AssertionError("the plan is there already")
+
+    def size(self, spec: JobSpec) -> int:
+        return self.workers
+
+    def start_worker(self, plan_json: str) -> str:
+        name = f"w{len(self.started)}"
+        self.started.append(name)
+        self._digest = Plan.from_json(plan_json).digest
+        match self.starts.get(name, self.starts.get("all", "ready")):
+            case "ready":
+                self._queues[name] = deque()
+                self._messages.append(WorkerReady(name, Opened("here", 1, self.warnings)))
+            case "lost":
+                self._messages.append(WorkerLost(name, "no such device"))
+            case "refused":
+                self._messages.append(WorkerLost(name, "no such model", error=ModelError("no such model")))
+            case "preempt":
+                self._messages.append(WorkerLost(name, "node is gone", preempted=True))
+        return name
+
+    def send(self, worker: str, chunk: Chunk) -> None:
+        self._queues[worker].append(chunk)
+
+    def stop_worker(self, worker: str) -> None:
+        self.stopped.append(worker)
+        self._queues.pop(worker, None)
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        if not self._messages:
+            self.now += timeout_s
+            for name in list(self._queues):
+                self._work(name)
+        messages = list(self._messages)
+        self._messages.clear()
+        return messages
+
+    def close(self) -> None:
+        self._queues.clear()
+
+    def _work(self, name: str) -> None:
+        if not self._queues[name]:
+            return
+        chunk = self._queues[name][0]
+        deed = self.script(name, chunk)
+        if deed == "hang":
+            return
+        self.executed.append((name, chunk))
+        self._queues[name].popleft()
+        match deed:
+            case "done":
+                self._messages.append(ChunkDone(name, self._segment(name, chunk)))
+            case "fail":
+                self._messages.append(ChunkFailed(name, chunk, "out of luck"))
+            case "die":
+                del self._queues[name]
+                self._messages.append(WorkerLost(name, "killed"))
+            case "preempt":
+                del self._queues[name]
+                self._messages.append(WorkerLost(name, "node is gone", preempted=True))
+
+    def _segment(self, name: str, chunk: Chunk) -> Segment:
+        record = Record(
+            digest=self._digest,
+            chunk=chunk,
+            pictures=("0" * 64,) * len(chunk.frames),
+            file=f"segments/{chunk.name}.mp4",
+            bytes=4,
+            sha256="",
+            stills=None,
+            stills_bytes={},
+            worker=name,
+            device="cpu",
+            began=self.now - 1,
+            ended=self.now,
+            timings_s={},
+            versions={},
+            sampler_table="",
+            notes=self.notes,
+        )
+        return Segment(record, b"data")
+
+
+class Stage:
+    """A plan of six chunks, a run directory and a watcher; ``play`` drives a farm and returns its done chunks."""
+
+    def __init__(self, plan: Plan, path: Path, watcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.plan, self.rundir, self.watcher = plan, RunDir(path), watcher
+        self.rundir.create()
+        self._patch = monkeypatch
+
+    def play(
+        self, farm: ScriptedFarm, *, done_before: int = 0, missing: tuple[Chunk, ...] | None = None
+    ) -> list[Chunk]:
+        self._patch.setattr("render.drive.time", farm)
+        self._patch.setattr("os.fsync", lambda _descriptor: None)
+        drive(farm, self.plan, self.plan.chunks if missing is None else missing, self.rundir, self.watcher, done_before)
+        return self.done()
+
+    def done(self) -> list[Chunk]:
+        return sorted(self.rundir.records())
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        return [entry for entry in self.rundir.events() if entry["event"] == event]
+
+
+@pytest.fixture
+def stage(plan_of: Make, tmp_path: Path, watcher: Any, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(plan_of("frames=24", "farm.chunk=4"), tmp_path / "run", watcher, monkeypatch)
+
+
+def all_done(_worker: str, _chunk: Chunk) -> str:
+    return "done"
+
+
+def on(worker: str | None, start: int | None, deed: str) -> Script:
+    """``deed`` where worker and chunk are the named ones (None: any), else done."""
+    return lambda name, chunk: deed if worker in (None, name) and start in (None, chunk.start) else "done"
+
+
+@pytest.mark.parametrize(("workers", "started"), [(1, 1), (2, 2), (99, 6)])
+def test_every_chunk_is_rendered_once(workers: int, started: int, stage: Stage) -> None:
+    farm = ScriptedFarm(workers, all_done)
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert sorted(chunk for _, chunk in farm.executed) == list(stage.plan.chunks)
+    assert len(farm.started) == started, "never more workers than chunks"
+    assert {name for name, _ in farm.executed} == set(farm.started)
+
+
+def test_nothing_to_do_starts_no_worker(stage: Stage) -> None:
+    farm = ScriptedFarm(2, all_done)
+    assert stage.play(farm, missing=()) == []
+    assert farm.started == []
+
+
+def test_a_failed_chunk_is_done_by_another_worker(stage: Stage) -> None:
+    farm = ScriptedFarm(2, on("w0", 0, "fail"))
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert [name for name, chunk in farm.executed if chunk.start == 0] == ["w0", "w1"]
+    assert stage.watcher.notices == ["frames 0-3 failed on worker w0: out of luck"]
+    assert [event["chunk"] for event in stage.logged("failed")] == ["000000-000004"]
+    assert stage.watcher.heard[-1].retries == 1
+
+
+def test_a_chunk_that_kills_three_workers_is_given_up_and_named(stage: Stage) -> None:
+    farm = ScriptedFarm(2, on(None, 8, "die"))
+    with pytest.raises(FarmError) as caught:
+        stage.play(farm)
+    assert str(caught.value).splitlines() == [
+        "1 of 6 chunks failed for good; all others are done:",
+        "  frames 8-11: 3 attempts; the last, on worker w2: killed",
+        "mend the cause and run the same command again: it renders only what is missing",
+    ]
+    assert stage.done() == [chunk for chunk in stage.plan.chunks if chunk.start != 8]
+    victims = [name for name, chunk in farm.executed if chunk.start == 8]
+    assert len(set(victims)) == 3, "three attempts on three workers"
+
+
+def test_what_waits_behind_a_deadly_chunk_is_not_charged(stage: Stage) -> None:
+    farm = ScriptedFarm(1, on(None, 0, "die"))
+    with pytest.raises(FarmError, match="1 of 6 chunks"):
+        stage.play(farm)
+    assert [event["chunk"] for event in stage.logged("failed")] == ["000000-000004"] * 3
+
+
+def test_preemption_is_free(plan_of: Make, stage: Stage) -> None:
+    stage.plan = plan_of("frames=24", "farm.attempts=1")
+    left = deque(range(7))
+    farm = ScriptedFarm(2, lambda _name, _chunk: "preempt" if left and left.popleft() + 1 else "done")
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert stage.logged("failed") == []
+    assert stage.watcher.heard[-1].retries == 0
+
+
+def test_a_worker_that_fails_three_chunks_is_replaced(stage: Stage) -> None:
+    farm = ScriptedFarm(2, on("w0", None, "fail"))
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert farm.stopped == ["w0"]
+    assert sum(name == "w0" for name, _ in farm.executed) == 3
+    assert "worker w0 failed several chunks and is replaced" in stage.watcher.notices
+
+
+def test_messages_of_a_worker_that_was_just_stopped_are_dropped(stage: Stage) -> None:
+    """Over Ray one look can bring two results of one worker; the third failure stops it before the fourth is heard."""
+
+    class Hasty(ScriptedFarm):
+        def wait(self, timeout_s: float) -> list[Message]:
+            messages = super().wait(timeout_s)
+            extra = [message for message in messages if isinstance(message, ChunkFailed)]
+            for message in extra:
+                held = self._queues.get(message.worker)
+                if held:
+                    messages.append(ChunkFailed(message.worker, held.popleft(), "out of luck as well"))
+            return messages
+
+    farm = Hasty(2, on("w0", None, "fail"))
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert farm.stopped == ["w0"]
+
+
+def test_a_hung_worker_meets_the_deadline(plan_of: Make, stage: Stage) -> None:
+    stage.plan = plan_of("frames=24", "farm.deadline=90s")
+    farm = ScriptedFarm(2, on("w0", 0, "hang"))
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert farm.stopped == ["w0"]
+    assert "no result after 91 s; the worker was stopped" in stage.watcher.notices[0]
+    assert farm.now - BEGINNING < 120
+
+
+def test_a_chunk_that_hangs_everywhere_is_given_up(stage: Stage) -> None:
+    farm = ScriptedFarm(2, on(None, 4, "hang"))
+    with pytest.raises(FarmError, match=r"frames 4-7: 3 attempts; .* no result after"):
+        stage.play(farm)
+    assert len(stage.done()) == 5
+    assert len(farm.stopped) == 3
+
+
+def test_a_worker_that_never_gets_ready_is_given_up(stage: Stage) -> None:
+    farm = ScriptedFarm(1, all_done, {"w0": "hang"})
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert farm.stopped == ["w0"]
+    assert farm.now - BEGINNING > FIRST_DEADLINE_S
+    assert "worker w0 could not start: not ready after 1801 s" in stage.watcher.notices
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_workers_that_cannot_start_are_not_tried_for_ever(workers: int, stage: Stage) -> None:
+    farm = ScriptedFarm(workers, all_done, {"all": "lost"})
+    with pytest.raises(FarmError, match="workers in a row could not start; the last one said: no such device"):
+        stage.play(farm)
+    assert MAX_FAILED_STARTS <= len(farm.started) <= MAX_FAILED_STARTS + workers
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_missing_model_is_told_as_such(workers: int, stage: Stage) -> None:
+    farm = ScriptedFarm(workers, all_done, {"all": "refused"})
+    with pytest.raises(ModelError, match="no such model"):
+        stage.play(farm)
+
+
+def test_one_good_worker_is_enough(stage: Stage) -> None:
+    farm = ScriptedFarm(2, all_done, {"all": "lost", "w0": "ready"})
+    assert stage.play(farm) == list(stage.plan.chunks)
+
+
+def test_a_worker_that_starts_makes_up_for_those_that_did_not(stage: Stage) -> None:
+    farm = ScriptedFarm(1, on("w2", 8, "die"), dict.fromkeys(["w0", "w1", "w3", "w4"], "lost"))
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert len(farm.started) == 6
+
+
+def test_a_preempted_start_is_tried_again(stage: Stage) -> None:
+    farm = ScriptedFarm(1, all_done, {f"w{place}": "preempt" for place in range(2 * MAX_FAILED_STARTS)})
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert len(farm.started) == 2 * MAX_FAILED_STARTS + 1
+
+
+def test_the_last_worker_is_replaced_when_it_dies(stage: Stage) -> None:
+    farm = ScriptedFarm(1, on("w0", 8, "die"))
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert farm.started == ["w0", "w1"]
+
+
+def test_warnings_and_notes_reach_the_watcher_once(stage: Stage) -> None:
+    farm = ScriptedFarm(3, all_done)
+    farm.warnings = ("the prompt is cut off", "the prompt is cut off", "slow disk")
+    farm.notes = (Note(0, "blank", "was blank; rendered again"),)
+    stage.play(farm, missing=stage.plan.chunks[:3])
+    assert stage.watcher.notices == [
+        "the prompt is cut off",
+        "slow disk",
+        *["frame 0: was blank; rendered again"] * 3,
+    ]
+    assert [event["kind"] for event in stage.logged("note")] == ["blank"] * 3
+
+
+def test_progress(stage: Stage) -> None:
+    stage.play(ScriptedFarm(1, all_done), missing=stage.plan.chunks[2:], done_before=8)
+    heard = stage.watcher.heard
+    assert [progress.frames_done for progress in heard] == [8, 12, 16, 20, 24]
+    assert {progress.frames_total for progress in heard} == {24}
+    assert (heard[0].frames_per_s, heard[0].eta_s) == (0.0, None)
+    assert (heard[2].frames_per_s, heard[2].eta_s, heard[2].workers) == (4.0, 2.0, 1)
+    assert heard[-1].eta_s == 0.0
+
+
+def test_progress_before_anything_is_known() -> None:
+    progress = Progress(frames_done=0, frames_total=9, rendered=0, elapsed_s=0.0, workers=0, retries=0)
+    assert (progress.frames_per_s, progress.eta_s) == (0.0, None)
+
+
+@pytest.mark.parametrize("error", [EngineError, KeyboardInterrupt], ids=["error", "Ctrl-C"])
+def test_what_was_done_before_the_driver_fell_stays(error: type[BaseException], stage: Stage) -> None:
+    def script(_name: str, chunk: Chunk) -> str:
+        if chunk.start == 12:
+            raise error("in the middle")
+        return "done"
+
+    with pytest.raises((RenderError, KeyboardInterrupt)):
+        stage.play(ScriptedFarm(1, script))
+    assert stage.done() == list(stage.plan.chunks[:3])

@@ -1,0 +1,142 @@
+"""Models on disk: found, described without torch, refused with a cure."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from render import modelfiles
+from render.errors import ModelError
+from render.modelfiles import describe, find, num_parameters
+
+
+def safetensors(path: Path, **shapes: list[int]) -> None:
+    """A file with the header of one; the numbers behind it are of no matter here."""
+    header: dict[str, Any] = {
+        name: {"dtype": "F16", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()
+    }
+    raw = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model in diffusers' layout, as far as ``describe`` looks."""
+    folder = tmp_path / "model"
+    contents = {
+        "model_index.json": {"_class_name": "StableDiffusionPipeline"},
+        "unet/config.json": {"in_channels": 4, "sample_size": 64},
+        "vae/config.json": {"latent_channels": 4, "block_out_channels": [128, 256, 512, 512]},
+        "scheduler/scheduler_config.json": {"beta_end": 0.012},
+    }
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content))
+    safetensors(folder / "unet/diffusion_pytorch_model.safetensors", weight=[4, 8, 3, 3], bias=[8])
+    safetensors(folder / "vae/diffusion_pytorch_model.safetensors", weight=[2, 2])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "seconds"),
+    [("testcard", 0.0), ("testcard:50ms", 0.05), ("demo", None), ("testcard:", None), ("testcard:x", None)],
+)
+def test_test_cards_and_their_cost(model: str, seconds: float | None) -> None:
+    assert modelfiles.testcard_cost_s(model) == seconds
+
+
+def test_a_folder_is_described(folder: Path) -> None:
+    info = describe(str(folder))
+    assert (info.family, info.native_size, info.latent_channels, info.latent_scale) == ("sd", (512, 512), 4, 8)
+    assert info.scheduler == {"beta_end": 0.012}
+    assert (len(info.fingerprint), info.revision) == (64, None)
+    assert num_parameters(str(folder), "unet") == 4 * 8 * 3 * 3 + 8
+    assert num_parameters("testcard", "unet") == 0
+
+
+def test_home_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert find("~/model", download=False) == folder
+
+
+@pytest.mark.parametrize(
+    "name", ["unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json", "unet/config.json"]
+)
+def test_the_fingerprint_covers_every_file(name: str, folder: Path) -> None:
+    before = describe(str(folder)).fingerprint
+    path = folder / name
+    path.write_bytes(path.read_bytes() + b" ")
+    assert describe(str(folder)).fingerprint != before
+
+
+def test_the_fingerprint_does_not_depend_on_the_place(folder: Path) -> None:
+    before = describe(str(folder)).fingerprint
+    (folder / "README.md").write_text("not a model's file")
+    folder.rename(folder.parent / "elsewhere")
+    assert describe(str(folder.parent / "elsewhere")).fingerprint == before
+
+
+def test_a_snapshot_of_the_hubs_cache(folder: Path) -> None:
+    """There files are links to blobs named by their sums, and the folder is named by the commit."""
+    blob, link = folder.parent / ("a" * 64), folder / "unet/diffusion_pytorch_model.safetensors"
+    plain = describe(str(folder)).fingerprint
+    link.rename(blob)
+    link.symlink_to(blob)
+    snapshot = folder.parent / "snapshots" / "0123abcd"
+    snapshot.parent.mkdir()
+    folder.rename(snapshot)
+    info = describe(str(snapshot))
+    assert info.revision == "0123abcd"
+    assert info.fingerprint != plain, "taken from the blob's name, which is not the sum here"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("model_index.json", None, "no model_index.json in it; a model folder is in diffusers' layout"),
+        ("model_index.json", "{", "cannot be read"),
+        ("model_index.json", "[]", "holds no JSON object"),
+        ("model_index.json", '{"_class_name": "FluxPipeline"}', "is a FluxPipeline; known: StableDiffusionPipeline"),
+        ("model_index.json", '{"_class_name": ["x"]}', "known: StableDiffusionPipeline"),
+        ("unet/config.json", None, "no config.json in it"),
+        ("unet/config.json", '{"in_channels": 9, "sample_size": 64}', r"takes 9 channels \(an inpainting model\?\)"),
+        ("unet/config.json", '{"in_channels": 4, "sample_size": [64, 64]}', r"its sample_size is \[64, 64\]"),
+        ("vae/config.json", '{"latent_channels": 4}', "its block_out_channels is None"),
+        ("scheduler/scheduler_config.json", None, "no scheduler_config.json in it"),
+    ],
+)
+def test_broken_folders_are_refused(name: str, content: str | None, words: str, folder: Path) -> None:
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content)
+    with pytest.raises(ModelError, match=words):
+        describe(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("./missing", "no such folder, and not a hub id; write demo, testcard, a folder, or org/name"),
+        ("~nobody-of-that-name/x", "no such folder"),
+        ("plain", "no such folder"),
+        ("a/b/c", "no such folder"),
+        ("a\0b", "no such folder"),
+        ("sd.safetensors", "single-file models are not built yet"),
+        ("old.ckpt", "single-file models are not built yet"),
+    ],
+)
+def test_names_that_are_no_model(model: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        find(model, download=False)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]", b'\x0a\0\0\0\0\0\0\0{"a": {}}  '])
+def test_weights_that_are_none(raw: bytes, folder: Path) -> None:
+    (folder / "unet/diffusion_pytorch_model.safetensors").write_bytes(raw)
+    with pytest.raises(ModelError, match="is no safetensors file"):
+        num_parameters(str(folder), "unet")

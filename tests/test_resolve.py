@@ -1,0 +1,90 @@
+"""auto becomes a value once; a rerun anywhere keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from render.resolve import Machine, ModelInfo, resolve, resolve_again
+from render.spec import JobSpec
+
+Make = Callable[..., JobSpec]
+
+SD = ModelInfo("sd", (512, 512), 4, 8, {}, "f" * 64)
+SDXL = replace(SD, family="sdxl", native_size=(1024, 1024))
+
+
+def gpu(*, bf16: bool = True) -> Machine:
+    return Machine("cuda", "H100", cores=16, memory_bytes=1 << 36, bf16=bf16, versions={})
+
+
+@pytest.mark.parametrize(
+    ("cuda", "bf16", "model", "dtype"),
+    [
+        (True, True, SD, "fp16"),
+        (True, True, SDXL, "bf16"),
+        (True, False, SDXL, "fp16"),
+        (False, True, SD, "bf16"),
+        (False, False, SD, "fp32"),
+    ],
+    ids=["gpu", "gpu sdxl", "old gpu sdxl", "cpu with amx", "cpu"],
+)
+def test_dtype(cuda: bool, bf16: bool, model: ModelInfo, dtype: str, spec_of: Make, machine: Machine) -> None:
+    here = gpu(bf16=bf16) if cuda else replace(machine, bf16=bf16)
+    settings = resolve(spec_of(), here, model)
+    assert settings.dtype == dtype
+    assert settings.reasons["dtype"] != "as given"
+    assert resolve(spec_of("engine.dtype=fp32"), here, model).dtype == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("size", "frames", "batch"),
+    [("512x512", 96, 16), ("1024x1024", 96, 4), ("4096x4096", 96, 1), ("64x64", 96, 16), ("512x512", 5, 5)],
+)
+def test_batch_halves_as_pixels_double(size: str, frames: int, batch: int, spec_of: Make) -> None:
+    assert resolve(spec_of(f"size={size}", f"frames={frames}"), gpu(), SD).batch == batch
+
+
+@pytest.mark.parametrize(
+    ("frames", "batch", "chunk"), [(1, 8, 8), (96, 8, 8), (288, 8, 24), (100_000, 8, 96), (100_000, 10, 100)]
+)
+def test_chunks_are_whole_batches(frames: int, batch: int, chunk: int, spec_of: Make, machine: Machine) -> None:
+    spec = spec_of(f"frames={frames}", f"engine.batch={batch}", "farm.chunk=auto")
+    assert resolve(spec, machine, SD).chunk == chunk
+
+
+def test_the_models_size_unless_given(spec_of: Make, machine: Machine) -> None:
+    assert (resolve(spec_of("size="), machine, SDXL).width, resolve(spec_of(), machine, SDXL).width) == (1024, 128)
+
+
+@pytest.mark.parametrize("workers", ["1", "2", "64", "auto"])
+def test_the_number_of_workers_changes_nothing(workers: str, spec_of: Make, machine: Machine) -> None:
+    assert resolve(spec_of(f"farm.workers={workers}"), machine, SD) == resolve(spec_of(), machine, SD)
+
+
+@pytest.mark.parametrize("frames", [1, 12, 300])
+def test_a_rerun_on_another_machine_keeps_every_value(frames: int, spec_of: Make, machine: Machine) -> None:
+    spec = spec_of(f"frames={frames}", "farm.chunk=auto", "size=")
+    before = resolve(spec, gpu(), SDXL)
+    assert before != resolve(spec, machine, SDXL)
+    again = resolve_again(spec, SDXL, before)
+    assert again == before
+    assert again.reasons == before.reasons
+
+
+@pytest.mark.parametrize(
+    ("assignment", "name", "value"),
+    [
+        ("engine.batch=3", "batch", 3),
+        ("engine.threads=7", "threads", 7),
+        ("engine.dtype=bf16", "dtype", "bf16"),
+        ("engine.device=cpu", "device", "cpu"),
+        ("farm.chunk=5", "chunk", 5),
+        ("size=256x256", "width", 256),
+    ],
+)
+def test_a_rerun_takes_what_is_given_now(assignment: str, name: str, value: object, spec_of: Make) -> None:
+    before = resolve(spec_of("farm.chunk=auto"), gpu(), SD)
+    assert getattr(resolve_again(spec_of("farm.chunk=auto", assignment), SD, before), name) == value

@@ -1,0 +1,259 @@
+"""The run directory: whole files only, records that can be trusted, one driver at a time."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from render.errors import LockedError, RunDirError, StoreError
+from render.plan import Chunk, Plan
+from render.rundir import Note, Record, RunDir, Segment
+
+Make = Callable[..., Plan]
+
+RECORD = Record(
+    digest="d" * 64,
+    chunk=Chunk(0, 2),
+    pictures=("0" * 64, "1" * 64),
+    file="segments/000000-000002.mp4",
+    bytes=7,
+    sha256=hashlib.sha256(b"segment").hexdigest(),
+    stills="png",
+    stills_bytes={"000000.png": 3, "000001.png": 4},
+    worker="w0",
+    device="cpu",
+    began=1.0,
+    ended=2.5,
+    timings_s={"denoise": 1.0},
+    versions={"render": "1"},
+    sampler_table="",
+    notes=(Note(1, "blank", "was blank"),),
+)
+SEGMENT = Segment(RECORD, b"segment", {0: b"one", 1: b"four"})
+
+
+@pytest.fixture
+def rundir(tmp_path: Path) -> RunDir:
+    rundir = RunDir(tmp_path / "run")
+    rundir.create()
+    return rundir
+
+
+@contextmanager
+def another_process_holds(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another driver, as far as the lock can tell."""
+    code = f"import fcntl, time; f = open({str(path / 'lock')!r}, 'a+'); fcntl.flock(f, fcntl.LOCK_EX); "
+    code += "f.truncate(0); f.write('process 1 on elsewhere'); f.flush(); print('held', flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_committed_chunk_counts(rundir: RunDir) -> None:
+    rundir.commit(SEGMENT)
+    assert rundir.records() == {RECORD.chunk: RECORD}
+    assert rundir.intact(RECORD)
+    assert (rundir.stills / "000001.png").read_bytes() == b"four"
+    assert sorted(path.name for path in rundir.path.rglob("*") if path.is_file()) == [
+        "000000-000002.json",
+        "000000-000002.mp4",
+        "000000.png",
+        "000001.png",
+    ]
+
+
+def test_the_record_is_written_last(rundir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(rundir, "write", lambda name, data: written.append(name))
+    rundir.commit(SEGMENT)
+    assert written[-1] == "segments/000000-000002.json"
+    assert len(written) == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["segments/000000-000002.mp4", "frames/000001.png", "segments/000000-000002.json"],
+    ids=["film", "still", "record"],
+)
+@pytest.mark.parametrize("harm", ["delete", "truncate"])
+def test_what_is_not_there_in_full_does_not_count(name: str, harm: str, rundir: RunDir) -> None:
+    rundir.commit(SEGMENT)
+    path = rundir.path / name
+    if harm == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    assert rundir.records() == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "5", "[]", "null", "\udcff", "{}", '{"record_version": 2}', '{"record_version": 1}'],
+    ids=["empty", "torn", "number", "list", "null", "garbage", "nothing", "newer", "no fields"],
+)
+def test_records_that_are_none_do_not_count(text: str, rundir: RunDir) -> None:
+    (rundir.segments / "000000-000002.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert rundir.records() == {}
+
+
+@pytest.mark.parametrize("field", ["stills_bytes", "pictures", "chunk", "notes"])
+def test_records_with_a_hole_do_not_count(field: str, rundir: RunDir) -> None:
+    content = json.loads(RECORD.to_json()) | {field: None}
+    rundir.commit(SEGMENT)
+    (rundir.segments / "000000-000002.json").write_text(json.dumps(content))
+    assert rundir.records() == {}
+
+
+def test_a_flipped_bit_is_found(rundir: RunDir) -> None:
+    rundir.commit(SEGMENT)
+    (rundir.segments / "000000-000002.mp4").write_bytes(b"sEgment")
+    assert list(rundir.records()) == [RECORD.chunk], "sums are not computed on every look"
+    assert not rundir.intact(RECORD)
+    rundir.discard(RECORD)
+    assert rundir.records() == {}
+    rundir.discard(RECORD)
+
+
+def test_a_selection_has_its_records_beside_the_stills(rundir: RunDir) -> None:
+    record = replace(RECORD, chunk=Chunk(0, 3, 2), file=None, bytes=0)
+    rundir.commit(replace(SEGMENT, record=record))
+    assert (rundir.stills / "000000-000003x2.json").exists()
+    assert rundir.records() == {record.chunk: record}
+    assert rundir.intact(record)
+
+
+def test_a_failed_write_leaves_the_old_file(rundir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    rundir.write("plan.json", b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"plan\.json: the disk is full; free some space and run the same command"):
+        rundir.write("plan.json", b"new")
+    assert rundir.read_text("plan.json") == "old"
+    assert sorted(path.name for path in rundir.path.iterdir()) == ["plan.json", "segments"]
+
+
+def test_a_run_directory_beneath_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="something on the way to it is a file"):
+        RunDir(tmp_path / "file" / "run").create()
+    with pytest.raises(StoreError, match="something on the way to it is a file"):
+        RunDir(tmp_path / "file").create()
+
+
+def test_a_deleted_run_directory_is_named(tmp_path: Path) -> None:
+    rundir = RunDir(tmp_path / "gone")
+    with pytest.raises(StoreError, match="it is gone"):
+        rundir.log("sent")
+    with pytest.raises(StoreError, match="it is gone"), rundir.lock():
+        pass
+    assert rundir.read_text("plan.json") is None
+    assert (rundir.events(), rundir.records(), rundir.locked()) == ([], {}, False)
+
+
+def test_publish_moves_what_is_whole(rundir: RunDir) -> None:
+    beside = rundir.scratch("video.mp4")
+    beside.write_bytes(b"film")
+    assert rundir.publish(beside, "video.mp4").read_bytes() == b"film"
+    assert not beside.exists()
+
+
+def test_plans_come_back(rundir: RunDir, plan_of: Make) -> None:
+    assert rundir.read_plan() is None
+    rundir.write("plan.json", plan_of().to_json().encode())
+    assert rundir.read_plan() == plan_of()
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"5", b"[]", b"{}", b"\xff\xfe", b'{"plan_version": 9}'], ids=repr)
+def test_plans_that_are_none(raw: bytes, rundir: RunDir) -> None:
+    rundir.write("plan.json", raw)
+    with pytest.raises(RunDirError, match=r"plan\.json: cannot be read \(.*\); choose another output\.dir"):
+        rundir.read_plan()
+
+
+def test_events_survive_a_torn_line(rundir: RunDir) -> None:
+    rundir.log("sent", worker="w0", chunk="000000-000002")
+    with (rundir.path / "events.jsonl").open("ab") as file:
+        file.write(b'{"time": 1, "ev\xff\n5\n[]\n{}\n')
+    rundir.log("done")
+    assert [event["event"] for event in rundir.events()] == ["sent", "done"]
+    assert rundir.events()[0]["worker"] == "w0"
+
+
+def test_one_driver_at_a_time(rundir: RunDir) -> None:
+    with another_process_holds(rundir.path) as process:
+        assert rundir.locked()
+        with pytest.raises(LockedError, match="process 1 on elsewhere is rendering here; wait for it"), rundir.lock():
+            pytest.fail("two drivers")
+        process.kill()
+        process.wait()
+        assert not rundir.locked()
+        with rundir.lock():
+            assert rundir.locked()
+            assert f"process {os.getpid()} on " in (rundir.path / "lock").read_text()
+    assert not rundir.locked()
+
+
+def test_errors_under_the_lock_are_not_blamed_on_the_disk(rundir: RunDir) -> None:
+    with pytest.raises(BrokenPipeError), rundir.lock():
+        raise BrokenPipeError
+    assert not rundir.locked()
+
+
+@pytest.mark.parametrize("keep_film", [True, False], ids=["keep the film", "all"])
+def test_clean(keep_film: bool, rundir: RunDir) -> None:
+    rundir.commit(SEGMENT)
+    for name in ("plan.json", "job.yaml", "video.mp4", "report.html", "report.json", "events.jsonl"):
+        rundir.write(name, b"x")
+    leftovers = ("segments/.000002-000004.mp4.part", ".plan.json.part", ".part.video.mp4")
+    for name in leftovers:
+        (rundir.path / name).write_text("killed in the middle of a write")
+    (rundir.path / "notes.txt").write_text("of the user")
+    (rundir.segments / "mine.txt").write_text("of the user")
+    before = [path for path in rundir.path.rglob("*") if path.is_file()]
+    removed = rundir.clean(keep_film=keep_film)
+    after = sorted(path.relative_to(rundir.path).as_posix() for path in rundir.path.rglob("*") if path.is_file())
+    kept = ["job.yaml", "report.html", "report.json", "video.mp4"] if keep_film else []
+    assert after == sorted([*kept, "notes.txt", "segments/mine.txt"])
+    assert removed == len(before) - len(after) + 1, "the lock counts too"
+
+
+def test_clean_leaves_no_empty_folder(rundir: RunDir) -> None:
+    rundir.commit(SEGMENT)
+    rundir.write("plan.json", b"x")
+    rundir.clean(keep_film=False)
+    assert not rundir.path.exists()
+
+
+def test_clean_refuses_what_is_no_run_directory(tmp_path: Path) -> None:
+    (tmp_path / "000000-000008.mp4").write_text("precious")
+    with pytest.raises(RunDirError, match="this is no run directory; nothing was deleted"):
+        RunDir(tmp_path).clean(keep_film=False)
+    with pytest.raises(RunDirError, match="no run directory"):
+        RunDir(tmp_path / "missing").clean(keep_film=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["000000-000008.mp4"]
+
+
+def test_clean_refuses_while_a_driver_is_at_work(rundir: RunDir) -> None:
+    rundir.write("plan.json", b"x")
+    with another_process_holds(rundir.path), pytest.raises(LockedError):
+        rundir.clean(keep_film=False)
+    assert (rundir.path / "plan.json").exists()
