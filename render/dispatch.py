@@ -23,7 +23,7 @@ __all__ = ["Dispatcher", "Failure"]
 
 DEPTH = 2  # one executing, one waiting in the worker's queue: the device never waits for the driver
 RETIRE_AFTER = 3
-FIRST_DEADLINE_S = 1800.0  # before anything was measured: model load, compilation and a first chunk on a slow machine
+FIRST_DEADLINE_S = 1800.0  # before anything was measured of a worker: loading, or a first chunk on a slow machine
 DEADLINE_FACTOR = 10.0  # ten times the slowest chunk so far is a hang, not a slow chunk
 SHORTEST_DEADLINE_S = 60.0
 
@@ -41,6 +41,7 @@ class Failure:
 class _Worker:
     queue: deque[Chunk] = field(default_factory=deque)
     since: float = 0.0  # when the chunk at the head of the queue began
+    completed: int = 0
     failures: int = 0
     retired: bool = False
 
@@ -107,6 +108,7 @@ class Dispatcher:
         worker = self._workers[name]
         self._slowest_s = max(self._slowest_s or 0.0, now - worker.since)
         self._pop(worker, chunk, now)
+        worker.completed += 1
         self.done.append(chunk)
 
     def failed(self, name: str, chunk: Chunk, cause: str, now: float) -> None:
@@ -128,11 +130,10 @@ class Dispatcher:
 
     def overdue(self, now: float) -> list[tuple[str, Chunk, float]]:
         """Workers whose executing chunk is past its deadline, with the chunk and the seconds it has taken."""
-        limit = self._limit_s()
         return [
             (name, worker.queue[0], now - worker.since)
             for name, worker in self._workers.items()
-            if worker.queue and now - worker.since > limit
+            if worker.queue and now - worker.since > self._limit_s(worker)
         ]
 
     def held(self, name: str) -> list[Chunk]:
@@ -147,10 +148,11 @@ class Dispatcher:
         """Whether the worker has failed too often to be given chunks."""
         return self._workers[name].retired
 
-    def _limit_s(self) -> float:
+    def _limit_s(self, worker: _Worker) -> float:
+        """Measured on all workers, but generous to one whose own speed nobody knows yet."""
         if self._deadline_s is not None:
             return self._deadline_s
-        if self._slowest_s is None:
+        if self._slowest_s is None or not worker.completed:
             return FIRST_DEADLINE_S
         return max(DEADLINE_FACTOR * self._slowest_s, SHORTEST_DEADLINE_S)
 

@@ -15,7 +15,8 @@ from render.dispatch import FIRST_DEADLINE_S, Dispatcher
 from render.errors import FarmError
 from render.farm import ChunkDone, ChunkFailed, Farm, Message, WorkerLost, WorkerReady
 from render.plan import Chunk, Plan
-from render.rundir import Record, RunDir
+from render.record import Record
+from render.rundir import RunDir
 from render.worker import Opened
 
 __all__ = ["Progress", "Watcher", "drive"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from render.plan import Plan
-from render.rundir import Record
+from render.record import Record
 
 __all__ = ["Estimate", "estimate", "measured_s_per_frame"]
 

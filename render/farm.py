@@ -11,8 +11,8 @@ from typing import Protocol
 
 from render.errors import RenderError
 from render.plan import Chunk
+from render.record import Segment
 from render.resolve import Machine, ModelInfo
-from render.rundir import Segment
 from render.spec import JobSpec
 from render.worker import Opened
 

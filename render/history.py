@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from render.plan import Plan
-from render.rundir import Record
+from render.record import Record
 
 __all__ = ["OPENING_STAGES", "Attempt", "Event", "Run", "attempts_of", "runs_of", "start_s"]
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from render.errors import RunDirError, VideoError
 from render.picture import Pixels
 from render.plan import Chunk, Plan
-from render.rundir import Record, RunDir
-from render.spec import dump
+from render.record import Record
+from render.rundir import RunDir
+from render.spec import JobSpec, dump
 
 __all__ = ["damaged", "film_name", "film_stands", "make_film", "ordered"]
 
@@ -99,11 +100,16 @@ def _join(plan: Plan, segments: list[Path], counts: list[int], target: Path) -> 
         "title": plan.spec.name,
         "comment": "rendered by render; `render inspect` prints the job spec",
         "render-digest": plan.digest,
-        "render-spec": dump(plan.spec),
+        "render-spec": dump(_without_place(plan.spec)),
     }
     film = join(segments, counts, target, plan.video, metadata)
     if film.frames != plan.spec.num_frames:
         raise VideoError(f"the film came out with {film.frames} frames instead of {plan.spec.num_frames}")
+
+
+def _without_place(spec: JobSpec) -> JobSpec:
+    """The spec without its run directory: where a film was made concerns nobody who gets it."""
+    return spec.model_copy(update={"output": spec.output.model_copy(update={"dir": None})})
 
 
 def _animate(plan: Plan, segments: list[Path], target: Path) -> None:

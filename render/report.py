@@ -17,7 +17,7 @@ from typing import Any
 from render.history import OPENING_STAGES, Attempt, Event, Run, attempts_of, runs_of, start_s
 from render.page import to_html
 from render.plan import Plan
-from render.rundir import Record
+from render.record import Record
 from render.spec import dump
 
 __all__ = ["STAGES", "summarize", "to_html"]
@@ -82,7 +82,7 @@ def _job(plan: Plan) -> dict[str, Any]:
     return {
         "name": spec.name,
         "digest": plan.digest,
-        "spec": spec.model_dump(mode="json", exclude_none=True),
+        "spec": spec.model_dump(mode="json"),
         "spec_yaml": dump(spec),
         "settings": {name: {"value": value, "reason": reasons.get(name)} for name, value in values.items()},
         "model": {

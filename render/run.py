@@ -19,8 +19,9 @@ from render.drive import Watcher, drive
 from render.errors import FarmError, RunDirError, VideoError
 from render.farm import Farm
 from render.plan import Chunk, Plan, select
+from render.record import Record
 from render.resolve import resolve
-from render.rundir import Record, RunDir
+from render.rundir import RunDir
 from render.spec import JobFile, JobSpec, dump
 
 __all__ = ["Outcome", "preview", "run_job"]

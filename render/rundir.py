@@ -25,78 +25,15 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from render.errors import LockedError, RunDirError, SpecError, StoreError
 from render.plan import Chunk, Plan
+from render.record import Record, Segment
 
-__all__ = ["Note", "Record", "RunDir", "Segment"]
-
-RECORD_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something a user must know about one frame: it was rendered again in fp32, it is not bit-identical, …"""
-
-    frame: int
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Record:
-    """The done record of a chunk: what was rendered, by whom, how long it took, and how to tell that it is whole.
-
-    ``pictures`` holds the sha256 of every frame's RGB bytes, in order of ``chunk.frames``; ``timings_s`` the seconds
-    the worker spent by stage; ``began`` and ``ended`` are seconds since 1970 by the worker's clock. ``file`` is None
-    for a selection of stills.
-    """
-
-    digest: str
-    chunk: Chunk
-    pictures: tuple[str, ...]
-    file: str | None
-    bytes: int
-    sha256: str
-    stills: str | None
-    stills_bytes: Mapping[str, int]
-    worker: str
-    device: str
-    began: float
-    ended: float
-    timings_s: Mapping[str, float]
-    versions: Mapping[str, str]
-    sampler_table: str
-    notes: tuple[Note, ...] = ()
-
-    def to_json(self) -> str:
-        """The text of the record's file."""
-        return json.dumps({"record_version": RECORD_VERSION, **asdict(self)}, indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> Record:
-        """The record in a file. Raises ValueError, KeyError or TypeError for text that is none."""
-        content = dict(json.loads(text))
-        if content.pop("record_version") != RECORD_VERSION:
-            raise ValueError("written by another version of this program")
-        content["stills_bytes"] = dict(content["stills_bytes"])
-        content["chunk"] = Chunk(**content["chunk"])
-        content["pictures"] = tuple(content["pictures"])
-        content["notes"] = tuple(Note(**note) for note in content["notes"])
-        return cls(**content)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """What a worker hands over for a chunk: the encoded bytes, stills by frame index, and the record to commit."""
-
-    record: Record
-    data: bytes
-    stills: Mapping[int, bytes] = field(default_factory=dict)
+__all__ = ["RunDir"]
 
 
 class RunDir:
@@ -128,19 +65,26 @@ class RunDir:
                 file.truncate(0)
 
     def _take(self, file: TextIO) -> None:
-        try:
-            with _blame(self.path / "lock"):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise LockedError(
-                f"{self.path}: {holder} is rendering here; wait for it, stop it, or choose another output.dir"
-            ) from None
-        with _blame(self.path / "lock"):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+        """Lock the open file; tried three times, because ``locked`` holds a lock of its own for an instant."""
+        for pause_s in (0.1, 0.1, None):
+            try:
+                with _blame(self.path / "lock"):
+                    return self._sign(file)
+            except BlockingIOError:
+                if pause_s:
+                    time.sleep(pause_s)
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        raise LockedError(
+            f"{self.path}: {holder} is rendering here; wait for it, stop it, or choose another output.dir"
+        )
+
+    def _sign(self, file: TextIO) -> None:
+        """Take the lock and write who holds it. Raises BlockingIOError while another process has it."""
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
 
     def locked(self) -> bool:
         """Whether a driver is at work in the directory now."""

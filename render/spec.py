@@ -6,7 +6,6 @@ directory: what can be known from the text alone is checked here, and nothing el
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,12 +24,12 @@ from pydantic import (
     ValidationError,
     model_serializer,
 )
-from pydantic_core import ErrorDetails
 
 from render import document
 from render.codecs import CODECS, VideoFormat
 from render.document import Document, KeyPath
 from render.errors import SpecError
+from render.refusals import Mistake, did_you_mean, explained, spec_error
 from render.samplers import SAMPLERS
 from render.units import MAX_FRAMES, Rate, Size, Time
 
@@ -49,23 +48,10 @@ __all__ = [
 
 MAX_KEYFRAMES = 10_000
 MAX_PROMPT_CHARS = 4_000
-MAX_MISTAKES = 20  # in one message: whoever reads it mends the first ones and asks again
 GIF_MAX_FPS = 50  # its delays are whole hundredths of a second, and players slow down one of 1/100
 
-Mode = Literal["txt2img", "img2img", "inpaint", "dream", "animate"]
 Ease = Literal["linear", "in", "out", "in-out", "hold"]
 Auto = Literal["auto"]
-
-
-def _built(*built: str) -> AfterValidator:
-    """Accept only the values that this version carries out; the others are refused by name, never ignored."""
-
-    def check(value: str) -> str:
-        if value not in built:
-            raise ValueError(f"{value!r} is not built yet; this version has: {', '.join(built)}")
-        return value
-
-    return AfterValidator(check)
 
 
 def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
@@ -74,7 +60,7 @@ def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
 
     def check(value: str) -> str:
         if value not in known:
-            raise ValueError(f"unknown {kind} {value!r}{_did_you_mean(value, known)}; known: {', '.join(known)}")
+            raise ValueError(f"unknown {kind} {value!r}{did_you_mean(value, known)}; known: {', '.join(known)}")
         return value
 
     return AfterValidator(check)
@@ -123,17 +109,15 @@ class EngineSpec(_Section):
     """How the pictures are computed. ``auto`` is resolved once, by the first worker, and kept in ``plan.json``."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Annotated[Literal["auto", "eager", "compile", "onnx"], _built("auto", "eager")] = "auto"
+    backend: Literal["auto", "eager"] = "auto"
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch: Annotated[Auto | Annotated[int, Field(ge=1, le=256)], Field(description="frames per denoiser call")] = "auto"
     threads: Annotated[Auto | Annotated[int, Field(ge=1, le=1024)], Field(description="CPU threads of one worker")] = (
         "auto"
     )
-    attention: Annotated[
-        Literal["auto", "sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"], _built("auto", "sdpa")
-    ] = "auto"
-    memory: Annotated[Literal["auto", "low"], _built("auto")] = "auto"
-    quality: Annotated[Literal["exact", "balanced", "draft"], _built("exact")] = "exact"
+    attention: Literal["auto", "sdpa"] = "auto"
+    memory: Literal["auto"] = "auto"
+    quality: Literal["exact"] = "exact"
     bad_frame: Annotated[
         Literal["retry", "fail"],
         Field(description="a NaN or blank picture: render it again in fp32, or fail its chunk"),
@@ -174,7 +158,7 @@ class JobSpec(_Section):
 
     version: Literal[1]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-    mode: Annotated[Mode, _built("dream")]
+    mode: Literal["dream"]
     model: Annotated[
         str, StringConstraints(min_length=1, max_length=4096), Field(description="demo, testcard, a hub id or a folder")
     ]
@@ -220,7 +204,7 @@ class JobFile:
 
     def mistake(self, path: KeyPath, message: str) -> SpecError:
         """A SpecError about the value at ``path``, for what only the disk or the network can tell."""
-        return _spec_error(self.source, [(path, message)])
+        return spec_error(self.source, [(path, message)])
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> JobFile:
@@ -240,9 +224,9 @@ def validate(source: Document) -> JobSpec:
     try:
         spec = JobSpec.model_validate(source.data)
     except ValidationError as error:
-        raise _spec_error(source, _explained(error.errors(include_url=False), source.data)) from None
+        raise spec_error(source, explained(error.errors(include_url=False), source.data, _keys_at)) from None
     if mistakes := list(_contradictions(spec)):
-        raise _spec_error(source, mistakes)
+        raise spec_error(source, mistakes)
     return spec
 
 
@@ -260,9 +244,6 @@ def json_schema() -> str:
     schema["title"] = "render job spec"
     schema["required"] = [key for key in schema["required"] if key != "name"]  # left out, it is the file's stem
     return json.dumps(schema, indent=2)
-
-
-Mistake = tuple[KeyPath, str]
 
 
 def _contradictions(spec: JobSpec) -> Iterator[Mistake]:
@@ -337,98 +318,8 @@ def _output_mistakes(spec: JobSpec) -> Iterator[Mistake]:
         known = f"known: {', '.join(codec.presets)}" if codec.presets else "this codec has none; leave it out"
         yield (
             ("output", "preset"),
-            f"unknown preset {output.preset!r}{_did_you_mean(output.preset, codec.presets)}; {known}",
+            f"unknown preset {output.preset!r}{did_you_mean(output.preset, codec.presets)}; {known}",
         )
-
-
-def _spec_error(source: Document, mistakes: Iterable[Mistake]) -> SpecError:
-    in_order = sorted(mistakes, key=lambda mistake: source.line(mistake[0]))
-    lines = [f"{source.where(path)}: {_dotted(path)}{': ' if path else ''}{message}" for path, message in in_order]
-    more = [f"… and {len(lines) - MAX_MISTAKES} more mistakes"] if len(lines) > MAX_MISTAKES else []
-    return SpecError("\n".join(lines[:MAX_MISTAKES] + more))
-
-
-def _dotted(path: KeyPath) -> str:
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
-    return text.removeprefix(".")
-
-
-def _explained(details: Iterable[ErrorDetails], data: Any) -> list[Mistake]:
-    """One mistake a path: of a union's branches the last one speaks, of a list and its items the items."""
-    found: dict[KeyPath, str] = {}
-    auto: set[KeyPath] = set()
-    for detail in details:
-        path, found[path] = _explain(detail, data)
-        if detail["type"] == "literal_error" and len(detail["loc"]) > len(path):
-            auto.add(path)  # the branch of a union with the word auto
-    inside = {path[:end] for path in found for end in range(len(path))}
-    return [
-        (path, f"{message}, or auto" if path in auto else message)
-        for path, message in found.items()
-        if path not in inside
-    ]
-
-
-def _explain(detail: ErrorDetails, data: Any) -> Mistake:
-    """One pydantic error as a path into the user's file and a sentence. Union branches are not part of the path."""
-    path = _user_path(detail["loc"], data)
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "extra_forbidden":
-            known = _keys_at(path[:-1])
-            return path, f"unknown key{_did_you_mean(str(path[-1]), known)}; known here: {', '.join(known)}"
-        case "missing":
-            return path, "is missing"
-        case "value_error":
-            return path, str(context["error"])
-        case "literal_error":
-            known = [str(name) for name in _literals(detail)]
-            return (
-                path,
-                f"{detail['input']!r}{_did_you_mean(str(detail['input']), known)}; write one of: {', '.join(known)}",
-            )
-        case kind if kind in _EXPECTED:
-            return path, f"{_short(detail['input'])}: write {_EXPECTED[kind].format(**context)}"
-        case "string_pattern_mismatch":
-            return (
-                path,
-                f"{detail['input']!r}: at most 100 letters, digits, '.', '_' and '-', the first a letter or digit",
-            )
-        case _:
-            return path, f"{_short(detail['input'])}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
-
-
-_EXPECTED = {
-    "bool_type": "true or false",
-    "float_type": "a number",
-    "greater_than_equal": "{ge} or more",
-    "int_type": "a whole number",
-    "less_than": "less than {lt}",
-    "less_than_equal": "{le} or less",
-    "model_type": "a mapping of keys",
-    "string_too_long": "at most {max_length} characters",
-    "string_type": "text; put it in quotes if it looks like a number",
-    "too_long": "at most {max_length} of them",
-    "too_short": "at least one of them",
-    "tuple_type": "a list",
-}
-
-
-def _user_path(location: tuple[int | str, ...], data: Any) -> KeyPath:
-    """The part of a pydantic location that exists in the user's data, plus a last key that is missing there."""
-    path: list[int | str] = []
-    for key in location:
-        if isinstance(data, Mapping) and isinstance(key, str):
-            path.append(key)
-            if key not in data:
-                break
-            data = data[key]
-        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
-            path.append(key)
-            data = data[key]
-        else:
-            break
-    return tuple(path)
 
 
 _SECTIONS: dict[str, type[_Section]] = {
@@ -442,17 +333,3 @@ _SECTIONS: dict[str, type[_Section]] = {
 def _keys_at(path: KeyPath) -> list[str]:
     section = _SECTIONS[str(path[0])] if path else JobSpec
     return list(section.model_fields)
-
-
-def _literals(detail: ErrorDetails) -> list[str]:
-    return [part.strip(" '") for part in str(detail["ctx"]["expected"]).replace(" or ", ", ").split(",")]
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

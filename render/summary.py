@@ -15,9 +15,10 @@ from render.errors import ModelError, RunDirError, VideoError
 from render.estimate import estimate, measured_s_per_frame
 from render.machine import has_gpu, this_cpu
 from render.plan import Plan
+from render.record import Record
 from render.reduce import film_name
 from render.resolve import ModelInfo, resolve
-from render.rundir import Record, RunDir
+from render.rundir import RunDir
 from render.spec import JobFile
 
 __all__ = ["check", "check_model", "check_run_dir", "inspect", "plan", "status"]

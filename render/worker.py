@@ -19,8 +19,8 @@ from render.errors import RunDirError
 from render.machine import this_cpu
 from render.picture import Picture, PictureSource, Stopwatch
 from render.plan import Chunk, Plan
+from render.record import Note, Record, Segment
 from render.resolve import Machine, ModelInfo
-from render.rundir import Note, Record, Segment
 from render.spec import JobSpec
 
 __all__ = ["Opened", "Worker"]
@@ -61,18 +61,18 @@ class Worker:
         Raises ModelError, and RunDirError when this machine's model files are not those of the plan.
         """
         self._plan = plan = Plan.from_json(plan_json)
-        self._machine, model = self.describe(plan.spec)
+        self._source = self._open_source(plan)
+        self._machine, model = self.describe(plan.spec)  # after loading: files swapped meanwhile are noticed too
         if model.fingerprint != plan.model.fingerprint:
             raise RunDirError(
                 f"{plan.spec.model} on {socket.gethostname()} has other files than the plan (fingerprint "
                 f"{model.fingerprint[:12]}, planned {plan.model.fingerprint[:12]}); use the planned model, "
                 "or another output.dir"
             )
-        self._source = self._open_source(plan, model)
         return Opened(socket.gethostname(), os.getpid(), self._source.warnings)
 
-    def _open_source(self, plan: Plan, model: ModelInfo) -> PictureSource:
-        if model.family == "testcard":
+    def _open_source(self, plan: Plan) -> PictureSource:
+        if plan.model.family == "testcard":
             from render.testcard import TestCard
 
             return TestCard(plan)

@@ -33,8 +33,9 @@ mode: dream
 model: {model}
 frames: {frames}
 steps: 4
+loop: true
 keyframes:
-  - {{at: 0, prompt: a big red sun over violet mountains at dawn, seed: 7}}
+  - {{at: 0, prompt: a big red sun over violet mountains at dawn, seed: 7, ease: in}}
   - {{at: 12, prompt: a huge white moon over blue sea at night, seed: 11}}
 engine: {{batch: 8, threads: 1}}
 """

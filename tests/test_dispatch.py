@@ -107,9 +107,12 @@ def test_the_first_deadline_is_long_and_the_next_follow_what_was_measured() -> N
         ("y", CHUNKS[1]),
     ]
     made.completed("x", CHUNKS[0], 100.0)
-    assert made.overdue(DEADLINE_FACTOR * 100.0) == []
-    assert [name for name, *_ in made.overdue(DEADLINE_FACTOR * 100.0 + 1)] == ["y"], "x began its next at 100"
-    assert [name for name, *_ in made.overdue(DEADLINE_FACTOR * 100.0 + 101)] == ["x", "y"]
+    assert made.overdue(DEADLINE_FACTOR * 100.0 + 100) == []
+    assert [name for name, *_ in made.overdue(DEADLINE_FACTOR * 100.0 + 101)] == ["x"], "y is not measured yet"
+    assert [name for name, *_ in made.overdue(FIRST_DEADLINE_S + 1)] == ["x", "y"]
+    made.completed("y", CHUNKS[1], 200.0)
+    assert [name for name, *_ in made.overdue(DEADLINE_FACTOR * 200.0 + 101)] == ["x"], "y began its next at 200"
+    assert [name for name, *_ in made.overdue(DEADLINE_FACTOR * 200.0 + 201)] == ["x", "y"]
 
 
 def test_quick_chunks_do_not_make_impatient() -> None:

@@ -14,8 +14,9 @@ from render.drive import MAX_FAILED_STARTS, Progress, drive
 from render.errors import EngineError, FarmError, ModelError, RenderError
 from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
 from render.plan import Chunk, Plan
+from render.record import Note, Record, Segment
 from render.resolve import Machine, ModelInfo
-from render.rundir import Note, Record, RunDir, Segment
+from render.rundir import RunDir
 from render.spec import JobSpec
 from render.worker import Opened
 

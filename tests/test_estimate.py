@@ -10,8 +10,8 @@ import pytest
 from render.codecs import CODECS
 from render.estimate import estimate, measured_s_per_frame
 from render.plan import Plan
+from render.record import Record
 from render.resolve import ModelInfo
-from render.rundir import Record
 
 Make = Callable[..., Plan]
 

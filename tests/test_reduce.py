@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from render.errors import RunDirError, VideoError
 from render.plan import Plan
+from render.record import Record
 from render.reduce import damaged, film_name, film_stands, make_film, ordered
-from render.rundir import Record, RunDir
+from render.rundir import RunDir
 from render.testcard import read_index
 from render.video import decode, probe
 from render.worker import Worker

@@ -15,9 +15,9 @@ from PIL import Image
 
 from render.document import Document
 from render.plan import Chunk, Plan
+from render.record import Note, Record
 from render.report import summarize, to_html
 from render.resolve import ModelInfo, Settings
-from render.rundir import Note, Record
 from render.spec import validate
 
 ZERO = 1_760_000_000.0  # when the first run began

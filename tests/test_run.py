@@ -16,9 +16,10 @@ from render import modelfiles
 from render.errors import FarmError, LockedError, ModelError, RunDirError, SpecError, VideoError
 from render.local import LocalFarm
 from render.plan import Chunk
+from render.record import Segment
 from render.resolve import Machine, ModelInfo
 from render.run import Outcome, preview, run_job
-from render.rundir import RunDir, Segment
+from render.rundir import RunDir
 from render.spec import JobFile, JobSpec, load
 from render.stills import read_still
 from render.testcard import read_index

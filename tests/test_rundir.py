@@ -17,7 +17,8 @@ import pytest
 
 from render.errors import LockedError, RunDirError, StoreError
 from render.plan import Chunk, Plan
-from render.rundir import Note, Record, RunDir, Segment
+from render.record import Note, Record, Segment
+from render.rundir import RunDir
 
 Make = Callable[..., Plan]
 

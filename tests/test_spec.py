@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from render.document import parse
 from render.errors import SpecError
-from render.spec import MAX_MISTAKES, JobSpec, dump, json_schema, load, validate
+from render.refusals import MAX_MISTAKES
+from render.spec import JobSpec, dump, json_schema, load, validate
 from render.templates import TEMPLATES
 
 Make = Callable[..., JobSpec]
@@ -86,7 +87,7 @@ def test_home_is_found(spec_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         ("farm.deadline=90", "farm.deadline: 90: write a length with its unit"),
         ("farm.deadline=0s", "farm.deadline: 0s: write a length with its unit"),
         ("mode=txt2img", "mode: 'txt2img' is not built yet; this version has: dream"),
-        ("mode=drem", "mode: 'drem'; did you mean 'dream'?; write one of: txt2img"),
+        ("mode=drem", "mode: 'drem'; did you mean 'dream'?; write one of: dream"),
         ("engine.backend=onnx", "engine.backend: 'onnx' is not built yet"),
         ("engine.quality=draft", "engine.quality: 'draft' is not built yet"),
         ("sampler=eular", "sampler: unknown sampler 'eular'; did you mean 'euler'?; known: ddim"),

@@ -14,7 +14,7 @@ import pytest
 from render.errors import EngineError, RunDirError, VideoError
 from render.picture import Picture, Stopwatch
 from render.plan import Chunk, Plan
-from render.rundir import Note, Segment
+from render.record import Note, Segment
 from render.stills import read_still
 from render.testcard import draw, read_index
 from render.video import decode
