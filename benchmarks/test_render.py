@@ -1,7 +1,7 @@
 """What a frame costs, part by part, on the demo model: ``make bench``.
 
-Each benchmark says in ``extra_info`` what was done, so that figures of two machines can be compared. Times are seconds of one
-round; pytest-benchmark prints the median.
+Each benchmark says in ``extra_info`` what was done, so that figures of two machines can be compared. Times are seconds
+of one round; pytest-benchmark prints the median.
 """
 
 from __future__ import annotations

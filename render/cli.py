@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -195,42 +196,54 @@ def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[s
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Every job in turn, on one cluster; a job that fails never stops the next. The code of the first that failed."""
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    if options.local and options.address:
+        raise SpecError("--local and --address exclude each other")
+    code = 0
+    with ExitStack() as cluster:
+        for path in options.jobs:
+            failed = _run_one(path, options, _farm_maker(address, cluster, local=options.local), check=not address)
+            code = code or failed
+    return code
+
+
+def _run_one(path: Path, options: argparse.Namespace, make_farm: Callable[[], Farm], *, check: bool) -> int:
     from render.run import run_job
     from render.show import Show, describe_outcome
     from render.spec import load
     from render.summary import check_model, check_run_dir
 
-    address = options.address or os.environ.get("RAY_ADDRESS")
-    if options.local and options.address:
-        raise SpecError("--local and --address exclude each other")
-    code = 0
-    for path in options.jobs:
-        with Show(path.name) as show:
-            try:
-                job = load(path, options.overrides)
-                check_run_dir(job)
-                if options.local or not address:
-                    check_model(job)
-                outcome = run_job(job, lambda: _farm(address, local=options.local), show, options.frames)
-            except RenderError as error:
-                show.stop()
-                failed = _complain(error)
-                code = code or failed
-                continue
-        print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
-    return code
+    with Show(path.name) as show:
+        try:
+            job = load(path, options.overrides)
+            check_run_dir(job)
+            if options.local or check:
+                check_model(job)
+            outcome = run_job(job, make_farm, show, options.frames)
+        except RenderError as error:
+            show.stop()
+            return _complain(error)
+    print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
+    return 0
 
 
-def _farm(address: str | None, *, local: bool) -> Farm:
-    if local:
-        from render.local import LocalFarm
+def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool) -> Callable[[], Farm]:
+    """Makes a farm when a job first needs one. Ray is joined or started once, and stays until ``cluster`` is left."""
 
-        return LocalFarm()
-    try:
-        from render.cluster import RayFarm
-    except ImportError as error:
-        raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or render with --local") from None
-    return RayFarm(address)
+    def make() -> Farm:
+        if local:
+            from render.local import LocalFarm
+
+            return LocalFarm()
+        try:
+            from render.cluster import RayFarm, connected
+        except ImportError as error:
+            raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or use --local") from None
+        cluster.enter_context(connected(address))
+        return RayFarm()
+
+    return make
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

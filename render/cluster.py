@@ -1,8 +1,7 @@
 """A farm over Ray: start workers, carry messages, shut down. The only file with ray.
 
 Ray is asked for processes and for carrying bytes, nothing else: no restarts, no retries, no results fetched in order.
-A worker is the plain class of ``worker.py``, wrapped here. Joins the cluster at ``address``, or starts one on this
-machine that lives as long as the driver.
+A worker is the plain class of ``worker.py``, wrapped here.
 """
 
 from __future__ import annotations
@@ -15,20 +14,22 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from render import modelfiles
 from render.errors import FarmError, RenderError
 from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
-from render.plan import Chunk
+from render.plan import Chunk, Plan
 from render.resolve import Machine, ModelInfo
 from render.spec import JobSpec
 from render.worker import Worker
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a render farm tells no one what it does
+os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")  # else a killed worker prints a block of its own on the terminal
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's coming default; unset, it warns at every start
 
 import ray
 from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayError, RayTaskError
 
-__all__ = ["RayFarm"]
+__all__ = ["RayFarm", "connected"]
 
 OBJECT_STORE_BYTES = 1 << 30  # segments are small; Ray's own default takes a third of the memory
 PLACEMENT_TIMEOUT_S = 300.0  # an autoscaler may have to start a machine; beyond that nobody is coming
@@ -37,22 +38,20 @@ PLACEMENT_TIMEOUT_S = 300.0  # an autoscaler may have to start a machine; beyond
 class RayFarm:
     """Workers as Ray actors, one process each, spread over the nodes."""
 
-    def __init__(self, address: str | None = None) -> None:
-        """Join the cluster at ``address``, or start one here. Raises FarmError when neither works."""
-        self._owner = not ray.is_initialized()
-        if self._owner:
-            _connect(address)
+    def __init__(self) -> None:
+        """Inside ``connected``. The cluster stays when the farm is closed: the next job uses it too."""
         self._started = 0
         self._spare: tuple[str, Any] | None = None
-        self._options: dict[str, Any] = {}
         self._actors: dict[str, Any] = {}
         self._calls: dict[ray.ObjectRef[Any], tuple[str, Chunk | None]] = {}
 
     def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
         """What the first worker says; its process is kept and becomes the first worker."""
-        name, actor = self._launch(spec)
+        gpu = _gpus(spec.model, spec.engine.device) > 0
+        name, actor = self._launch(gpu=gpu, workers=1 if spec.farm.workers == "auto" else spec.farm.workers)
         try:
-            described: tuple[Machine, ModelInfo] = ray.get(actor.describe.remote(spec), timeout=PLACEMENT_TIMEOUT_S)
+            ray.get(actor.__ray_ready__.remote(), timeout=PLACEMENT_TIMEOUT_S)
+            described: tuple[Machine, ModelInfo] = ray.get(actor.describe.remote(spec))  # may fetch a model for an hour
         except GetTimeoutError:
             raise FarmError(
                 f"no worker could be placed within {PLACEMENT_TIMEOUT_S:.0f} s; is the cluster busy? `ray status` tells"
@@ -64,19 +63,21 @@ class RayFarm:
         self._spare = (name, actor)
         return described
 
-    def size(self, spec: JobSpec) -> int:
+    def size(self, plan: Plan) -> int:
         """One worker a GPU, else one a node with CPUs; as many as asked for, but never more than GPUs."""
-        asked, gpus, nodes = spec.farm.workers, _gpus(spec), len(_node_cpus())
+        asked, nodes = plan.spec.farm.workers, len(_node_cpus())
+        gpus = _gpus(plan.spec.model, plan.settings.device)
         if asked == "auto":
             return gpus or max(nodes, 1)
         return min(asked, gpus) if gpus else asked
 
     def start_worker(self, plan_json: str) -> str:
         """Begin to load the plan in a new process, or in the one that described the machine."""
-        from render.plan import Plan
-
-        name, actor = self._spare or self._launch(Plan.from_json(plan_json).spec)
-        self._spare = None
+        plan = Plan.from_json(plan_json)
+        if self._spare is None:
+            gpu = _gpus(plan.spec.model, plan.settings.device) > 0
+            self._spare = self._launch(gpu=gpu, workers=self.size(plan))
+        (name, actor), self._spare = self._spare, None
         self._actors[name] = actor
         self._calls[actor.open.remote(plan_json)] = (name, None)
         return name
@@ -100,21 +101,20 @@ class RayFarm:
         return [message for call in ready if (message := self._message(call)) is not None]
 
     def close(self) -> None:
-        """Kill the actors; a cluster that was started here goes too."""
+        """Kill the actors."""
+        if self._spare is not None:
+            ray.kill(self._spare[1])
         for worker in list(self._actors):
             self._forget(worker)
-        if self._owner:
-            ray.shutdown()
 
-    def _launch(self, spec: JobSpec) -> tuple[str, Any]:
+    def _launch(self, *, gpu: bool, workers: int) -> tuple[str, Any]:
         name = f"w{self._started}"
         self._started += 1
-        workers, gpus = self.size(spec), _gpus(spec)
         actor = (
             ray.remote(Worker)
             .options(
-                num_cpus=_cpus_per_worker(workers),
-                num_gpus=1 if gpus else 0,
+                num_cpus=_cpus_per_gpu() if gpu else _cpus_per_worker(workers),
+                num_gpus=1 if gpu else 0,
                 max_restarts=0,
                 max_task_retries=0,
                 scheduling_strategy="SPREAD",
@@ -131,23 +131,40 @@ class RayFarm:
             result = ray.get(call)
         except RayTaskError as error:
             own = _own(error)
-            cause = str(own) if own else _last_line(error)
+            cause, details = (str(own), "") if own else (_last_line(error), str(error))
             if chunk is not None:
-                return ChunkFailed(worker, chunk, cause)
+                return ChunkFailed(worker, chunk, cause, details)
             self._forget(worker)
-            return WorkerLost(worker, cause, error=own)
+            return WorkerLost(worker, cause, error=own, details=details)
         except ObjectLostError:
             assert chunk is not None
             return ChunkFailed(worker, chunk, "its result was lost with the node that held it")
         except RayError as error:
             self._forget(worker)
             preempted = isinstance(error, RayActorError) and bool(error.preempted)
-            return WorkerLost(worker, _last_line(error), preempted)
+            cause = "its process died: killed, out of memory, or crashed"
+            return WorkerLost(
+                worker, "taken away by the cluster" if preempted else cause, preempted, details=str(error)
+            )
         return WorkerReady(worker, result) if chunk is None else ChunkDone(worker, result)
 
     def _forget(self, worker: str) -> None:
-        ray.kill(self._actors.pop(worker))
+        if (actor := self._actors.pop(worker, None)) is not None:  # it may have died while it was being retired
+            ray.kill(actor)
         self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Join the cluster at ``address``, or start one here that ends with the block. Raises FarmError if that fails."""
+    if ray.is_initialized():
+        yield
+        return
+    _connect(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _connect(address: str | None) -> None:
@@ -195,11 +212,11 @@ def _node_cpus() -> list[float]:
     return [cpus for cpus in nodes if cpus >= 1]
 
 
-def _gpus(spec: JobSpec) -> int:
-    """GPUs that the job can use: none for a test card or when the spec wants the CPU."""
-    if spec.engine.device == "cpu" or spec.model.startswith("testcard"):
+def _gpus(model: str, device: str) -> int:
+    """GPUs that a job can use: none for a test card or on the CPU. A cluster may still have to start its first."""
+    if device == "cpu" or modelfiles.testcard_cost_s(model) is not None:
         return 0
-    return int(ray.cluster_resources().get("GPU", 0))
+    return max(int(ray.cluster_resources().get("GPU", 0)), device == "cuda")
 
 
 def _cpus_per_worker(workers: int) -> float:
@@ -207,6 +224,13 @@ def _cpus_per_worker(workers: int) -> float:
     nodes = _node_cpus() or [1.0]
     share = min(nodes) / math.ceil(workers / len(nodes))
     return math.floor(share) if share >= 1 else share
+
+
+def _cpus_per_gpu() -> float:
+    """CPUs beside each GPU where those are fewest: GPU workers fit on the nodes with GPUs only. Four are plenty."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    shares: list[float] = [4.0, *(node.get("CPU", 0.0) / node["GPU"] for node in nodes)]
+    return min(shares)
 
 
 def _own(error: RayTaskError) -> RenderError | None:

@@ -23,7 +23,7 @@ __all__ = ["Dispatcher", "Failure"]
 
 DEPTH = 2  # one executing, one waiting in the worker's queue: the device never waits for the driver
 RETIRE_AFTER = 3
-FIRST_DEADLINE_S = 1800.0  # before anything was measured of a worker: loading, or a first chunk on a slow machine
+FIRST_DEADLINE_S = 7200.0  # of a worker nobody has measured: 18 frames of SD 1.5 take a CPU 80 minutes
 DEADLINE_FACTOR = 10.0  # ten times the slowest chunk so far is a hang, not a slow chunk
 SHORTEST_DEADLINE_S = 60.0
 
@@ -55,6 +55,7 @@ class Dispatcher:
         self._attempts = attempts
         self._deadline_s = deadline_s
         self._slowest_s: float | None = None
+        self._starting = 0
         self._workers: dict[str, _Worker] = {}
         self._failures: dict[Chunk, list[Failure]] = {}
         self.given_up: dict[Chunk, list[Failure]] = {}
@@ -90,6 +91,7 @@ class Dispatcher:
 
         ``starting`` workers will be ready soon: a chunk for each is left, rather than queued behind another.
         """
+        self._starting = starting
         sent: list[tuple[str, Chunk]] = []
         for depth in range(DEPTH):
             for name in self.workers:
@@ -148,6 +150,10 @@ class Dispatcher:
         """Whether the worker has failed too often to be given chunks."""
         return self._workers[name].retired
 
+    def fruitless(self, name: str) -> bool:
+        """Whether the worker has not completed a single chunk."""
+        return not self._workers[name].completed
+
     def _limit_s(self, worker: _Worker) -> float:
         """Measured on all workers, but generous to one whose own speed nobody knows yet."""
         if self._deadline_s is not None:
@@ -172,7 +178,7 @@ class Dispatcher:
 
     def _may_take(self, name: str, chunk: Chunk) -> bool:
         failed_on = {failure.worker for failure in self._failures.get(chunk, ())}
-        return name not in failed_on or failed_on.issuperset(self.workers)
+        return name not in failed_on or (not self._starting and failed_on.issuperset(self.workers))
 
     def _pop(self, worker: _Worker, chunk: Chunk, now: float) -> None:
         worker.queue.remove(chunk)

@@ -1,7 +1,7 @@
 """The driver's loop: messages from the farm -> decisions of the dispatcher -> commits in the run directory.
 
-The only state outlives it on disk: killed at any line, the next run starts from the done records. Knows neither Ray nor
-torch nor the terminal; what happens is told to ``Watcher``.
+It holds no state that is not on disk too: killed at any line, the next run starts from the done records. Knows
+neither Ray nor torch nor the terminal; what happens is told to ``Watcher``.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class _Drive:
         self.warned: set[str] = set()
 
     def run(self) -> None:
-        for _ in range(min(self.farm.size(self.plan.spec), self.num_missing)):
+        for _ in range(min(self.farm.size(self.plan), self.num_missing)):
             self._start_worker()
         while not self.dispatcher.finished:
             for worker, chunk in self.dispatcher.assign(time.monotonic(), len(self.starting)):
@@ -120,8 +120,8 @@ class _Drive:
                 self._ready(worker, opened)
             case ChunkDone(worker, segment):
                 self._commit(worker, segment.record, message)
-            case ChunkFailed(worker, chunk, cause):
-                self._chunk_failed(worker, chunk, cause)
+            case ChunkFailed():
+                self._chunk_failed(message)
             case WorkerLost():
                 self._worker_lost(message)
 
@@ -145,19 +145,29 @@ class _Drive:
             self.rundir.log("note", chunk=record.chunk.name, frame=note.frame, kind=note.kind, text=note.text)
             self.watcher.notice(f"frame {note.frame}: {note.text}")
 
-    def _chunk_failed(self, worker: str, chunk: Chunk, cause: str) -> None:
-        self._failure(worker, chunk, cause)
-        self.dispatcher.failed(worker, chunk, cause, time.monotonic())
+    def _chunk_failed(self, message: ChunkFailed) -> None:
+        worker = message.worker
+        self._failure(worker, message.chunk, message.cause, message.details)
+        self.dispatcher.failed(worker, message.chunk, message.cause, time.monotonic())
         if self.dispatcher.retired(worker):
-            self.rundir.log("worker-retired", worker=worker)
-            self.watcher.notice(f"worker {worker} failed several chunks and is replaced")
-            self.farm.stop_worker(worker)
-            self.dispatcher.lost(worker, "retired", charge=False)
+            self._retire(worker)
+
+    def _retire(self, worker: str) -> None:
+        """Replace a worker that failed too often; one that never completed anything (a bad device) only if alone."""
+        fruitless = self.dispatcher.fruitless(worker)
+        self.rundir.log("worker-retired", worker=worker)
+        self.farm.stop_worker(worker)
+        self.dispatcher.lost(worker, "retired", charge=False)
+        replaced = not fruitless or not (self.dispatcher.workers or self.starting)
+        end = "is replaced" if replaced else "gets no more; the others go on without it"
+        self.watcher.notice(f"worker {worker} failed several chunks and {end}")
+        if replaced:
             self._replace()
 
     def _worker_lost(self, message: WorkerLost) -> None:
         worker, cause = message.worker, message.cause
-        self.rundir.log("worker-lost", worker=worker, cause=cause, preempted=message.preempted)
+        details = {"details": message.details} if message.details else {}
+        self.rundir.log("worker-lost", worker=worker, cause=cause, preempted=message.preempted, **details)
         if self.starting.pop(worker, None) is not None:
             self._start_failed(message)
             return
@@ -201,8 +211,11 @@ class _Drive:
             self.dispatcher.lost(worker, cause)
             self._replace()
 
-    def _failure(self, worker: str, chunk: Chunk, cause: str) -> None:
-        self.rundir.log("failed", worker=worker, chunk=chunk.name, cause=cause)
+    def _failure(self, worker: str, chunk: Chunk, cause: str, details: str = "") -> None:
+        """Tell of an attempt that came to nothing; ``details`` (a stack trace) go into the log only."""
+        self.rundir.log(
+            "failed", worker=worker, chunk=chunk.name, cause=cause, **({"details": details} if details else {})
+        )
         self.watcher.notice(f"{chunk} failed on worker {worker}: {cause}")
 
     def _report(self) -> None:

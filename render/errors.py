@@ -19,6 +19,9 @@ keeps its traceback.
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 __all__ = [
     "EngineError",
     "FarmError",
@@ -56,10 +59,28 @@ class LockedError(RunDirError):
     exit_code = 4
 
 
+_CURES = {
+    errno.EFBIG: "the disk takes no file so large; choose another output.dir",
+    errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
+    errno.EDQUOT: "your quota is used up; free some space and run the same command again, it goes on where it stopped",
+    errno.EACCES: "permission denied; make it writable, or choose another output.dir",
+    errno.EROFS: "it lies on a read-only disk; choose another output.dir",
+    errno.ENOTDIR: "something on the way to it is a file, not a folder; choose another output.dir",
+    errno.EEXIST: "a file of that name is in the way; choose another output.dir",
+    errno.ENOENT: "it is gone; was the folder deleted in the middle of the work?",
+}
+
+
 class StoreError(RenderError):
     """The disk or the object store refuses to read or write."""
 
     exit_code = 5
+
+    @classmethod
+    def of(cls, error: OSError, path: Path | str) -> StoreError:
+        """What the disk said about ``path``, with the cure."""
+        cure = _CURES.get(error.errno or 0, error.strerror or str(error))
+        return cls(f"{error.filename or path}: {cure}")
 
 
 class ModelError(RenderError):

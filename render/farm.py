@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from render.errors import RenderError
-from render.plan import Chunk
+from render.plan import Chunk, Plan
 from render.record import Segment
 from render.resolve import Machine, ModelInfo
 from render.spec import JobSpec
@@ -32,12 +32,14 @@ class WorkerLost:
     """A worker's process is gone, or could not start.
 
     ``preempted``: the cluster took it away; no one is to blame. ``error`` is what starting it raised, if it did.
+    ``details`` is for the log: a stack trace, say.
     """
 
     worker: str
     cause: str
     preempted: bool = False
     error: RenderError | None = None
+    details: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,12 @@ class ChunkDone:
 
 @dataclass(frozen=True)
 class ChunkFailed:
-    """A worker raised an error over a chunk and lives on."""
+    """A worker raised an error over a chunk and lives on. ``details`` is for the log: a stack trace, say."""
 
     worker: str
     chunk: Chunk
     cause: str
+    details: str = ""
 
 
 Message = WorkerReady | WorkerLost | ChunkDone | ChunkFailed
@@ -67,7 +70,7 @@ class Farm(Protocol):
         """What a worker's machine says of itself and the model. Raises ModelError, EngineError or FarmError."""
         ...
 
-    def size(self, spec: JobSpec) -> int:
+    def size(self, plan: Plan) -> int:
         """How many workers the job gets: as many as asked for, never more than devices."""
         ...
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 
 from render.errors import RenderError
 from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
-from render.plan import Chunk
+from render.plan import Chunk, Plan
 from render.resolve import Machine, ModelInfo
 from render.spec import JobSpec
 from render.worker import Worker
 
 __all__ = ["LocalFarm"]
+
+
+_FAULTS = (RuntimeError, ValueError, TypeError, OSError, ArithmeticError, LookupError, MemoryError)
+"""What torch and its family raise when something breaks. An assertion is a mistake of ours and ends the driver."""
 
 
 class LocalFarm:
@@ -27,7 +32,7 @@ class LocalFarm:
         """This machine, and the model as found from here."""
         return Worker("local").describe(spec)
 
-    def size(self, spec: JobSpec) -> int:  # noqa: ARG002 - one process is one worker, whatever was asked for
+    def size(self, plan: Plan) -> int:  # noqa: ARG002 - one process is one worker, whatever was asked for
         """One."""
         return 1
 
@@ -40,6 +45,8 @@ class LocalFarm:
             self._messages.append(WorkerReady(name, self._workers[name].open(plan_json)))
         except RenderError as error:
             self._messages.append(WorkerLost(name, str(error), error=error))
+        except _FAULTS as error:
+            self._messages.append(WorkerLost(name, _short(error), details=traceback.format_exc()))
         return name
 
     def send(self, worker: str, chunk: Chunk) -> None:
@@ -59,6 +66,8 @@ class LocalFarm:
                 self._messages.append(ChunkDone(worker, self._workers[worker].render(chunk)))
             except RenderError as error:
                 self._messages.append(ChunkFailed(worker, chunk, str(error)))
+            except _FAULTS as error:
+                self._messages.append(ChunkFailed(worker, chunk, _short(error), traceback.format_exc()))
         messages = list(self._messages)
         self._messages.clear()
         return messages
@@ -67,3 +76,8 @@ class LocalFarm:
         """Let go of the models."""
         self._workers.clear()
         self._queue.clear()
+
+
+def _short(error: Exception) -> str:
+    """``RuntimeError: the first line``."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

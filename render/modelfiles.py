@@ -19,14 +19,15 @@ from render.demo import WEIGHTS
 from render.errors import ModelError
 from render.resolve import Family, ModelInfo
 
-__all__ = ["describe", "find", "num_parameters", "testcard_cost_s"]
+__all__ = ["describe", "find", "num_parameters", "pinned", "testcard_cost_s"]
 
 T = TypeVar("T")
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 FAMILIES: dict[str, Family] = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
 PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae")
-FILES = ("*.json", "*.txt", "*.safetensors")
+WEIGHTS_FILES = ("model", "diffusion_pytorch_model")  # no variants (fp16, non_ema): they are not loaded
+FILES = ("*.json", "*.txt", *(f"{name}{shard}.safetensors" for name in WEIGHTS_FILES for shard in ("", "-*-of-*")))
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?")
 TESTCARD = re.compile(r"testcard(?::(\d{1,6})ms)?")
 
@@ -57,7 +58,7 @@ def find(model: str, *, download: bool) -> Path:
     raise ModelError(f"{model!r}: no such folder, and not a hub id; write demo, testcard, a folder, or org/name")
 
 
-def describe(model: str, *, download: bool = False) -> ModelInfo:
+def describe(model: str, *, download: bool = False, fingerprint: bool = True) -> ModelInfo:
     """What a plan has to know of ``model``. Raises ModelError when it is missing, incomplete or of another family."""
     if testcard_cost_s(model) is not None:
         return ModelInfo("testcard", (256, 144), 0, 1, {}, "testcard-1")
@@ -73,7 +74,16 @@ def describe(model: str, *, download: bool = False) -> ModelInfo:
     scale = 2 ** (len(_entry(vae, "block_out_channels", list)) - 1)
     side = _entry(unet, "sample_size", int) * scale
     scheduler = _json(folder / "scheduler/scheduler_config.json")
-    return ModelInfo(family, (side, side), channels, scale, scheduler, _fingerprint(folder), _revision(folder))
+    digest = _fingerprint(folder) if fingerprint else ""  # reads every byte of the weights: seconds for a large model
+    return ModelInfo(family, (side, side), channels, scale, scheduler, digest, _revision(folder))
+
+
+def pinned(model: str, revision: str | None) -> str:
+    """A hub id with its revision: what ``main`` was when the plan was made. Any other model as it is."""
+    hub = HUB_ID.fullmatch(model)
+    if not revision or not hub or hub[2] or Path(model).expanduser().is_dir():
+        return model
+    return f"{model}@{revision}"
 
 
 def _hub_folder(repository: str, revision: str | None, *, download: bool) -> Path:

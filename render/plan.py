@@ -22,7 +22,7 @@ from render.samplers import SAMPLERS
 from render.spec import JobSpec, validate
 from render.timeline import Timeline
 
-__all__ = ["Chunk", "Plan", "select"]
+__all__ = ["Chunk", "Plan", "parse_frames", "select"]
 
 PLAN_VERSION = 1
 
@@ -176,30 +176,36 @@ _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?:x(\d{1,9}))?)?")
 
 
 def select(plan: Plan, text: str) -> tuple[Chunk, ...]:
-    """Chunks of the frames that ``--frames 0-99,200-300x2`` names, ends included, ``x`` the step.
+    """Chunks of the frames that ``--frames 0-99,200-300x2`` names. Raises SpecError as ``parse_frames`` does."""
+    size = plan.settings.chunk
+    ranges = parse_frames(text, plan.spec.num_frames)
+    pieces = [frames[at : at + size] for frames in ranges for at in range(0, len(frames), size)]
+    return tuple(Chunk(piece[0], piece[-1] + 1, piece.step) for piece in pieces)
+
+
+def parse_frames(text: str, num_frames: int) -> list[range]:
+    """The frames that ``0-99,200-300x2`` names, ends included, ``x`` the step.
 
     Raises SpecError with the column for what cannot be read, is beyond the film, descends or overlaps.
     """
-    chunks: list[Chunk] = []
+    ranges: list[range] = []
     column, taken = 1, -1
     for part in text.split(","):
         where = f"--frames {text}: column {column}"
         match = _RANGE.fullmatch(part.strip())
         if not match:
             raise SpecError(f"{where}: {part.strip()!r} is not a range; write for example 0-99,200-300x2")
-        start, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        _check_range(start, last, step, taken, plan.spec.num_frames, where)
-        frames = range(start, last + 1, step)
-        size = plan.settings.chunk
-        pieces = [frames[at : at + size] for at in range(0, len(frames), size)]
-        chunks += [Chunk(piece[0], piece[-1] + 1, step) for piece in pieces]
-        taken, column = last, column + len(part) + 1
-    return tuple(chunks)
+        frames = range(int(match[1]), int(match[2] or match[1]) + 1, int(match[3] or 1) or 1)
+        if match[3] is not None and not int(match[3]):
+            raise SpecError(f"{where}: the step must be at least 1")
+        _check_range(frames, taken, num_frames, where)
+        ranges.append(frames)
+        taken, column = frames.stop - 1, column + len(part) + 1
+    return ranges
 
 
-def _check_range(start: int, last: int, step: int, taken: int, total: int, where: str) -> None:
-    if step < 1:
-        raise SpecError(f"{where}: the step must be at least 1")
+def _check_range(frames: range, taken: int, total: int, where: str) -> None:
+    start, last = frames.start, frames.stop - 1
     if last < start:
         raise SpecError(f"{where}: {start}-{last} descends; write {last}-{start}")
     if start <= taken:

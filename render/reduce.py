@@ -58,7 +58,7 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     if not path.exists():
         return False
     if name.endswith((".gif", ".webp")):
-        return path.stat().st_size == _bytes_of(name, rundir)  # their frame counts cannot be read back exactly
+        return path.stat().st_size == _bytes_of(name, plan, rundir)  # their frame counts cannot be read back exactly
     try:
         film = probe(path)
     except VideoError:
@@ -66,9 +66,12 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     return film.frames == plan.spec.num_frames and film.metadata.get("render-digest") == plan.digest
 
 
-def _bytes_of(name: str, rundir: RunDir) -> int | None:
-    """The size of the film that the last run published here; ``clean`` forgets it with the log."""
-    finished = [event for event in rundir.events() if event["event"] == "run-finished" and event.get("film") == name]
+def _bytes_of(name: str, plan: Plan, rundir: RunDir) -> int | None:
+    """The size of the plan's film as the last run published it here."""
+    wanted = ("run-finished", name, plan.digest)
+    finished = [
+        event for event in rundir.events() if (event["event"], event.get("film"), event.get("digest")) == wanted
+    ]
     return finished[-1].get("bytes") if finished else None
 
 

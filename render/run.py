@@ -11,14 +11,14 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from render import reduce, report
 from render.drive import Watcher, drive
 from render.errors import FarmError, RunDirError, VideoError
 from render.farm import Farm
-from render.plan import Chunk, Plan, select
+from render.plan import Chunk, Plan, parse_frames, select
 from render.record import Record
 from render.resolve import resolve
 from render.rundir import RunDir
@@ -64,6 +64,7 @@ class _Story:
     def __init__(
         self, job: JobFile, rundir: RunDir, make_farm: Callable[[], Farm], watcher: Watcher, frames: str | None
     ) -> None:
+        self.job_spec = job.spec
         self.spec = _with_stills(job.spec) if frames else job.spec
         self.rundir = rundir
         self.make_farm = make_farm
@@ -74,11 +75,13 @@ class _Story:
         self.rendered = 0
 
     def tell(self) -> Outcome:
+        if self.frames:
+            parse_frames(self.frames, self.spec.num_frames)  # before anything is started or written
         plan = self._plan()
         wanted = select(plan, self.frames) if self.frames else plan.chunks
         records = self._wanted(plan, wanted)
         missing = [chunk for chunk in wanted if chunk not in records]
-        if not missing and self._stands(plan):
+        if self._complete(plan, missing):
             return self._outcome(plan)
         # began when the command did: starting Ray and fetching the model are part of the job's time
         self.rundir.log("run-started", time=self.began, digest=plan.digest, missing=len(missing), chunks=len(wanted))
@@ -116,10 +119,11 @@ class _Story:
                 changes = "; ".join(before.differences(plan)[:5])
                 raise RunDirError(
                     f"{self.rundir.path}: holds another plan ({changes}); give this one a directory of its own "
-                    f"(--set output.dir=…), or delete the old one (render clean {self.rundir.path})"
+                    f"(--set output.dir=…), or delete the old one (render clean --film-too {self.rundir.path})"
                 )
-        self.rundir.write("job.yaml", dump(spec).encode())
-        self.rundir.write("plan.json", plan.to_json().encode())
+        stored = replace(plan, spec=self.job_spec)  # stills of a selection are no part of the job
+        self.rundir.write("job.yaml", dump(stored.spec).encode())
+        self.rundir.write("plan.json", stored.to_json().encode())
         return plan
 
     def _again(self, before: Plan) -> Plan:
@@ -137,10 +141,25 @@ class _Story:
             counts = {chunk: record for chunk, record in counts.items() if record.stills == suffix}
         return {chunk: counts[chunk] for chunk in wanted if chunk in counts}
 
-    def _stands(self, plan: Plan) -> bool:
-        """Whether film and report are in their place; a selection has neither."""
-        page = self.rundir.path / "report.html"
-        return self.frames is not None or (page.exists() and reduce.film_stands(plan, self.rundir))
+    def _complete(self, plan: Plan, missing: list[Chunk]) -> bool:
+        """Whether nothing is left to do. Segments that ``render clean`` took away do not count as missing."""
+        if self.frames:
+            return not missing
+        if missing and (plan.spec.output.frames or not reduce.film_name(plan) or not self.rundir.cleaned()):
+            return False
+        return reduce.film_stands(plan, self.rundir) and self._report_stands(plan)
+
+    def _report_stands(self, plan: Plan) -> bool:
+        """Whether the report is that of the whole film: one of a failed run, or of before a crash, is not."""
+        try:
+            told = json.loads(self.rundir.read_text("report.json") or "{}")
+        except ValueError:
+            return False
+        return (
+            bool(told.get("complete"))
+            and told.get("digest") == plan.digest
+            and (self.rundir.path / "report.html").exists()
+        )
 
     def _render(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> dict[Chunk, Record]:
         """Render ``missing``, then whatever of the rest turns out to be damaged, until every segment is whole."""
@@ -155,7 +174,8 @@ class _Story:
                 self.rundir.log("damaged", chunk=record.chunk.name)
                 self.watcher.notice(f"{record.chunk}: the segment on disk is damaged and is rendered again")
                 self.rundir.discard(record)
-            missing = [chunk for chunk in wanted if chunk not in self._wanted(plan, wanted)]
+            whole = records.keys() - {record.chunk for record in damaged}
+            missing = [chunk for chunk in wanted if chunk not in whole]
         raise RunDirError(f"{self.rundir.path}: segments are damaged as soon as they are written; check the disk")
 
     def _drive(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> None:
@@ -174,7 +194,7 @@ class _Story:
         """Film and report, from segments whose sums were checked."""
         film = reduce.make_film(plan, self.rundir, records)
         name, size = (film.name, film.stat().st_size) if film else (None, 0)
-        self.rundir.log("run-finished", frames=plan.spec.num_frames, film=name, bytes=size)
+        self.rundir.log("run-finished", digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
         self._report(plan, reduce.ordered(plan, records))
 
     def _report(self, plan: Plan, records: list[Record]) -> None:

@@ -18,11 +18,11 @@ it moves bytes and records.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -34,6 +34,15 @@ from render.plan import Chunk, Plan
 from render.record import Record, Segment
 
 __all__ = ["RunDir"]
+
+
+CHUNK_NAME = r"\d{6,}-\d{6,}(x\d+)?"
+SEGMENT_FILE = re.compile(rf"{CHUNK_NAME}\.(mp4|mov|json)|\.{CHUNK_NAME}\.(mp4|mov|json)\.part")
+STILL_FILE = re.compile(rf"\d{{6,}}\.(png|jpg|webp)|{CHUNK_NAME}\.json|\..*\.part")
+FILES = (
+    *("video.mp4", "video.mov", "video.gif", "video.webp", "report.json", "report.html", "preview.png"),
+    *("job.yaml", "plan.json", "events.jsonl", "lock"),
+)
 
 
 class RunDir:
@@ -91,7 +100,7 @@ class RunDir:
         path = self.path / "lock"
         if not path.exists():
             return False
-        with _blame(path), path.open("a+") as file:
+        with _blame(path), path.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -118,7 +127,7 @@ class RunDir:
                 f"{self.path / 'plan.json'}: cannot be read ({error}); choose another output.dir"
             ) from None
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, sync_folder: bool = True) -> None:
         """Write a file whole or not at all: beside its place, synced, renamed, the folder synced."""
         target = self.path / name
         with _blame(target):
@@ -132,7 +141,8 @@ class RunDir:
                 beside.replace(target)
             finally:
                 beside.unlink(missing_ok=True)
-            _sync_folder(target.parent)
+            if sync_folder:
+                _sync_folder(target.parent)
 
     def publish(self, beside: Path, name: str) -> Path:
         """Move a file that was written beside its place (``scratch``) to where it counts."""
@@ -153,7 +163,9 @@ class RunDir:
         """Make a chunk count: stills, then the segment, then its done record."""
         record = segment.record
         for index, data in segment.stills.items():
-            self.write(f"frames/{index:06}.{record.stills}", data)
+            self.write(f"frames/{index:06}.{record.stills}", data, sync_folder=False)
+        if segment.stills:
+            _sync_folder(self.stills)
         if record.file:
             self.write(record.file, segment.data)
         self.write(_record_name(record), record.to_json().encode())
@@ -236,17 +248,26 @@ class RunDir:
             for folder in (self.segments, self.stills, self.path):
                 with contextlib.suppress(OSError):  # not empty: somebody keeps files of their own there
                     folder.rmdir()
+            if keep_film:
+                self.log("cleaned")
         return len(written)
 
+    def cleaned(self) -> bool:
+        """Whether the segments are gone because ``clean`` took them away."""
+        events = self.events()
+        return bool(events) and events[-1].get("event") == "cleaned"
+
     def _written(self, *, keep_film: bool) -> Iterator[Path]:
-        yield from self.segments.glob("[0-9.]*-*.*")
-        yield from self.stills.glob("[0-9.]*.*")
-        if not keep_film:
-            yield from self.path.glob("video.*")
-            yield from (self.path / name for name in ("report.json", "report.html", "job.yaml", "preview.png"))
-        yield from self.path.glob(".part.*")
+        """The files of ours by their exact names. A film that stays keeps its stills, plan and log."""
+        folders = (
+            [(self.segments, SEGMENT_FILE)] if keep_film else [(self.segments, SEGMENT_FILE), (self.stills, STILL_FILE)]
+        )
+        for folder, pattern in folders:
+            yield from (path for path in folder.glob("*") if pattern.fullmatch(path.name))
+        yield from self.path.glob(".part.video.*")
         yield from self.path.glob(".*.part")
-        yield from (self.path / name for name in ("events.jsonl", "lock", "plan.json"))
+        if not keep_film:
+            yield from (self.path / name for name in FILES)
 
 
 def _record_name(record: Record) -> str:
@@ -262,17 +283,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-_CURES = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
-    errno.EDQUOT: "your quota is used up; free some space and run the same command again, it goes on where it stopped",
-    errno.EACCES: "permission denied; make it writable, or choose another output.dir",
-    errno.EROFS: "it lies on a read-only disk; choose another output.dir",
-    errno.ENOTDIR: "something on the way to it is a file, not a folder; choose another output.dir",
-    errno.EEXIST: "a file of that name is in the way; choose another output.dir",
-    errno.ENOENT: "it is gone; was the folder deleted in the middle of the work?",
-}
-
-
 @contextlib.contextmanager
 def _blame(path: Path) -> Iterator[None]:
     """OSError -> StoreError with the cure. A lock that is held passes through: it is no failure."""
@@ -281,5 +291,4 @@ def _blame(path: Path) -> Iterator[None]:
     except BlockingIOError:
         raise
     except OSError as error:
-        cure = _CURES.get(error.errno or 0, error.strerror or str(error))
-        raise StoreError(f"{error.filename or path}: {cure}") from error
+        raise StoreError.of(error, path) from error

@@ -26,7 +26,7 @@ class Sampler:
 
     `options` says everything that the name promises, also where it is the class's default: a model may ship a
     config that says otherwise. `stochastic` samplers draw fresh noise while they step. `note` is the common
-    name and the source.
+    name and the source. `max_steps` is what the scheduler can do: distillation leaves 50 of a model's 1000.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Sampler:
     options: Mapping[str, Option]
     stochastic: bool
     note: str
+    max_steps: int = 1000
 
 
 _PLAIN: Final[dict[str, Option]] = {
@@ -69,8 +70,8 @@ _TABLE: Final = (
     Sampler("unipc", "UniPCMultistepScheduler", _PLAIN, False, "UniPC; arXiv:2302.04867"),
     Sampler("unipc-karras", "UniPCMultistepScheduler", _KARRAS, False, "UniPC Karras; arXiv:2302.04867"),
     Sampler("deis", "DEISMultistepScheduler", _PLAIN, False, "DEIS; arXiv:2204.13902"),
-    Sampler("lcm", "LCMScheduler", {}, True, "LCM, for distilled models, 1-8 steps; arXiv:2310.04378"),
-    Sampler("tcd", "TCDScheduler", {}, True, "TCD with eta 0.3, for distilled models; arXiv:2402.19159"),
+    Sampler("lcm", "LCMScheduler", {}, True, "LCM, for distilled models, 1-8 steps; arXiv:2310.04378", 50),
+    Sampler("tcd", "TCDScheduler", {}, True, "TCD with eta 0.3, for distilled models; arXiv:2402.19159", 50),
 )
 
 SAMPLERS: Final[Mapping[str, Sampler]] = MappingProxyType({sampler.name: sampler for sampler in _TABLE})

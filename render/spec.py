@@ -248,6 +248,8 @@ def json_schema() -> str:
 
 def _contradictions(spec: JobSpec) -> Iterator[Mistake]:
     """What the fields say against each other, though each is right by itself."""
+    if spec.steps > (most := SAMPLERS[spec.sampler].max_steps):
+        yield ("steps",), f"{spec.steps}: {spec.sampler} takes at most {most} steps"
     yield from list(_length_mistakes(spec)) or _keyframe_mistakes(spec)  # no length, nothing to stand in
     yield from _output_mistakes(spec)
     if spec.farm.deadline != "auto" and not spec.farm.deadline.seconds:

@@ -29,7 +29,7 @@ Summary = dict[str, Any]
 def check_model(job: JobFile) -> ModelInfo:
     """The job's model as found from here. Raises SpecError that names the line when it is not to be had."""
     try:
-        return modelfiles.describe(job.spec.model)
+        return modelfiles.describe(job.spec.model, fingerprint=False)
     except ModelError as error:
         raise job.mistake(("model",), str(error)) from None
 

@@ -9,6 +9,7 @@ turns [200, 30, 30] into [214, 45, 27]. The four tags are code points of ITU-T H
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,11 +28,13 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from render.codecs import Codec, VideoFormat, encoder_options
-from render.errors import VideoError
+from render.errors import StoreError, VideoError
 
 __all__ = ["Colour", "Frame", "SegmentWriter", "VideoFormat", "VideoInfo", "check_format", "decode", "probe"]
 
 Frame = NDArray[np.uint8]
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # the disk's fault, not the codec's
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints ten lines for every segment past all log levels; 1: errors only
 
@@ -299,6 +302,8 @@ def blame(what: str) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
+        if error.errno in DISK_ERRORS:
+            raise StoreError.of(OSError(error.errno, error.strerror), what) from error
         raise VideoError(f"{what}: {error}") from error
 
 

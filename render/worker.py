@@ -61,8 +61,9 @@ class Worker:
         Raises ModelError, and RunDirError when this machine's model files are not those of the plan.
         """
         self._plan = plan = Plan.from_json(plan_json)
-        self._source = self._open_source(plan)
-        self._machine, model = self.describe(plan.spec)  # after loading: files swapped meanwhile are noticed too
+        planned = _as_planned(plan)
+        self._source = self._open_source(plan, planned.model)
+        self._machine, model = self.describe(planned)  # after loading: files swapped meanwhile are noticed too
         if model.fingerprint != plan.model.fingerprint:
             raise RunDirError(
                 f"{plan.spec.model} on {socket.gethostname()} has other files than the plan (fingerprint "
@@ -71,14 +72,14 @@ class Worker:
             )
         return Opened(socket.gethostname(), os.getpid(), self._source.warnings)
 
-    def _open_source(self, plan: Plan) -> PictureSource:
+    def _open_source(self, plan: Plan, model: str) -> PictureSource:
         if plan.model.family == "testcard":
             from render.testcard import TestCard
 
             return TestCard(plan)
         from render.engine.engine import Engine
 
-        return Engine(plan, modelfiles.find(plan.spec.model, download=True), self._opening)
+        return Engine(plan, modelfiles.find(model, download=True), self._opening)
 
     def render(self, chunk: Chunk) -> Segment:
         """Render and encode one chunk. The seconds of loading the model are told with the first one.
@@ -116,6 +117,13 @@ class Worker:
             notes=tuple(encoder.notes),
         )
         return Segment(record, data, encoder.stills)
+
+
+def _as_planned(plan: Plan) -> JobSpec:
+    """The spec with the device and the model's revision that the plan found: ``auto`` and ``main`` may move."""
+    engine = plan.spec.engine.model_copy(update={"device": plan.settings.device})
+    model = modelfiles.pinned(plan.spec.model, plan.model.revision)
+    return plan.spec.model_copy(update={"engine": engine, "model": model})
 
 
 class _Encoder:

@@ -319,8 +319,10 @@ def test_run_status_inspect_and_clean(job: str, render: Render, here: Path) -> N
     assert (facts["frames"], facts["digest"]) == (12, status["digest"])
 
     removed = render("clean", "out/card", "--json").json["removed"]
-    assert removed == 9, "three segments and records, log, lock and plan"
-    assert (here / "out/card/video.mp4").exists()
+    assert removed == 6, "three segments and their records"
+    assert render("run", job, "--local", "--json").json["rendered"] == 0, "the film stands: nothing to render"
+    removed = render("clean", "out/card", "--film-too", "--json").json["removed"]
+    assert removed == 7, "film, two reports, spec, plan, log, lock"
     assert render("status", "out/card").code == 3
 
 

@@ -58,11 +58,10 @@ class Quiet:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Callable[[], Farm]]:
     """The one Ray cluster of the session: two CPUs here."""
-    from render import cluster
+    from render.cluster import RayFarm, connected
 
-    cluster._connect(None)  # farms find it running and leave it running
-    yield cluster.RayFarm
-    cluster.ray.shutdown()
+    with connected(None):
+        yield RayFarm
 
 
 def render_job(

@@ -209,3 +209,11 @@ def test_nothing_is_lost_under_random_failures(chunks: int, workers: int, attemp
         assert ledger.executions[chunk] <= attempts
         assert (len(charged) == attempts) == (chunk in made.given_up)
     assert made.retries == sum(len(charged) for charged in ledger.charges.values())
+
+
+def test_a_chunk_that_failed_everywhere_waits_for_a_worker_that_is_starting() -> None:
+    made = dispatcher(1, "x")
+    made.assign(0.0)
+    made.failed("x", CHUNKS[0], "oops", 0.0)
+    assert made.assign(0.0, starting=1) == []
+    assert made.assign(0.0) == [("x", CHUNKS[0])]

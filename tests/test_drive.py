@@ -50,7 +50,7 @@ class ScriptedFarm:
     def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
         raise AssertionError("the plan is there already")
 
-    def size(self, spec: JobSpec) -> int:
+    def size(self, plan: Plan) -> int:
         return self.workers
 
     def start_worker(self, plan_json: str) -> str:
@@ -222,12 +222,29 @@ def test_preemption_is_free(plan_of: Make, stage: Stage) -> None:
     assert stage.watcher.heard[-1].retries == 0
 
 
-def test_a_worker_that_fails_three_chunks_is_replaced(stage: Stage) -> None:
+def test_a_worker_that_fails_three_chunks_is_replaced(plan_of: Make, stage: Stage) -> None:
+    stage.plan = plan_of("frames=96")
+    done = iter([True])
+    farm = ScriptedFarm(2, lambda name, _chunk: "fail" if name == "w0" and not next(done, False) else "done")
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert farm.stopped == ["w0"]
+    assert sum(name == "w0" for name, _ in farm.executed) == 1 + 3
+    assert "worker w0 failed several chunks and is replaced" in stage.watcher.notices
+
+
+def test_a_worker_that_never_completed_anything_is_not_replaced_while_others_work(stage: Stage) -> None:
+    """A broken device fails fast: replacing its worker again and again would use up every chunk's attempts."""
     farm = ScriptedFarm(2, on("w0", None, "fail"))
     assert stage.play(farm) == list(stage.plan.chunks)
     assert farm.stopped == ["w0"]
-    assert sum(name == "w0" for name, _ in farm.executed) == 3
-    assert "worker w0 failed several chunks and is replaced" in stage.watcher.notices
+    assert farm.started == ["w0", "w1"]
+    assert any("the others go on without it" in notice for notice in stage.watcher.notices)
+
+
+def test_a_lone_worker_that_never_completed_anything_is_replaced(stage: Stage) -> None:
+    farm = ScriptedFarm(1, on("w0", None, "fail"))
+    assert stage.play(farm) == list(stage.plan.chunks) or stage.logged("failed")
+    assert farm.started[:2] == ["w0", "w1"]
 
 
 def test_messages_of_a_worker_that_was_just_stopped_are_dropped(stage: Stage) -> None:
@@ -270,7 +287,7 @@ def test_a_worker_that_never_gets_ready_is_given_up(stage: Stage) -> None:
     assert stage.play(farm) == list(stage.plan.chunks)
     assert farm.stopped == ["w0"]
     assert farm.now - BEGINNING > FIRST_DEADLINE_S
-    assert "worker w0 could not start: not ready after 1801 s" in stage.watcher.notices
+    assert "worker w0 could not start: not ready after 7201 s" in stage.watcher.notices
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])

@@ -274,9 +274,9 @@ def test_another_plan_in_the_same_directory_is_refused(
         run(job_of(assignment))
     assert f"holds another plan ({told}" in str(caught.value)
     assert "--set output.dir=" in str(caught.value)
-    assert f"render clean {tmp_path / 'out'}" in str(caught.value)
+    assert f"render clean --film-too {tmp_path / 'out'}" in str(caught.value)
     assert (tmp_path / "out/plan.json").read_bytes() == plan
-    RunDir(tmp_path / "out").clean(keep_film=True)
+    RunDir(tmp_path / "out").clean(keep_film=False)
     assert run(job_of(assignment)).rendered >= 12, "the way out leads out"
 
 
@@ -380,7 +380,7 @@ def test_an_animation_of_another_plan_is_not_taken_for_this_one(
     job_of: Make, run: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     run(job_of("output.video=gif"))
-    RunDir(tmp_path / "out").clean(keep_film=True)
+    (tmp_path / "out/plan.json").unlink()
     old = (tmp_path / "out/video.gif").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr("render.reduce.make_film", lambda *_: (_ for _ in ()).throw(Crash))

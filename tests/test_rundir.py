@@ -81,7 +81,8 @@ def test_a_committed_chunk_counts(rundir: RunDir) -> None:
 
 def test_the_record_is_written_last(rundir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    monkeypatch.setattr(rundir, "write", lambda name, data: written.append(name))
+    rundir.stills.mkdir()
+    monkeypatch.setattr(rundir, "write", lambda name, data, **_options: written.append(name))
     rundir.commit(SEGMENT)
     assert written[-1] == "segments/000000-000002.json"
     assert len(written) == 4
@@ -232,9 +233,11 @@ def test_clean(keep_film: bool, rundir: RunDir) -> None:
     before = [path for path in rundir.path.rglob("*") if path.is_file()]
     removed = rundir.clean(keep_film=keep_film)
     after = sorted(path.relative_to(rundir.path).as_posix() for path in rundir.path.rglob("*") if path.is_file())
-    kept = ["job.yaml", "report.html", "report.json", "video.mp4"] if keep_film else []
-    assert after == sorted([*kept, "notes.txt", "segments/mine.txt"])
-    assert removed == len(before) - len(after) + 1, "the lock counts too"
+    whole = {"events.jsonl", "job.yaml", "lock", "plan.json", "report.html", "report.json", "video.mp4"}
+    stills = {f"frames/{index:06}.png" for index in SEGMENT.stills}
+    assert set(after) == {"notes.txt", "segments/mine.txt"} | (whole | stills if keep_film else set())
+    assert removed == len({*before, rundir.path / "lock"}) - len(after)
+    assert rundir.cleaned() == keep_film
 
 
 def test_clean_leaves_no_empty_folder(rundir: RunDir) -> None:

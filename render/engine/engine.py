@@ -9,6 +9,7 @@ Shapes: B batch of pictures, C, H, W channels and size of latents, K step noises
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -49,8 +50,8 @@ class Engine:
             self._models, encoder = load(folder, plan.model.family, self._dtype, self._device)
         with watch("prompt"):
             texts = plan.timeline.texts()
-            self._prompts = encoder.encode(texts, negative=False)
-            self._negatives = encoder.encode(texts, negative=True)
+            self._prompts = encoder.encode(texts)
+            self._negatives = self._prompts | encoder.no_negative()
         ends = {text: end for text in texts if (end := encoder.cut_off(text))}
         self.warnings = tuple(
             f"the prompt {text[:40]!r}… is longer than the model reads; no effect has: {end!r}"
@@ -64,6 +65,7 @@ class Engine:
         scale = plan.model.latent_scale
         self._shape_CHW = (plan.model.latent_channels, settings.height // scale, settings.width // scale)
         self._noises = lru_cache(maxsize=8)(self._draw)
+        self._fits = settings.batch  # pictures that fit into memory at once
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered."""
@@ -78,13 +80,20 @@ class Engine:
         return self._denoised(padded)[: len(states)]
 
     def decode(self, latents_BCHW: Tensor) -> Tensor:
-        """Pictures (B, 3, height, width) in float32, about [-1, 1], before they are rounded to bytes."""
-        return torch.cat([self._models.decode(part) for part in torch.split(latents_BCHW, DECODE_BATCH)])
+        """Pictures (B, 3, height, width) in float32, about [-1, 1], before they are rounded to bytes.
+
+        In micro-batches of one size, the last one padded: in a smaller one the same picture would get other bits.
+        """
+        count = len(latents_BCHW)
+        parts = math.ceil(count / DECODE_BATCH)
+        size = math.ceil(count / parts)
+        padded = torch.cat([latents_BCHW, latents_BCHW[-1:].expand(parts * size - count, -1, -1, -1)])
+        return torch.cat([self._models.decode(part) for part in torch.split(padded, size)])[:count]
 
     def _checked(self, states: list[FrameState], watch: Stopwatch) -> Iterator[Picture]:
         """Pictures of one batch; what is NaN or blank is rendered again in float32 or refused, as the spec says."""
-        pixels, finite, remark = self._rendered(states, self._plan.settings.batch, watch)
-        bad = _bad_places(pixels, finite)
+        pixels, finite, remark = self._rendered(states, watch)
+        bad = _bad_places(pixels, finite, self._plan.settings.dtype)
         again = self._again_in_fp32([states[place] for place in bad], watch) if bad else {}
         for place, state in enumerate(states):
             if state.index in again:
@@ -98,7 +107,7 @@ class Engine:
             raise EngineError(f"frames {named} came out as NaN or blank, and engine.bad_frame is fail")
         self._models.cast(torch.float32)
         try:
-            pixels, finite, _ = self._rendered(states, self._plan.settings.batch, watch)
+            pixels, finite, _ = self._rendered(states, watch)
         finally:
             self._models.cast(self._dtype)
         if not finite.all():
@@ -106,27 +115,27 @@ class Engine:
         return {state.index: picture for state, picture in zip(states, pixels, strict=True)}
 
     def _rendered(
-        self, states: list[FrameState], batch: int, watch: Stopwatch
+        self, states: list[FrameState], watch: Stopwatch
     ) -> tuple[Pixels, np.ndarray[tuple[int], np.dtype[np.bool_]], tuple[str, str] | None]:
-        """(pictures, whether each is finite, remark) of up to ``batch`` states; out of memory halves the batch."""
-        try:
-            pixels, finite = self._render_padded(states, batch, watch)
-        except torch.OutOfMemoryError:
-            if batch == 1:
-                raise EngineError(
-                    "out of memory with a batch of one picture; render smaller pictures or use a larger device"
-                ) from None
-        else:
-            halved = batch < self._plan.settings.batch
-            return (
-                pixels,
-                finite,
-                ("batch", f"out of memory: rendered at batch {batch}, not bit-identical") if halved else None,
-            )
-        self._free_memory()
-        half = batch // 2
-        parts = [self._rendered(states[at : at + half], half, watch) for at in range(0, len(states), half)]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]), parts[0][2]
+        """(pictures, whether each is finite, remark) of up to a batch of states.
+
+        Out of memory halves the batch for the rest of this engine's life: what does not fit once does not fit later.
+        """
+        while True:
+            size = self._fits
+            try:
+                parts = [self._render_padded(states[at : at + size], size, watch) for at in range(0, len(states), size)]
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise EngineError(
+                        "out of memory with a batch of one picture; render smaller pictures or use a larger device"
+                    ) from None
+            else:
+                text = f"out of memory: rendered at batch {size}, not bit-identical"
+                remark = ("batch", text) if size < self._plan.settings.batch else None
+                return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]), remark
+            self._fits = size // 2
+            self._free_memory()
 
     def _render_padded(
         self, states: list[FrameState], batch: int, watch: Stopwatch
@@ -197,10 +206,11 @@ def _to_uint8(pictures_B3HW: Tensor) -> Tensor:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def _bad_places(pixels: Pixels, finite: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[int]:
-    """Pictures with NaN, and flat ones between others that are not."""
-    flat_values = pixels.reshape(len(pixels), -1)
-    flat = flat_values.max(1).astype(int) - flat_values.min(1) <= FLAT
-    if flat.all():
-        flat[:] = False
+def _bad_places(pixels: Pixels, finite: np.ndarray[tuple[int], np.dtype[np.bool_]], dtype: str) -> list[int]:
+    """Pictures with NaN, and in 16 bits flat ones: each judged by itself, or its bits would depend on its neighbours.
+
+    In float32 a flat picture is what the prompt asked for.
+    """
+    values = pixels.reshape(len(pixels), -1)
+    flat = (values.max(1).astype(int) - values.min(1) <= FLAT) & (dtype != "fp32")
     return [int(place) for place in np.flatnonzero(~finite | flat)]

@@ -55,22 +55,23 @@ class TextEncoder:
         self._pipeline = pipeline
         self._device = device
 
-    def encode(self, texts: Iterable[str], *, negative: bool) -> dict[str, Text]:
-        """Every text by itself, so that no embedding depends on its company.
-
-        An empty negative prompt becomes zeros where the model says so (SDXL's ``force_zeros_for_empty_prompt``).
-        """
+    def encode(self, texts: Iterable[str]) -> dict[str, Text]:
+        """Every text by itself, so that no embedding depends on its company."""
         with torch.inference_mode():
-            return {text: self._encode(text, negative=negative) for text in texts}
+            return {text: self._encode(text) for text in texts}
 
-    def _encode(self, text: str, *, negative: bool) -> Text:
+    def no_negative(self) -> dict[str, Text]:
+        """What an empty negative prompt means: zeros where the model says so (SDXL, by default)."""
+        [(empty, text)] = self.encode([""]).items()
+        zeros = self._pipeline.config.get("force_zeros_for_empty_prompt", False)
+        return {empty: _zeros_like(text) if zeros else text}
+
+    def _encode(self, text: str) -> Text:
         encoded = self._pipeline.encode_prompt(
             prompt=text, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         pooled = encoded[2] if len(encoded) == 4 else None  # SDXL: prompt, negative, pooled, negative pooled
-        zero = negative and not text and self._pipeline.config.get("force_zeros_for_empty_prompt", False)
-        found = Text(encoded[0].float(), None if pooled is None else pooled.float())
-        return _zeros_like(found) if zero else found
+        return Text(encoded[0].float(), None if pooled is None else pooled.float())
 
     def cut_off(self, text: str) -> str:
         """The end of ``text`` that is beyond the model's length and has no effect; empty when all of it fits."""

@@ -111,6 +111,22 @@ def test_a_picture_depends_neither_on_its_batch_nor_on_its_neighbours(tiny_sd: P
     assert len(set(together.values())) == 9  # the walk moves: equal sums would prove nothing
 
 
+@pytest.mark.parametrize("batch", [9, 13])
+def test_a_picture_depends_not_on_its_place_in_a_batch_that_the_vae_takes_in_parts(
+    open_engine: Open, batch: int
+) -> None:
+    engine = open_engine("demo", f"engine.batch={batch}", "engine.threads=2", "steps=1")
+    last = sums(engine, range(batch))[batch - 1]
+    assert sums(engine, [batch - 1]) == {batch - 1: last}
+
+
+def test_a_flat_picture_is_judged_by_itself(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd, "engine.dtype=bf16")
+    decode = engine.decode
+    engine.decode = lambda latents: decode(latents) * (0.0 if engine._models.dtype == torch.bfloat16 else 1.0)  # type: ignore[method-assign]
+    assert [(picture.remark or ("", ""))[0] for picture in engine.pictures([0, 1], Stopwatch())] == ["fp32", "fp32"]
+
+
 def test_pictures_come_in_the_order_asked_for(tiny_sd: Path, open_engine: Open) -> None:
     assert [picture.index for picture in open_engine(tiny_sd).pictures([5, 2, 9, 10, 11], Stopwatch())] == [
         5,
