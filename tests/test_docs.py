@@ -37,6 +37,7 @@ def test_readme_job_loads() -> None:
     assert [validate(parse(block, name="README.md")).num_frames for block in blocks("yaml")] == [288]
 
 
+@pytest.mark.slow
 def test_readme_commands_run(tmp_path: Path) -> None:
     """The commands of the README in their order, on test cards so that they take seconds."""
     for name in ("job.yaml", "a.yaml", "b.yaml"):
