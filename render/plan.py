@@ -93,16 +93,27 @@ class Plan:
         return hashlib.sha256(json.dumps(self._essence(), sort_keys=True).encode()).hexdigest()
 
     def _essence(self) -> dict[str, Any]:
-        spec = self.spec.model_dump(mode="json", exclude={"name", "model", "farm", "output", "engine", "size"})
+        """What the digest covers: the tracks, not how they were written, so that ``at: 4s`` is ``at: 96``."""
+        spec, sampler = self.spec, SAMPLERS[self.spec.sampler]
+        return self._technique() | {
+            "plan_version": PLAN_VERSION,
+            "mode": spec.mode,
+            "frames": spec.num_frames,
+            "tracks": self.timeline.tracks(),
+            "prompt_walk": spec.prompt_walk,
+            "steps": spec.steps,
+            "sampler": [sampler.scheduler, dict(sampler.options)],
+            "fps": str(spec.fps),
+        }
+
+    def _technique(self) -> dict[str, Any]:
+        """What decides pixels and bytes beside the timeline."""
         settings, model = asdict(self.settings), asdict(self.model)
         del settings["reasons"], model["revision"]  # the fingerprint says which model it is, wherever it lies
         video = self.video
         return {
-            "plan_version": PLAN_VERSION,
-            "spec": spec,
             "settings": settings,
             "bad_frame": self.spec.engine.bad_frame,
-            "sampler": [SAMPLERS[self.spec.sampler].scheduler, dict(SAMPLERS[self.spec.sampler].options)],
             "model": model,
             "video": {
                 "encoder": video.settings.encoder,
@@ -152,8 +163,10 @@ class Plan:
 
     def differences(self, other: Plan) -> list[str]:
         """What makes ``other`` another plan, as ``steps: 20 -> 30``, for the message that refuses it."""
+        written = {"name", "model", "farm", "output", "engine", "size"}
+        old, new = (plan.spec.model_dump(mode="json", exclude=written) for plan in (self, other))
         names = _differences(self.spec.model, other.spec.model, "model")
-        return [*names, *_differences(self._essence(), other._essence(), "")]
+        return [*names, *_differences(old, new, ""), *_differences(self._technique(), other._technique(), "")]
 
 
 def _differences(old: Any, new: Any, path: str) -> list[str]:
@@ -167,7 +180,7 @@ def _differences(old: Any, new: Any, path: str) -> list[str]:
         return []
     if isinstance(old, list) and isinstance(new, list):
         old, new = f"{len(old)} of them", f"{len(new)} of them"
-    name = re.sub(r"^\.(spec\.)?", "", path)
+    name = path.removeprefix(".")
     short = [text if len(text) < 50 else f"{text[:47]}…" for text in (str(old), str(new))]
     return [f"{name}: {short[0]} -> {short[1]}"]
 

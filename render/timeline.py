@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
 
 from render.spec import Ease, JobSpec, Keyframe
 
@@ -105,6 +105,15 @@ class Timeline:
             seed=self._seed.at(index),
             guidance=guidance.start + (guidance.end - guidance.start) * guidance.weight,
         )
+
+    def tracks(self) -> dict[str, list[dict[str, Any]]]:
+        """All pins of all tracks as plain data: what two timelines must share to be the same."""
+        return {
+            "prompt": [asdict(pin) for pin in self._prompt.pins],
+            "negative": [asdict(pin) for pin in self._negative.pins],
+            "seed": [asdict(pin) for pin in self._seed.pins],
+            "guidance": [asdict(pin) for pin in self._guidance.pins],
+        }
 
     def texts(self) -> tuple[str, ...]:
         """Every prompt and negative prompt that some frame may need, each once, in order of appearance."""

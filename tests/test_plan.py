@@ -192,3 +192,9 @@ def test_select_refuses_with_the_column(text: str, column: int, words: str, plan
         select(plan_of(), text)
     assert str(caught.value).startswith(f"--frames {text}: column {column}: ")
     assert words in str(caught.value)
+
+
+def test_times_and_frame_numbers_are_the_same_plan(plan_of: Make) -> None:
+    one = plan_of("frames=48", "keyframes=[{at: 0, prompt: a}, {at: 24, prompt: b}]")
+    other = plan_of("duration=2s", "frames=null", "keyframes=[{at: 0, prompt: a}, {at: 1s, prompt: b}]")
+    assert one.digest == other.digest
