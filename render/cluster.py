@@ -23,7 +23,7 @@ from render.spec import JobSpec
 from render.worker import Worker
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a render farm tells no one what it does
-os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")  # else a killed worker prints a block of its own on the terminal
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # stdout is ours: Ray prints a paragraph for every dead worker
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's coming default; unset, it warns at every start
 
 import ray

@@ -105,12 +105,16 @@ def test_same_pictures_whatever_the_farm(tmp_path: Path, cluster: Callable[[], F
     assert len(set(pictures(runs[0]))) == 26
 
 
-def test_a_killed_worker_costs_one_attempt_and_no_frame(tmp_path: Path, cluster: Callable[[], Farm]) -> None:
+def test_a_killed_worker_costs_one_attempt_and_no_frame(
+    tmp_path: Path, cluster: Callable[[], Farm], capfd: pytest.CaptureFixture[str]
+) -> None:
     watcher = KillsWorkers(tmp_path / "killed" / "run", after_chunks=2)
     rundir = render_job(
         tmp_path / "killed", cluster, "farm.workers=2", "farm.chunk=4", model="testcard:60ms", watcher=watcher
     )
     undisturbed = render_job(tmp_path / "calm", LocalFarm, "farm.chunk=4")
+    time.sleep(1)  # Ray would tell of it from a thread of its own
+    assert capfd.readouterr().out == "", "stdout is for results"
     failed = events(rundir, "failed")
     assert watcher.killed
     assert len(failed) == 1
