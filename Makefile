@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO := jobs/day-and-night.yaml
+DEMO := jobs/evening.yaml
 
 .PHONY: help setup demo test quick check bench format clean
 

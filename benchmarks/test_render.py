@@ -46,7 +46,7 @@ class Quiet:
 
 def demo_engine(*overrides: str) -> Engine:
     """The demo model at its native size: 20 steps of dpm++2m with guidance."""
-    job = load(JOBS / "day-and-night.yaml", overrides)
+    job = load(JOBS / "evening.yaml", overrides)
     model = modelfiles.describe("demo")
     plan = Plan(job.spec, resolve(job.spec, machine("cpu"), model), model)
     return Engine(plan, modelfiles.find("demo", download=False), Stopwatch())
@@ -82,7 +82,7 @@ def test_film_of_test_cards(benchmark: BenchmarkFixture, tmp_path: Path) -> None
 
 def test_states_of_a_film(benchmark: BenchmarkFixture) -> None:
     """The states of 288 frames."""
-    timeline = Timeline(load(JOBS / "day-and-night.yaml").spec)
+    timeline = Timeline(load(JOBS / "evening.yaml").spec)
     benchmark(lambda: [timeline.state(index) for index in range(timeline.num_frames)])
 
 

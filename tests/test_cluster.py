@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from render.drive import Progress
-from render.farm import Farm
+from render.farm import Farm, Message, WorkerReady
 from render.local import LocalFarm
 from render.reduce import film_name
 from render.run import run_job
@@ -97,12 +97,36 @@ def events(rundir: RunDir, kind: str) -> list[dict[str, Any]]:
 def test_same_pictures_whatever_the_farm(tmp_path: Path, cluster: Callable[[], Farm], model: str) -> None:
     runs = [
         render_job(tmp_path / "one", cluster, "farm.workers=1", "farm.chunk=8", model=model, frames=26),
-        render_job(tmp_path / "two", cluster, "farm.workers=2", "farm.chunk=24", model=model, frames=26),
+        render_job(
+            tmp_path / "two", lambda: Together(cluster()), "farm.workers=2", "farm.chunk=24", model=model, frames=26
+        ),
         render_job(tmp_path / "local", LocalFarm, model=model, frames=26),
     ]
-    assert len(events(runs[1], "worker-ready")) == 2
+    assert {event["worker"] for event in events(runs[1], "done")} == {"w0", "w1"}
     assert pictures(runs[0]) == pictures(runs[1]) == pictures(runs[2])
     assert len(set(pictures(runs[0]))) == 26
+
+
+class Together:
+    """A farm that tells of its workers when two are ready, so that neither has done all before the other begins."""
+
+    def __init__(self, farm: Farm) -> None:
+        self.farm = farm
+        self.held: list[Message] = []
+        self.ready = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.farm, name)
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Messages, from the second worker on."""
+        messages = self.farm.wait(timeout_s)
+        self.ready += sum(isinstance(message, WorkerReady) for message in messages)
+        self.held += messages
+        if self.ready < 2:
+            return []
+        told, self.held = self.held, []
+        return told
 
 
 def test_a_killed_worker_costs_one_attempt_and_no_frame(
