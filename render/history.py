@@ -18,7 +18,7 @@ from render.record import Record
 __all__ = ["OPENING_STAGES", "Attempt", "Event", "Run", "attempts_of", "runs_of", "start_s"]
 
 CLOCKS_DIFFER_S = 5.0  # a record so much older than the first logged run is of a run whose beginning the log has lost
-OPENING_STAGES = ("load", "prompt")  # once a worker, before its first chunk
+OPENING_STAGES = ("load", "prompt", "export", "compile")  # once a worker, before its first chunk
 
 Event = Mapping[str, Any]
 

@@ -75,7 +75,17 @@ def describe(model: str, *, download: bool = False, fingerprint: bool = True) ->
     side = _entry(unet, "sample_size", int) * scale
     scheduler = _json(folder / "scheduler/scheduler_config.json")
     digest = _fingerprint(folder) if fingerprint else ""  # reads every byte of the weights: seconds for a large model
-    return ModelInfo(family, (side, side), channels, scale, scheduler, digest, _revision(folder))
+    levels = len(_entry(unet, "block_out_channels", list))
+    return ModelInfo(
+        family,
+        (side, side),
+        channels,
+        scale,
+        scheduler,
+        digest,
+        _revision(folder),
+        size_step=scale * 2 ** (levels - 1),
+    )
 
 
 def pinned(model: str, revision: str | None) -> str:

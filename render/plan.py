@@ -24,7 +24,7 @@ from render.timeline import Timeline
 
 __all__ = ["Chunk", "Plan", "parse_frames", "select"]
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 
 @dataclass(frozen=True, order=True)

@@ -23,10 +23,6 @@ KeysAt = Callable[[KeyPath], list[str]]
 
 NOT_BUILT = {
     *(("mode", mode) for mode in ("txt2img", "img2img", "inpaint", "animate")),
-    *(("engine", "backend", backend) for backend in ("compile", "onnx")),
-    *(("engine", "attention", kernel) for kernel in ("flash", "cudnn", "efficient", "sliced", "xformers")),
-    ("engine", "memory", "low"),
-    *(("engine", "quality", quality) for quality in ("balanced", "draft")),
 }
 """(path, value) of what is designed and not there yet: refused by name, never ignored."""
 

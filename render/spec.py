@@ -87,6 +87,7 @@ class _Section(BaseModel):
 Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)]
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 Guidance = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Keyframe(_Section):
@@ -109,15 +110,35 @@ class EngineSpec(_Section):
     """How the pictures are computed. ``auto`` is resolved once, by the first worker, and kept in ``plan.json``."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["auto", "eager"] = "auto"
+    backend: Literal["auto", "eager", "compile", "onnx"] = "auto"
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch: Annotated[Auto | Annotated[int, Field(ge=1, le=256)], Field(description="frames per denoiser call")] = "auto"
     threads: Annotated[Auto | Annotated[int, Field(ge=1, le=1024)], Field(description="CPU threads of one worker")] = (
         "auto"
     )
-    attention: Literal["auto", "sdpa"] = "auto"
-    memory: Literal["auto"] = "auto"
-    quality: Literal["exact"] = "exact"
+    attention: Literal["auto", "sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"] = "auto"
+    memory: Annotated[
+        Literal["auto", "normal", "low"], Field(description="low: slices, tiles and offloading; slower")
+    ] = "auto"
+    quality: Annotated[
+        Literal["exact", "balanced", "draft"],
+        Field(description="approximations that are allowed; the four switches below say which, one by one"),
+    ] = "exact"
+    guidance_interval: Annotated[
+        tuple[Share, Share] | None,
+        Field(strict=False, description="guide only from this share of the steps to that one, for example [0.1, 0.8]"),
+    ] = None
+    reuse_steps: Annotated[
+        int | None, Field(ge=1, le=20, description="compute the deep half of the UNet at every n-th step only")
+    ] = None
+    interpolate_frames: Annotated[
+        int | None, Field(ge=1, le=16, description="compute the deep half of the UNet for every k-th frame only")
+    ] = None
+    tiny_vae: Annotated[
+        str | None,
+        StringConstraints(min_length=1, max_length=4096),
+        Field(description="an AutoencoderTiny (TAESD) that decodes instead of the model's own VAE: hub id or folder"),
+    ] = None
     bad_frame: Annotated[
         Literal["retry", "fail"],
         Field(description="a NaN or blank picture: render it again in fp32, or fail its chunk"),
@@ -252,6 +273,7 @@ def _contradictions(spec: JobSpec) -> Iterator[Mistake]:
         yield ("steps",), f"{spec.steps}: {spec.sampler} takes at most {most} steps"
     yield from list(_length_mistakes(spec)) or _keyframe_mistakes(spec)  # no length, nothing to stand in
     yield from _output_mistakes(spec)
+    yield from _engine_mistakes(spec.engine)
     if spec.farm.deadline != "auto" and not spec.farm.deadline.seconds:
         yield ("farm", "deadline"), f"{spec.farm.deadline}: write a length with its unit, for example 90s or 10m"
 
@@ -298,6 +320,36 @@ def _hold_mistakes(spec: JobSpec) -> Iterator[Mistake]:
                 ("keyframes", index, "hold"),
                 f"{keyframe.hold} reaches past frame {end}, where the next keyframe or the end stands",
             )
+
+
+def _engine_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
+    if engine.guidance_interval and engine.guidance_interval[0] >= engine.guidance_interval[1]:
+        yield ("engine", "guidance_interval"), "it ends where it begins, or before; write for example [0.1, 0.8]"
+    if (engine.reuse_steps or 1) > 1 and (engine.interpolate_frames or 1) > 1:
+        yield ("engine", "interpolate_frames"), "it excludes reuse_steps; keep one of the two"
+    if engine.backend == "onnx":
+        yield ("engine", "backend"), "'onnx' is not built yet"
+        yield from _onnx_mistakes(engine)
+    if engine.quality != "exact":
+        yield ("engine", "quality"), f"{engine.quality!r} is not built yet; this version has: exact"
+    for name in ("guidance_interval", "reuse_steps", "interpolate_frames", "tiny_vae"):
+        if getattr(engine, name) is not None:
+            yield ("engine", name), "is not built yet"
+
+
+def _onnx_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
+    """What an exported graph cannot do, because it was fixed when it was exported."""
+    if engine.dtype == "bf16":
+        yield ("engine", "dtype"), "ONNX graphs are exported in fp32 or fp16; write one of them, or auto"
+    if engine.attention not in ("auto", "sdpa"):
+        yield ("engine", "attention"), f"{engine.attention}: ONNX Runtime chooses its own kernels; write auto"
+    if engine.memory == "low":
+        yield ("engine", "memory"), "low: an ONNX graph cannot be sliced; write backend: eager"
+    if engine.quality != "exact":
+        yield ("engine", "quality"), f"{engine.quality}: an ONNX graph computes all of the UNet; write exact"
+    for name in ("reuse_steps", "interpolate_frames"):
+        if (getattr(engine, name) or 1) > 1:
+            yield ("engine", name), "an ONNX graph computes all of the UNet; write backend: eager or compile"
 
 
 def _output_mistakes(spec: JobSpec) -> Iterator[Mistake]:

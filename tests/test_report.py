@@ -41,7 +41,7 @@ def make_plan(frames: int = 288, chunk: int = 6, prompt: str = "a big red sun ov
         "negative": "blurry",
     }
     reasons = {"size": "the model's native size", "dtype": "the CPU has fast bfloat16", "batch": "128x128 on cpu"}
-    settings = Settings(128, 128, "cpu", "eager", "bf16", 8, 2, "sdpa", chunk, reasons)
+    settings = Settings(128, 128, "cpu", "eager", "bf16", 8, 2, "sdpa", "normal", chunk, reasons=reasons)
     model = ModelInfo("sd", (128, 128), 4, 8, {"_class_name": "DDIMScheduler"}, fingerprint="c0ffee" + 58 * "0")
     return Plan(validate(Document("job.yaml", spec | {"keyframes": keyframes})), settings, model)
 

@@ -88,8 +88,6 @@ def test_home_is_found(spec_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         ("farm.deadline=0s", "farm.deadline: 0s: write a length with its unit"),
         ("mode=txt2img", "mode: 'txt2img' is not built yet; this version has: dream"),
         ("mode=drem", "mode: 'drem'; did you mean 'dream'?; write one of: dream"),
-        ("engine.backend=onnx", "engine.backend: 'onnx' is not built yet"),
-        ("engine.quality=draft", "engine.quality: 'draft' is not built yet"),
         ("sampler=eular", "sampler: unknown sampler 'eular'; did you mean 'euler'?; known: ddim"),
         ("output.codec=h266", "output.codec: unknown codec 'h266'; did you mean 'h265'?"),
         ("output.codec=prores", "output.video: prores does not go into mp4; write video: mov"),

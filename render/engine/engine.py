@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from render.engine import device as device_module
+from render.engine.backend import BACKENDS, Backend, Opening
 from render.engine.latents import seeded_noise, seeded_step_noises, slerp
 from render.engine.models import Text, blend_texts, load
 from render.engine.sampler import SamplerTable, denoise, tabulate
 from render.engine.schedulers import make_scheduler
-from render.engine.unet import BACKENDS
 from render.errors import EngineError
 from render.picture import Picture, Pixels, Stopwatch
 from render.plan import Plan
@@ -57,7 +57,6 @@ class Engine:
             f"the prompt {text[:40]!r}… is longer than the model reads; no effect has: {end!r}"
             for text, end in ends.items()
         )
-        self._denoiser = BACKENDS[settings.backend](self._models)
         self._table: SamplerTable = tabulate(
             make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler), plan.spec.steps
         )
@@ -66,6 +65,7 @@ class Engine:
         self._shape_CHW = (plan.model.latent_channels, settings.height // scale, settings.width // scale)
         self._noises = lru_cache(maxsize=8)(self._draw)
         self._fits = settings.batch  # pictures that fit into memory at once
+        self._backend: Backend = BACKENDS[settings.backend](self._opening(watch))
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered."""
@@ -85,10 +85,25 @@ class Engine:
         In micro-batches of one size, the last one padded: in a smaller one the same picture would get other bits.
         """
         count = len(latents_BCHW)
-        parts = math.ceil(count / DECODE_BATCH)
-        size = math.ceil(count / parts)
-        padded = torch.cat([latents_BCHW, latents_BCHW[-1:].expand(parts * size - count, -1, -1, -1)])
-        return torch.cat([self._models.decode(part) for part in torch.split(padded, size)])[:count]
+        size = _micro_batch(count)
+        padded = torch.cat([latents_BCHW, latents_BCHW[-1:].expand(-count % size, -1, -1, -1)])
+        return torch.cat([self._backend.decode(part) for part in torch.split(padded, size)])[:count]
+
+    @torch.no_grad()
+    def _opening(self, watch: Stopwatch) -> Opening:
+        """Zeros of the shapes that the backend will be called with."""
+        batch = self._plan.settings.batch
+        texts = [self._text(self._prompts, self._plan.timeline.state(0).prompt)] * batch
+        rows = texts * 2 if self._plan.timeline.guided else texts
+        condition = self._models.condition(rows, self._plan.settings.width, self._plan.settings.height)
+        latents_BCHW = torch.zeros((batch, *self._shape_CHW), device=self._device)
+        return Opening(
+            self._models,
+            latents_BCHW.repeat(len(rows) // batch, 1, 1, 1),
+            latents_BCHW[: _micro_batch(batch)],
+            condition,
+            watch,
+        )
 
     def _checked(self, states: list[FrameState], watch: Stopwatch) -> Iterator[Picture]:
         """Pictures of one batch; what is NaN or blank is rendered again in float32 or refused, as the spec says."""
@@ -105,11 +120,13 @@ class Engine:
         named = ", ".join(str(state.index) for state in states)
         if self._plan.spec.engine.bad_frame == "fail":
             raise EngineError(f"frames {named} came out as NaN or blank, and engine.bad_frame is fail")
+        usual, self._backend = self._backend, self._models  # the eager one: nothing is compiled for a single frame
         self._models.cast(torch.float32)
         try:
             pixels, finite, _ = self._rendered(states, watch)
         finally:
             self._models.cast(self._dtype)
+            self._backend = usual
         if not finite.all():
             raise EngineError(f"frames {named} came out as NaN, in float32 too; the model or its prompt is broken")
         return {state.index: picture for state, picture in zip(states, pixels, strict=True)}
@@ -145,14 +162,14 @@ class Engine:
             latents_BCHW = self._denoised(padded)
             if self._device.type == "cuda":
                 torch.cuda.synchronize()  # so that the clock charges the denoiser, not the copy that waits for it
-        with watch("decode"), torch.inference_mode():
+        with watch("decode"), torch.no_grad():
             pictures = self.decode(latents_BCHW)
             finite = pictures.isfinite().flatten(1).all(1)
             pixels = _to_uint8(pictures)
         with watch("copy"):
             return pixels.cpu().numpy()[: len(states)], finite.cpu().numpy()[: len(states)]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _denoised(self, states: Sequence[FrameState]) -> Tensor:
         """Latents (B, C, H, W) of exactly these states. Guidance is one batch [unconditional; conditional]."""
         plan, models = self._plan, self._models
@@ -160,13 +177,13 @@ class Engine:
         texts = [self._text(self._prompts, state.prompt) for state in states]
         if not plan.timeline.guided:
             condition = models.condition(texts, plan.settings.width, plan.settings.height)
-            return denoise(lambda x, t, _: self._denoiser(x, t, condition), self._table, noise_BCHW, step_noises_KBCHW)
+            return denoise(lambda x, t, _: self._backend.denoise(x, t, condition), self._table, noise_BCHW, step_noises_KBCHW)
         negatives = [self._text(self._negatives, state.negative) for state in states]
         condition = models.condition(negatives + texts, plan.settings.width, plan.settings.height)
         scale_B111 = torch.tensor([state.guidance for state in states], device=self._device).reshape(-1, 1, 1, 1)
 
         def guided(x_BCHW: Tensor, timestep: Tensor, _index: int) -> Tensor:
-            both = self._denoiser(torch.cat([x_BCHW, x_BCHW]), timestep, condition).float()
+            both = self._backend.denoise(torch.cat([x_BCHW, x_BCHW]), timestep, condition).float()
             without, with_prompt = both.chunk(2)
             return without + scale_B111 * (with_prompt - without)
 
@@ -198,6 +215,11 @@ class Engine:
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _micro_batch(count: int) -> int:
+    """Pictures a VAE call when ``count`` are to be decoded: as many as possible, and in equal parts."""
+    return math.ceil(count / math.ceil(count / DECODE_BATCH))
 
 
 def _to_uint8(pictures_B3HW: Tensor) -> Tensor:

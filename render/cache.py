@@ -1,0 +1,42 @@
+"""Where this machine keeps what is costly to make and can be made again: compiled kernels, exported graphs.
+
+``$XDG_CACHE_HOME/render``, by default ``~/.cache/render``; it may be deleted at any time. Workers of several jobs share
+it: what one is making, the others wait for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+from render.errors import StoreError
+
+__all__ = ["folder", "making"]
+
+
+def folder(kind: str) -> Path:
+    """The cache's folder for one kind of thing, made where it is missing. Raises StoreError."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = base / "render" / kind
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError.of(error, path) from error
+    return path
+
+
+@contextlib.contextmanager
+def making(path: Path) -> Iterator[Path]:
+    """Holds ``path`` for one process: whoever comes second finds it made, once the first one is done.
+
+    Yields a temporary path beside it; what stands there when the block ends is renamed to ``path``.
+    """
+    with FileLock(f"{path}.lock"):
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        yield temporary
+        if temporary.exists():
+            temporary.rename(path)

@@ -1,0 +1,81 @@
+"""The compiled backend: UNet and VAE decoder as whole graphs of static shape, through torch.compile and Inductor.
+
+Kernels are kept in the machine's cache, one folder a kind of plan. One worker compiles while the others of its
+machine wait at the folder's lock, so that they find it warm instead of racing (facts of Inductor's cache: it holds for
+one version of torch, of Triton, and one kind of device).
+
+Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C, H, W channels and size of latents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from render import cache
+from render.engine.models import Conditioning, Models
+from render.errors import EngineError
+from render.picture import Stopwatch
+
+__all__ = ["Compiled"]
+
+# Chosen by measurement. CPU, two cores, demo model in bf16, batch 16, milliseconds a picture (UNet, 20 guided steps):
+# eager 119, compiled contiguous 113, channels_last 132, frozen contiguous 120, frozen channels_last 108.
+OPTIONS: dict[str, dict[str, str | int | bool]] = {"cpu": {"freezing": True}, "cuda": {}}
+
+
+class Compiled:
+    """A backend whose first calls of a shape compile, and whose later ones are fast."""
+
+    def __init__(self, models: Models, latents_NCHW: Tensor, latents_MCHW: Tensor, conditioning: Conditioning) -> None:
+        """Nothing is compiled yet: ``warm_up`` does, with latents of the shapes that will come.
+
+        Raises EngineError where the machine cannot compile.
+        """
+        models.arrange(torch.channels_last)
+        self._models = models
+        options = OPTIONS[models.device.type]
+        self._predict = torch.compile(models.predict, fullgraph=True, dynamic=False, options=options)
+        self._paint = torch.compile(models.paint, fullgraph=True, dynamic=False, options=options)
+        self._examples = (latents_NCHW, latents_MCHW, conditioning)
+
+    def warm_up(self, watch: Stopwatch) -> None:
+        """Compile, or read the kernels that an earlier worker left in the cache; charged to ``compile``."""
+        latents_NCHW, latents_MCHW, conditioning = self._examples
+        folder = cache.folder("compiled") / self._key()
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+        with watch("compile"), FileLock(f"{folder}.lock"), torch.no_grad():
+            try:
+                self.denoise(latents_NCHW, torch.zeros((), device=latents_NCHW.device), conditioning)
+                self.decode(latents_MCHW)
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, OSError) as error:
+                raise EngineError(f"engine.backend: this model cannot be compiled here: {_reason(error)}") from error
+
+    def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+        """The UNet's output, (N, C, H, W)."""
+        return self._predict(self._models.unet_input(latents_NCHW), timestep, conditioning)
+
+    def decode(self, latents_NCHW: Tensor) -> Tensor:
+        """Pictures (N, 3, height, width) in float32."""
+        return self._paint(self._models.vae_input(latents_NCHW)).float()
+
+    def _key(self) -> str:
+        """One folder a version of torch, kind of device, and shape of graph; the weights are no part of it."""
+        models = self._models
+        device = torch.cuda.get_device_name() if models.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+        shapes = [list(latents.shape) for latents in self._examples[:2]]
+        what = [torch.__version__, device, str(models.dtype), shapes, torch.get_num_threads()]
+        configs = [dict(part.config) for part in (models.unet, models.vae)]
+        return hashlib.sha256(json.dumps([what, configs], sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{lines[0] if lines else type(error).__name__}; write backend: eager, or install a C++ compiler"
