@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def making(path: Path) -> Iterator[Path]:
     """
     with FileLock(f"{path}.lock"):
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        yield temporary
-        if temporary.exists():
-            temporary.rename(path)
+        try:
+            yield temporary
+            if temporary.exists():
+                temporary.rename(path)
+        finally:
+            if temporary.is_dir():
+                shutil.rmtree(temporary)
+            else:
+                temporary.unlink(missing_ok=True)

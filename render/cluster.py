@@ -18,7 +18,7 @@ from render import modelfiles
 from render.errors import FarmError, RenderError
 from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
 from render.plan import Chunk, Plan
-from render.resolve import Machine, ModelInfo
+from render.resolve import Machine, ModelInfo, Saturation
 from render.spec import JobSpec
 from render.worker import Worker
 
@@ -62,6 +62,17 @@ class RayFarm:
             raise FarmError(f"the first worker could not start: {_last_line(error)}") from None
         self._spare = (name, actor)
         return described
+
+    def measure(self, plan_json: str) -> Saturation:
+        """The curve of the device that ``describe`` asked before."""
+        assert self._spare is not None, "describe comes first"
+        try:
+            curve: Saturation = ray.get(self._spare[1].measure.remote(plan_json))
+        except RayTaskError as error:
+            raise _own(error) or FarmError(f"the first worker failed: {_last_line(error)}") from None
+        except RayError as error:
+            raise FarmError(f"the first worker died while it measured: {_last_line(error)}") from None
+        return curve
 
     def size(self, plan: Plan) -> int:
         """One worker a GPU, else one a node with CPUs; as many as asked for, but never more than GPUs."""
@@ -116,6 +127,7 @@ class RayFarm:
                 num_cpus=_cpus_per_gpu() if gpu else _cpus_per_worker(workers),
                 num_gpus=1 if gpu else 0,
                 max_restarts=0,
+                max_concurrency=2,  # of two chunks one is rendered, the other one's last pictures are encoded
                 max_task_retries=0,
                 scheduling_strategy="SPREAD",
             )

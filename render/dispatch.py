@@ -98,12 +98,20 @@ class Dispatcher:
                 worker = self._workers[name]
                 if depth and len(self._pending) <= starting:
                     break
-                if len(worker.queue) == depth and (chunk := self._next_for(name)):
+                if len(worker.queue) == depth and not self._alone(worker) and (chunk := self._next_for(name)):
                     if not worker.queue:
                         worker.since = now
                     worker.queue.append(chunk)
                     sent.append((name, chunk))
         return sent
+
+    def _alone(self, worker: _Worker) -> bool:
+        """Whether nothing may queue behind what the worker has: a chunk that failed, or might be blamed for another.
+
+        A worker begins a chunk while it still encodes the one before, so of two chunks either may have killed it.
+        """
+        queue = [*worker.queue, *self._pending[:1]] if worker.queue else []
+        return any(chunk in self._failures for chunk in queue)
 
     def completed(self, name: str, chunk: Chunk, now: float) -> None:
         """The worker rendered the chunk and it is committed."""

@@ -12,7 +12,7 @@ from typing import Protocol
 from render.errors import RenderError
 from render.plan import Chunk, Plan
 from render.record import Segment
-from render.resolve import Machine, ModelInfo
+from render.resolve import Machine, ModelInfo, Saturation
 from render.spec import JobSpec
 from render.worker import Opened
 
@@ -68,6 +68,10 @@ class Farm(Protocol):
 
     def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
         """What a worker's machine says of itself and the model. Raises ModelError, EngineError or FarmError."""
+        ...
+
+    def measure(self, plan_json: str) -> Saturation:
+        """How many pictures at a time keep a worker's device busy. Raises ModelError, EngineError or FarmError."""
         ...
 
     def size(self, plan: Plan) -> int:

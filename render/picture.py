@@ -42,7 +42,11 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+            self.add(stage, time.perf_counter() - began)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Charge seconds that were measured elsewhere."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
 class PictureSource(Protocol):

@@ -15,7 +15,9 @@ from render.units import Size
 
 __all__ = ["Machine", "ModelInfo", "Saturation", "Settings", "resolve", "resolve_again"]
 
-ENOUGH = 1.05  # a batch that is within 5 % of the fastest one is large enough: smaller ones waste less of a chunk's tail
+ENOUGH = (
+    1.05  # a batch that is within 5 % of the fastest one is large enough: smaller ones waste less of a chunk's tail
+)
 MEMORY_SHARE = 0.8  # of what is free: allocators fragment, and the desktop wants some too
 # Frames x steps x pixels from which a compiled UNet repays a minute of compiling. On two CPU cores compiling saves
 # about 8 ms of 120 on a picture of 128x128 in 20 guided steps; on an H100 about 20 ms of 85 at 512x512.
@@ -29,7 +31,10 @@ Attention = Literal["sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"]
 
 @dataclass(frozen=True)
 class Machine:
-    """What a worker says of the machine it runs on. ``bf16`` is whether bfloat16 is fast there, not only possible."""
+    """What a worker says of the machine it runs on. ``bf16`` is whether bfloat16 is fast there, not only possible.
+
+    ``compiles``: there is a compiler for torch.compile.
+    """
 
     device: Literal["cpu", "cuda"]
     name: str
@@ -37,6 +42,7 @@ class Machine:
     memory_bytes: int
     bf16: bool
     versions: Mapping[str, str]
+    compiles: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,8 @@ def _backend(spec: JobSpec, machine: Machine, model: ModelInfo, size: Size) -> t
         return "eager", "a test card has no UNet"
     if spec.engine.memory == "low" or spec.engine.attention in ("sliced", "xformers"):
         return "eager", "what saves memory does not go into a compiled graph"
+    if not machine.compiles:
+        return "eager", "there is no C++ compiler here"
     work = spec.num_frames * spec.steps * size.width * size.height
     if work >= COMPILE_PAYS[machine.device]:
         return "compile", f"{spec.num_frames:,} frames of {size} repay the minutes of compiling on {machine.device}"
@@ -217,7 +225,7 @@ def _saturated(saturation: Saturation) -> tuple[int, str]:
         (saturation.batches[0], saturation.seconds[0])
     ]
     best = min(seconds for _, seconds in fitting)
-    batch, seconds = next((batch, seconds) for batch, seconds in fitting if seconds <= ENOUGH * best)
+    batch = next(batch for batch, seconds in fitting if seconds <= ENOUGH * best)
     curve = ", ".join(f"{batch}: {1000 * seconds:.1f}" for batch, seconds in fitting)
     return batch, f"measured milliseconds a picture and step by batch: {curve}"
 

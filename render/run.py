@@ -109,10 +109,9 @@ class _Story:
 
     def _plan(self) -> Plan:
         """The plan of the run directory where the spec still means the same, else a fresh one."""
-        spec, before = self.spec, self.rundir.read_plan()
+        before = self.rundir.read_plan()
         if before is None:
-            machine, model = self._farm().describe(spec)
-            plan = Plan(spec, resolve(spec, machine, model), model)
+            plan = self._first_plan()
         else:
             plan = self._again(before)
             if plan.digest != before.digest:
@@ -125,6 +124,16 @@ class _Story:
         self.rundir.write("job.yaml", dump(stored.spec).encode())
         self.rundir.write("plan.json", stored.to_json().encode())
         return plan
+
+    def _first_plan(self) -> Plan:
+        """A plan with every ``auto`` resolved by what the first worker says, and measures where the batch is open."""
+        spec, farm = self.spec, self._farm()
+        machine, model = farm.describe(spec)
+        plan = Plan(spec, resolve(spec, machine, model), model)
+        if spec.engine.batch != "auto" or model.family == "testcard":
+            return plan
+        self.watcher.notice("measuring how many pictures at a time keep the device busy")
+        return replace(plan, settings=resolve(spec, machine, model, farm.measure(plan.to_json())))
 
     def _again(self, before: Plan) -> Plan:
         """The plan of a rerun. Another name may mean the same model's files; only a worker can tell."""

@@ -20,7 +20,7 @@ from render.machine import this_cpu
 from render.picture import Picture, PictureSource, Stopwatch
 from render.plan import Chunk, Plan
 from render.record import Note, Record, Segment
-from render.resolve import Machine, ModelInfo
+from render.resolve import Machine, ModelInfo, Saturation
 from render.spec import JobSpec
 
 __all__ = ["Opened", "Worker"]
@@ -43,6 +43,8 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.name = name
         self._opening = Stopwatch()
+        # All work on the device happens in this thread, a chunk after another; encoding what it leaves goes on beside.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="device")
 
     def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
         """The machine this runs on and the model as found from here: what ``resolve`` needs. Fetches a hub model.
@@ -55,11 +57,22 @@ class Worker:
 
         return machine(spec.engine.device), modelfiles.describe(spec.model, download=True)
 
+    def measure(self, plan_json: str) -> Saturation:
+        """How many pictures at a time keep this device busy. Raises ModelError or EngineError."""
+        from render.engine.saturation import measure
+
+        plan = Plan.from_json(plan_json)
+        folder = modelfiles.find(_as_planned(plan).model, download=True)
+        return self._thread.submit(measure, plan, folder).result()
+
     def open(self, plan_json: str) -> Opened:
         """Load the plan's model.
 
         Raises ModelError, and RunDirError when this machine's model files are not those of the plan.
         """
+        return self._thread.submit(self._open, plan_json).result()
+
+    def _open(self, plan_json: str) -> Opened:
         self._plan = plan = Plan.from_json(plan_json)
         planned = _as_planned(plan)
         self._source = self._open_source(plan, planned.model)
@@ -84,39 +97,52 @@ class Worker:
     def render(self, chunk: Chunk) -> Segment:
         """Render and encode one chunk. The seconds of loading the model are told with the first one.
 
+        May be called from two threads: the device works for one, while the other one's pictures are still encoded.
         Raises EngineError or VideoError; the worker can go on with another chunk after either.
         """
-        began = time.time()
-        watch = Stopwatch()
+        rendered = self._thread.submit(self._render, chunk).result()
+        with rendered.encoder as encoder:
+            data = encoder.finish()
+        return Segment(self._record(rendered, data), data, encoder.stills)
+
+    def _render(self, chunk: Chunk) -> _Rendered:
+        """Everything that needs the device."""
+        began, watch = time.time(), Stopwatch()
+        watch.seconds |= self._opening.seconds
+        self._opening = Stopwatch()
         film = chunk in self._plan.chunks  # else it is a piece of a selection, which gets stills only
-        suffix = self._plan.spec.output.frames
-        with _Encoder(self._plan, suffix, film=film) as encoder:
+        encoder = _Encoder(self._plan, self._plan.spec.output.frames, film=film)
+        try:
             for picture in self._source.pictures(chunk.frames, watch):
                 with watch("wait"):
                     encoder.put(picture)
-            with watch("wait"):
-                data = encoder.finish()
-        watch.seconds |= encoder.watch.seconds | self._opening.seconds
-        self._opening = Stopwatch()
-        record = Record(
+        except BaseException:
+            encoder.close()
+            raise
+        return _Rendered(chunk, encoder, watch, film, began, time.time())
+
+    def _record(self, rendered: _Rendered, data: bytes) -> Record:
+        """The done record. ``ended`` is when the device was through: what follows overlaps the next chunk."""
+        chunk, encoder, suffix = rendered.chunk, rendered.encoder, self._plan.spec.output.frames
+        seconds = rendered.watch.seconds | encoder.watch.seconds
+        return Record(
             digest=self._plan.digest,
             chunk=chunk,
             pictures=tuple(encoder.sums),
-            file=f"segments/{chunk.name}{self._plan.video.suffix}" if film else None,
+            file=f"segments/{chunk.name}{self._plan.video.suffix}" if rendered.film else None,
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
             stills=suffix,
             stills_bytes={f"{index:06}.{suffix}": len(still) for index, still in encoder.stills.items()},
             worker=self.name,
             device=f"{self._machine.device} {self._machine.name} on {socket.gethostname()}",
-            began=began,
-            ended=time.time(),
-            timings_s={stage: round(seconds, 6) for stage, seconds in watch.seconds.items()},
+            began=rendered.began,
+            ended=rendered.ended,
+            timings_s={stage: round(spent, 6) for stage, spent in seconds.items()},
             versions=self._machine.versions,
             sampler_table=self._source.sampler_table,
             notes=tuple(encoder.notes),
         )
-        return Segment(record, data, encoder.stills)
 
 
 def _as_planned(plan: Plan) -> JobSpec:
@@ -124,6 +150,18 @@ def _as_planned(plan: Plan) -> JobSpec:
     engine = plan.spec.engine.model_copy(update={"device": plan.settings.device})
     model = modelfiles.pinned(plan.spec.model, plan.model.revision)
     return plan.spec.model_copy(update={"engine": engine, "model": model})
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """A chunk whose pictures are rendered; the encoder may still be at work on the last ones."""
+
+    chunk: Chunk
+    encoder: _Encoder
+    watch: Stopwatch
+    film: bool
+    began: float
+    ended: float
 
 
 class _Encoder:
@@ -146,6 +184,10 @@ class _Encoder:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the thread; pictures that wait are dropped."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def put(self, picture: Picture) -> None:

@@ -217,3 +217,15 @@ def test_a_chunk_that_failed_everywhere_waits_for_a_worker_that_is_starting() ->
     made.failed("x", CHUNKS[0], "oops", 0.0)
     assert made.assign(0.0, starting=1) == []
     assert made.assign(0.0) == [("x", CHUNKS[0])]
+
+
+def test_a_chunk_that_failed_is_rendered_alone() -> None:
+    """A worker begins a chunk while it encodes the one before: of two, either may have killed it."""
+    dispatcher = Dispatcher([Chunk(start, start + 1) for start in range(4)], attempts=3)
+    dispatcher.add_worker("a")
+    assert dispatcher.assign(0.0) == [("a", Chunk(0, 1)), ("a", Chunk(1, 2))]
+    dispatcher.lost("a", "killed")
+    dispatcher.add_worker("b")
+    assert dispatcher.assign(1.0) == [("b", Chunk(0, 1))]
+    dispatcher.completed("b", Chunk(0, 1), 2.0)
+    assert dispatcher.assign(2.0) == [("b", Chunk(1, 2)), ("b", Chunk(2, 3))]

@@ -38,7 +38,7 @@ def test_chunks_come_back_in_the_order_they_were_sent(farm: Farm, plan_of: Make)
     farm.send(worker, plan.chunks[1])
     farm.send(worker, plan.chunks[0])
     for chunk in (plan.chunks[1], plan.chunks[0]):
-        [message] = farm.wait(0)
+        [message] = farm.wait(30)
         assert isinstance(message, ChunkDone)
         assert (message.worker, message.segment.record.chunk) == (worker, chunk)
     assert farm.wait(0) == []
@@ -52,7 +52,7 @@ def test_a_stopped_worker_sends_nothing(farm: Farm, plan_of: Make) -> None:
     farm.send(first, plan.chunks[0])
     farm.send(second, plan.chunks[1])
     farm.stop_worker(first)
-    [message] = farm.wait(0)
+    [message] = farm.wait(30)
     assert message.worker == second
 
 
@@ -64,7 +64,7 @@ def test_errors_become_messages(farm: Farm, plan_of: Make, monkeypatch: pytest.M
     farm.wait(0)
     monkeypatch.setattr(Worker, "render", fail)
     farm.send(worker, Chunk(0, 4))
-    assert farm.wait(0) == [ChunkFailed(worker, Chunk(0, 4), "out of memory")]
+    assert farm.wait(30) == [ChunkFailed(worker, Chunk(0, 4), "out of memory")]
 
 
 def test_a_worker_that_cannot_open_the_plan_is_lost(farm: Farm, plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:

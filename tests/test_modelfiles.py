@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     contents = {
         "model_index.json": {"_class_name": "StableDiffusionPipeline"},
-        "unet/config.json": {"in_channels": 4, "sample_size": 64},
+        "unet/config.json": {"in_channels": 4, "sample_size": 64, "block_out_channels": [320, 640, 1280, 1280]},
         "vae/config.json": {"latent_channels": 4, "block_out_channels": [128, 256, 512, 512]},
         "scheduler/scheduler_config.json": {"beta_end": 0.012},
     }

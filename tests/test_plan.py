@@ -109,7 +109,7 @@ def test_json_gives_an_equal_plan_back(assignment: str, plan_of: Make) -> None:
     ("old", "new", "words"),
     [
         ('"steps": 20', '"steps": 21', "digest does not fit"),
-        ('"plan_version": 1', '"plan_version": 2', "plan version 2"),
+        ('"plan_version": 2', '"plan_version": 3', "plan version 3"),
     ],
 )
 def test_a_plan_that_was_edited_by_hand_is_refused(old: str, new: str, words: str, plan_of: Make) -> None:

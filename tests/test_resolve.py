@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from render.resolve import Machine, ModelInfo, resolve, resolve_again
+from render.resolve import Machine, ModelInfo, Saturation, resolve, resolve_again
 from render.spec import JobSpec
 
 Make = Callable[..., JobSpec]
@@ -53,6 +53,51 @@ def test_batch_halves_as_pixels_double(size: str, frames: int, batch: int, spec_
 def test_chunks_are_whole_batches(frames: int, batch: int, chunk: int, spec_of: Make, machine: Machine) -> None:
     spec = spec_of(f"frames={frames}", f"engine.batch={batch}", "farm.chunk=auto")
     assert resolve(spec, machine, SD).chunk == chunk
+
+
+CURVE = Saturation((1, 2, 4, 8, 16), (0.40, 0.30, 0.25, 0.192, 0.19), (10, 20, 40, 80, 160), free_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    ("curve", "batch"),
+    [
+        (CURVE, 8),
+        (replace(CURVE, free_bytes=100), 8),
+        (replace(CURVE, free_bytes=60), 4),
+        (replace(CURVE, free_bytes=1), 1),
+        (Saturation((1,), (9.0,), (1,), 10), 1),
+    ],
+    ids=["smallest within 5 %", "80 of 100 bytes", "memory decides", "never less than 1", "slow device"],
+)
+def test_a_measured_batch(curve: Saturation, batch: int, spec_of: Make) -> None:
+    settings = resolve(spec_of("frames=96"), gpu(), SD, curve)
+    assert settings.batch == batch
+    assert settings.reasons["batch"].startswith("measured")
+    assert resolve(spec_of("engine.batch=3"), gpu(), SD, curve).batch == 3
+
+
+@pytest.mark.parametrize(
+    ("assignments", "compiles", "backend"),
+    [
+        (["frames=50000", "size=512x512"], True, "compile"),
+        (["frames=50000", "size=512x512"], False, "eager"),
+        (["frames=100", "size=512x512"], True, "eager"),
+        (["frames=50000", "size=512x512", "engine.memory=low"], True, "eager"),
+        (["frames=100", "engine.backend=compile"], False, "compile"),
+    ],
+    ids=["long", "no compiler", "short", "low memory", "as given"],
+)
+def test_backend(assignments: list[str], compiles: bool, backend: str, spec_of: Make) -> None:
+    settings = resolve(spec_of(*assignments), replace(gpu(), compiles=compiles), SD)
+    assert settings.backend == backend
+    assert settings.reasons["backend"]
+
+
+def test_a_small_gpu_runs_in_low_memory(spec_of: Make) -> None:
+    small = replace(gpu(), memory_bytes=6 << 30)
+    assert [resolve(spec_of(), small, model).memory for model in (SD, SDXL)] == ["normal", "low"]
+    assert resolve(spec_of(), small, SDXL).attention == "sliced"
+    assert resolve(spec_of("engine.memory=normal"), small, SDXL).attention == "sdpa"
 
 
 def test_the_models_size_unless_given(spec_of: Make, machine: Machine) -> None:

@@ -208,15 +208,15 @@ class Crash(BaseException):
 
 
 def crash_after(chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    render, left = Worker.render, [chunks]
+    commit, left = RunDir.commit, [chunks]
 
-    def dying(worker: Worker, chunk: Chunk) -> Segment:
+    def dying(rundir: RunDir, segment: Segment) -> None:
         if not left[0]:
             raise Crash
         left[0] -= 1
-        return render(worker, chunk)
+        commit(rundir, segment)
 
-    monkeypatch.setattr(Worker, "render", dying)
+    monkeypatch.setattr(RunDir, "commit", dying)
 
 
 @pytest.mark.parametrize("done", [0, 1, 2])

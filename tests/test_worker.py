@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from render.record import Note, Segment
 from render.stills import read_still
 from render.testcard import draw, read_index
 from render.video import decode
-from render.worker import AHEAD, Worker
+from render.worker import AHEAD, Worker, _Encoder
 
 Make = Callable[..., Plan]
 
@@ -152,3 +154,30 @@ def test_a_segment_is_plain_data(plan_of: Make) -> None:
     segment = opened(plan_of("output.frames=png")).render(Chunk(0, 4))
     assert pickle.loads(pickle.dumps(segment)) == segment
     assert not isinstance(segment.data, io.IOBase)
+
+
+def test_a_chunk_is_rendered_while_the_one_before_is_encoded(plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second chunk's device work ends before the first one's encoder is let go."""
+    worker, rendered, release = opened(plan_of()), Event(), Event()
+    finish, render = _Encoder.finish, Worker._render
+
+    def slow_finish(encoder: _Encoder) -> bytes:
+        assert release.wait(30)
+        return finish(encoder)
+
+    def watched(self: Worker, chunk: Chunk) -> object:
+        done = render(self, chunk)
+        if chunk.start == 4:
+            rendered.set()
+        return done
+
+    monkeypatch.setattr(_Encoder, "finish", slow_finish)
+    monkeypatch.setattr(Worker, "_render", watched)
+    with ThreadPoolExecutor(2) as threads:
+        segments = [threads.submit(worker.render, chunk) for chunk in worker._plan.chunks[:2]]
+        assert rendered.wait(30)
+        assert not any(segment.done() for segment in segments)
+        release.set()
+        first, second = (segment.result() for segment in segments)
+    assert first.record.ended <= second.record.began
+    assert [first.record.chunk.start, second.record.chunk.start] == [0, 4]

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import gc
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backend import BACKENDS, Backend, Opening
+from render.engine.device import Marks, download, upload
 from render.engine.latents import seeded_noise, seeded_step_noises, slerp
 from render.engine.models import Text, blend_texts, load
 from render.engine.sampler import SamplerTable, denoise, tabulate
@@ -33,7 +37,10 @@ from render.timeline import Blend, FrameState
 __all__ = ["Engine"]
 
 DECODE_BATCH = 8  # pictures a VAE call: its activations are the peak of memory, and larger gains nothing
+AHEAD = {"cpu": 0, "cuda": 1}  # batches queued while one is fetched; a CPU does one thing after another anyway
 FLAT = 2  # a picture whose pixels all lie within so many levels shows nothing
+
+Flags = NDArray[np.bool_]
 
 
 class Engine:
@@ -48,6 +55,7 @@ class Engine:
         self._device = torch.device(settings.device)
         with watch("load"):
             self._models, encoder = load(folder, plan.model.family, self._dtype, self._device)
+            self._models.use(settings.attention, settings.memory)
         with watch("prompt"):
             texts = plan.timeline.texts()
             self._prompts = encoder.encode(texts)
@@ -64,15 +72,26 @@ class Engine:
         scale = plan.model.latent_scale
         self._shape_CHW = (plan.model.latent_channels, settings.height // scale, settings.width // scale)
         self._noises = lru_cache(maxsize=8)(self._draw)
+        self._ahead = AHEAD[settings.device]
         self._fits = settings.batch  # pictures that fit into memory at once
-        self._backend: Backend = BACKENDS[settings.backend](self._opening(watch))
+        opening = self._opening(watch)
+        self._models.prove_attention(opening.latents_NCHW[:2], opening.conditioning.first(2))
+        self._backend: Backend = BACKENDS[settings.backend](opening)
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
-        """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered."""
+        """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered.
+
+        A GPU gets a batch before the one before it is fetched, so that it never waits for the host.
+        """
         batch = self._plan.settings.batch
+        queued: deque[_Batch] = deque()
         for start in range(0, len(frames), batch):
             states = [self._plan.timeline.state(index) for index in frames[start : start + batch]]
-            yield from self._checked(states, watch)
+            queued.append(self._queue(states))
+            while len(queued) > self._ahead:
+                yield from self._checked(queued.popleft(), watch)
+        for rest in queued:
+            yield from self._checked(rest, watch)
 
     def latents(self, states: Sequence[FrameState]) -> Tensor:
         """Denoised latents (B, C, H, W), float32, of at most a batch of states, before the VAE."""
@@ -105,16 +124,16 @@ class Engine:
             watch,
         )
 
-    def _checked(self, states: list[FrameState], watch: Stopwatch) -> Iterator[Picture]:
+    def _checked(self, batch: _Batch, watch: Stopwatch) -> Iterator[Picture]:
         """Pictures of one batch; what is NaN or blank is rendered again in float32 or refused, as the spec says."""
-        pixels, finite, remark = self._rendered(states, watch)
+        pixels, finite = batch.fetch(watch)
         bad = _bad_places(pixels, finite, self._plan.settings.dtype)
-        again = self._again_in_fp32([states[place] for place in bad], watch) if bad else {}
-        for place, state in enumerate(states):
+        again = self._again_in_fp32([batch.states[place] for place in bad], watch) if bad else {}
+        for place, state in enumerate(batch.states):
             if state.index in again:
                 yield Picture(state.index, again[state.index], ("fp32", f"NaN or blank in {self._plan.settings.dtype}"))
             else:
-                yield Picture(state.index, pixels[place], remark)
+                yield Picture(state.index, pixels[place], batch.remark)
 
     def _again_in_fp32(self, states: list[FrameState], watch: Stopwatch) -> dict[int, Pixels]:
         named = ", ".join(str(state.index) for state in states)
@@ -123,7 +142,7 @@ class Engine:
         usual, self._backend = self._backend, self._models  # the eager one: nothing is compiled for a single frame
         self._models.cast(torch.float32)
         try:
-            pixels, finite, _ = self._rendered(states, watch)
+            pixels, finite = self._queue(states).fetch(watch)
         finally:
             self._models.cast(self._dtype)
             self._backend = usual
@@ -131,43 +150,40 @@ class Engine:
             raise EngineError(f"frames {named} came out as NaN, in float32 too; the model or its prompt is broken")
         return {state.index: picture for state, picture in zip(states, pixels, strict=True)}
 
-    def _rendered(
-        self, states: list[FrameState], watch: Stopwatch
-    ) -> tuple[Pixels, np.ndarray[tuple[int], np.dtype[np.bool_]], tuple[str, str] | None]:
-        """(pictures, whether each is finite, remark) of up to a batch of states.
+    def _queue(self, states: list[FrameState]) -> _Batch:
+        """Give up to a batch of states to the device.
 
         Out of memory halves the batch for the rest of this engine's life: what does not fit once does not fit later.
         """
         while True:
             size = self._fits
             try:
-                parts = [self._render_padded(states[at : at + size], size, watch) for at in range(0, len(states), size)]
-            except torch.OutOfMemoryError:
+                parts = [self._queue_padded(states[at : at + size], size) for at in range(0, len(states), size)]
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
                 if size == 1:
                     raise EngineError(
                         "out of memory with a batch of one picture; render smaller pictures or use a larger device"
                     ) from None
             else:
                 text = f"out of memory: rendered at batch {size}, not bit-identical"
-                remark = ("batch", text) if size < self._plan.settings.batch else None
-                return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]), remark
+                return _Batch(states, parts, ("batch", text) if size < self._plan.settings.batch else None)
             self._fits = size // 2
             self._free_memory()
 
-    def _render_padded(
-        self, states: list[FrameState], batch: int, watch: Stopwatch
-    ) -> tuple[Pixels, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-        padded = [*states, *[states[-1]] * (batch - len(states))]
-        with watch("denoise"):
-            latents_BCHW = self._denoised(padded)
-            if self._device.type == "cuda":
-                torch.cuda.synchronize()  # so that the clock charges the denoiser, not the copy that waits for it
-        with watch("decode"), torch.no_grad():
-            pictures = self.decode(latents_BCHW)
-            finite = pictures.isfinite().flatten(1).all(1)
-            pixels = _to_uint8(pictures)
-        with watch("copy"):
-            return pixels.cpu().numpy()[: len(states)], finite.cpu().numpy()[: len(states)]
+    @torch.no_grad()
+    def _queue_padded(self, states: list[FrameState], size: int) -> _Part:
+        padded = [*states, *[states[-1]] * (size - len(states))]
+        marks = Marks(self._device)
+        latents_BCHW = self._denoised(padded)
+        marks.end("denoise")
+        pictures = self.decode(latents_BCHW)
+        finite, pixels = pictures.isfinite().flatten(1).all(1), _to_uint8(pictures)
+        marks.end("decode")
+        part = _Part(len(states), download(pixels), download(finite), marks)
+        marks.end("copy")
+        return part
 
     @torch.no_grad()
     def _denoised(self, states: Sequence[FrameState]) -> Tensor:
@@ -177,10 +193,13 @@ class Engine:
         texts = [self._text(self._prompts, state.prompt) for state in states]
         if not plan.timeline.guided:
             condition = models.condition(texts, plan.settings.width, plan.settings.height)
-            return denoise(lambda x, t, _: self._backend.denoise(x, t, condition), self._table, noise_BCHW, step_noises_KBCHW)
+            return denoise(
+                lambda x, t, _: self._backend.denoise(x, t, condition), self._table, noise_BCHW, step_noises_KBCHW
+            )
         negatives = [self._text(self._negatives, state.negative) for state in states]
         condition = models.condition(negatives + texts, plan.settings.width, plan.settings.height)
-        scale_B111 = torch.tensor([state.guidance for state in states], device=self._device).reshape(-1, 1, 1, 1)
+        scales = torch.tensor([state.guidance for state in states])
+        scale_B111 = upload(scales, self._device).reshape(-1, 1, 1, 1)
 
         def guided(x_BCHW: Tensor, timestep: Tensor, _index: int) -> Tensor:
             both = self._backend.denoise(torch.cat([x_BCHW, x_BCHW]), timestep, condition).float()
@@ -192,7 +211,7 @@ class Engine:
     def _noise_of(self, states: Sequence[FrameState]) -> tuple[Tensor, Tensor | None]:
         """Starting noise (B, C, H, W) and step noises (K, B, C, H, W) of the states, on the device, float32."""
         walked = [self._walk_noise(state.seed) for state in states]
-        stacked_KBCHW = torch.stack(walked, dim=1).to(self._device)
+        stacked_KBCHW = upload(torch.stack(walked, dim=1), self._device)
         return stacked_KBCHW[0], stacked_KBCHW[1:] if self._table.num_noises else None
 
     def _walk_noise(self, seed: Blend[int]) -> Tensor:
@@ -217,6 +236,38 @@ class Engine:
             torch.cuda.empty_cache()
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What one call of the device makes: ``count`` pictures and their padding, to be read once ``marks`` are passed."""
+
+    count: int
+    pixels_BHW3: Tensor
+    finite_B: Tensor
+    marks: Marks
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Up to a batch of pictures that the device works on."""
+
+    states: list[FrameState]
+    parts: list[_Part]
+    remark: tuple[str, str] | None
+
+    def fetch(self, watch: Stopwatch) -> tuple[Pixels, Flags]:
+        """(pictures, whether each is finite), once they are done; waits for the device."""
+        for part in self.parts:
+            part.marks.charge(watch)
+        pixels = [part.pixels_BHW3.numpy()[: part.count] for part in self.parts]
+        finite = [part.finite_B.numpy()[: part.count] for part in self.parts]
+        return np.concatenate(pixels), np.concatenate(finite)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """A CPU's allocator says it in words only."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def _micro_batch(count: int) -> int:
     """Pictures a VAE call when ``count`` are to be decoded: as many as possible, and in equal parts."""
     return math.ceil(count / math.ceil(count / DECODE_BATCH))
@@ -228,7 +279,7 @@ def _to_uint8(pictures_B3HW: Tensor) -> Tensor:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def _bad_places(pixels: Pixels, finite: np.ndarray[tuple[int], np.dtype[np.bool_]], dtype: str) -> list[int]:
+def _bad_places(pixels: Pixels, finite: Flags, dtype: str) -> list[int]:
     """Pictures with NaN, and in 16 bits flat ones: each judged by itself, or its bits would depend on its neighbours.
 
     In float32 a flat picture is what the prompt asked for.

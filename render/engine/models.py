@@ -7,6 +7,7 @@ latents.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from render.engine import device as device_module
 from render.engine.latents import lerp, slerp_text
-from render.errors import ModelError
+from render.errors import EngineError, ModelError
 from render.resolve import Family
 
 __all__ = ["Conditioning", "Models", "Text", "TextEncoder", "blend_texts", "load"]
@@ -35,6 +37,11 @@ class Conditioning:
 
     tokens_NLD: Tensor
     added: dict[str, Tensor] | None = None
+
+    def first(self, rows: int) -> Conditioning:
+        """That of the first ``rows`` of the batch."""
+        added = {name: values[:rows] for name, values in self.added.items()} if self.added else None
+        return Conditioning(self.tokens_NLD[:rows], added)
 
 
 def blend_texts(a: Text, b: Text, weight: float, how: str) -> Text:
@@ -98,11 +105,50 @@ class Models:
         self.family = family
         self.device = device
         self.dtype = dtype
+        self._attention = "sdpa"
+        self._offload = False
         self.layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.unet = unet.to(device).eval()
         self.vae = vae.to(device).eval()
         self.arrange(self.layout)
         self.cast(dtype)
+
+    def use(self, attention: str, memory: str) -> None:
+        """Choose the attention kernel, and what to trade speed for: ``memory`` low slices, tiles and offloads.
+
+        Raises EngineError for a kernel that is not installed here.
+        """
+        self._attention = attention
+        self._offload = memory == "low" and self.device.type == "cuda"
+        if attention == "sliced":
+            self.unet.set_attention_slice("auto")
+        if attention == "xformers":
+            self._use_xformers()
+        if memory == "low":
+            self.vae.enable_slicing()
+            self.vae.enable_tiling()
+
+    def _use_xformers(self) -> None:
+        try:
+            self.unet.enable_xformers_memory_efficient_attention()
+        except (ImportError, ValueError, NotImplementedError) as error:
+            raise EngineError(
+                f"engine.attention is xformers, which does not work here: {str(error).splitlines()[0]}; "
+                "`pip install 'render[xformers]'` on a machine with a GPU, or write auto"
+            ) from None
+
+    @torch.no_grad()
+    def prove_attention(self, latents_NCHW: Tensor, conditioning: Conditioning) -> None:
+        """Raise EngineError when the chosen attention kernel cannot do this UNet on this device."""
+        if self._attention in ("sdpa", "sliced"):
+            return
+        try:
+            self.denoise(latents_NCHW, torch.zeros((), device=self.device), conditioning)
+        except (RuntimeError, NotImplementedError, ValueError) as error:
+            raise EngineError(
+                f"engine.attention is {self._attention}, which cannot do this model on this {self.device.type}: "
+                f"{str(error).splitlines()[0]}; write auto"
+            ) from None
 
     def arrange(self, layout: torch.memory_format) -> None:
         """Lay weights and latents out as ``layout`` from now on."""
@@ -127,16 +173,31 @@ class Models:
         if not pooled:
             return Conditioning(tokens_NLD)
         sizes = torch.tensor([height, width, 0, 0, height, width], dtype=self.dtype)  # original, crop corner, target
-        time_ids = sizes.to(self.device).expand(len(texts), -1)
+        time_ids = device_module.upload(sizes, self.device).expand(len(texts), -1)
         return Conditioning(tokens_NLD, {"text_embeds": torch.cat(pooled).to(self.dtype), "time_ids": time_ids})
 
     def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output, (N, C, H, W) like ``latents_NCHW``; ``timestep`` is a scalar on the device."""
-        return self.predict(self.unet_input(latents_NCHW), timestep, conditioning)
+        with self.denoising():
+            return self.predict(self.unet_input(latents_NCHW), timestep, conditioning)
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) in float32, about [-1, 1], from latents of the sampler's scale."""
+        if self._offload:
+            self._bring(self.vae, self.unet)
         return self.paint(self.vae_input(latents_NCHW)).float()
+
+    def denoising(self) -> AbstractContextManager[None]:
+        """What a call of the UNet runs in: the chosen attention kernel, and the UNet on its device."""
+        if self._offload:
+            self._bring(self.unet, self.vae)
+        return device_module.attention(self._attention)
+
+    def _bring(self, wanted: Any, other: Any) -> None:
+        """One part on the device, the other one in the CPU's memory; nothing happens where they are there already."""
+        if wanted.device != self.device:
+            other.to("cpu")
+            wanted.to(self.device)
 
     def unet_input(self, latents_NCHW: Tensor) -> Tensor:
         """Latents as the UNet wants them."""
@@ -147,7 +208,8 @@ class Models:
         config = self.vae.config
         shift = getattr(config, "shift_factor", None) or 0.0
         latents = latents_NCHW / config.scaling_factor + shift
-        return latents.to(self.vae.dtype, memory_format=self.layout)
+        ready: Tensor = latents.to(self.vae.dtype, memory_format=self.layout)
+        return ready
 
     def predict(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet alone: what a compiler gets to see."""

@@ -47,7 +47,7 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 def by_engine(engine: Engine, frames: Sequence[int]) -> Tensor:
     """Pictures in [0, 1], not rounded."""
-    with torch.inference_mode():
+    with torch.no_grad():
         latents = engine.latents([engine._plan.timeline.state(index) for index in frames])
         return (engine.decode(latents) / 2 + 0.5).clamp(0, 1)
 
@@ -162,14 +162,14 @@ def test_step_noises_walk_too(tiny_sd: Path, open_engine: Open) -> None:
 
 def test_out_of_memory_halves_the_batch_and_says_so(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd)
-    whole, most = engine._denoiser, 4  # two pictures under guidance
+    whole, most = engine._models.denoise, 4  # two pictures under guidance
 
     def small_device(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         if len(latents) > most:
             raise torch.OutOfMemoryError("too much")
         return whole(latents, timestep, conditioning)
 
-    engine._denoiser = small_device
+    engine._models.denoise = small_device
     pictures = list(engine.pictures(range(5), Stopwatch()))
     assert [picture.index for picture in pictures] == [0, 1, 2, 3, 4]
     assert {picture.remark[0] for picture in pictures if picture.remark} == {"batch"}
@@ -198,13 +198,13 @@ def test_nan_fails_where_the_spec_says_so(tiny_sd: Path, open_engine: Open) -> N
 
 def overflow_in_16_bits(engine: Engine) -> None:
     """Let the denoiser return NaN unless it computes in float32."""
-    whole = engine._denoiser
+    whole = engine._models.denoise
 
     def overflowing(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         output = whole(latents, timestep, conditioning)
         return output if output.dtype == torch.float32 else output * torch.nan
 
-    engine._denoiser = overflowing
+    engine._models.denoise = overflowing
 
 
 def test_a_prompt_beyond_the_models_length_is_told(tiny_sd: Path, open_engine: Open) -> None:

@@ -1,0 +1,92 @@
+"""How many pictures at a time keep a device busy: measured, before a job's batch is fixed.
+
+The curve is that of the eager UNet, whatever the backend: kernels of other backends saturate alike, and compiling each
+batch size would cost more than a wrong batch.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+
+import torch
+
+from render.engine import device as device_module
+from render.engine.models import Models, Text, load
+from render.errors import EngineError
+from render.plan import Plan
+from render.resolve import Saturation
+
+__all__ = ["measure"]
+
+LARGEST = 64  # pictures; guided that is 128 rows, far beyond what any device gains from
+BUDGET_S = 20.0  # a device that needs longer is slow enough to be busy with any batch
+REPEATS = 3
+NO_GAIN = 0.99  # a doubled batch that is not even 1 % faster ends the search
+
+
+def measure(plan: Plan, folder: Path) -> Saturation:
+    """Seconds a picture of one denoiser evaluation, by batch, doubled from 1 until it gains nothing more.
+
+    Raises ModelError, and EngineError where not even one picture fits.
+    """
+    settings = plan.settings
+    device_module.set_up(settings.threads)
+    device = torch.device(settings.device)
+    models, encoder = load(folder, plan.model.family, device_module.DTYPES[settings.dtype], device)
+    models.use(settings.attention, settings.memory)
+    text = next(iter(encoder.encode([""]).values()))
+    del encoder
+    free = _free_bytes(device)
+    found: list[tuple[int, float, int]] = []
+    began, batch = time.perf_counter(), 1
+    while batch <= min(LARGEST, plan.spec.num_frames) and time.perf_counter() - began < BUDGET_S:
+        try:
+            found.append((batch, *_evaluation(plan, models, text, batch)))
+        except torch.OutOfMemoryError:
+            break
+        if len(found) > 2 and found[-1][1] > NO_GAIN * found[-3][1]:
+            break
+        batch *= 2
+    if not found:
+        raise EngineError("out of memory with a batch of one picture; render smaller pictures or use a larger device")
+    batches, seconds, peaks = zip(*found, strict=True)
+    return Saturation(batches, seconds, peaks, free)
+
+
+@torch.no_grad()
+def _evaluation(plan: Plan, models: Models, text: Text, batch: int) -> tuple[float, int]:
+    """(seconds a picture, peak bytes of it) of one evaluation of ``batch`` pictures, the best of a few."""
+    settings, scale = plan.settings, plan.model.latent_scale
+    rows = 2 * batch if plan.timeline.guided else batch
+    condition = models.condition([text] * rows, settings.width, settings.height)
+    shape = (rows, plan.model.latent_channels, settings.height // scale, settings.width // scale)
+    latents_NCHW = torch.zeros(shape, device=models.device)
+    timestep = torch.zeros((), device=models.device)
+    before = _peak_bytes(models.device)
+    best = float("inf")
+    for _ in range(1 + REPEATS):  # the first one warms up, and is the slowest anyway
+        began = time.perf_counter()
+        models.denoise(latents_NCHW, timestep, condition)
+        if models.device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return best / batch, _peak_bytes(models.device) - before
+
+
+def _free_bytes(device: torch.device) -> int:
+    """Memory that is left beside the models, in bytes."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return int(torch.cuda.mem_get_info()[0])
+    with Path("/proc/meminfo").open(encoding="ascii") as lines:
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+    return int(available.split()[1]) * 1024
+
+
+def _peak_bytes(device: torch.device) -> int:
+    """The most memory this process has held so far. It only grows, and so do the batches."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
