@@ -107,6 +107,19 @@ def test_same_pictures_whatever_the_farm(tmp_path: Path, cluster: Callable[[], F
     assert len(set(pictures(runs[0]))) == 26
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["compile", "onnx"])
+def test_same_pictures_with_every_backend(tmp_path: Path, cluster: Callable[[], Farm], backend: str) -> None:
+    """Two workers that open at the same time share what one of them compiles or exports."""
+    job = {"model": "demo", "frames": 26}
+    options = (f"engine.backend={backend}", "steps=2")
+    two = render_job(tmp_path / "two", lambda: Together(cluster()), "farm.workers=2", "farm.chunk=8", *options, **job)
+    one = render_job(tmp_path / "one", cluster, "farm.workers=1", "farm.chunk=24", *options, **job)
+    assert {event["worker"] for event in events(two, "done")} == {"w0", "w1"}
+    assert pictures(one) == pictures(two)
+    assert len(set(pictures(one))) == 26
+
+
 class Together:
     """A farm that tells of its workers when two are ready, so that neither has done all before the other begins."""
 
