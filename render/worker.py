@@ -53,7 +53,7 @@ class Worker:
             return this_cpu(), modelfiles.describe(spec.model)
         from render.engine.device import machine
 
-        return machine(spec.engine.device), modelfiles.describe(spec.model, download=True)
+        return machine(spec.engine.device), modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True)
 
     def open(self, plan_json: str) -> Opened:
         """Load the plan's model.
