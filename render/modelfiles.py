@@ -84,19 +84,19 @@ def describe(model: str, tiny_vae: str | None = None, *, download: bool = False,
     if tiny_vae is None or info.family == "testcard":
         return info
     folder = find_tiny(tiny_vae, download=download)
-    _check_tiny(tiny_vae, folder, info, complete=download)
+    _check_tiny(tiny_vae, folder, info, weights=download or fingerprint)
     if not fingerprint:
         return info
     both = f"{info.fingerprint}\n{_fingerprint(folder, [folder / name for name in TINY_FILES])}"
     return replace(info, fingerprint=hashlib.sha256(both.encode()).hexdigest())
 
 
-def _check_tiny(name: str, folder: Path, info: ModelInfo, *, complete: bool) -> None:
+def _check_tiny(name: str, folder: Path, info: ModelInfo, *, weights: bool) -> None:
     """Raises ModelError for a folder that holds no tiny VAE, or one for other latents."""
     config = folder / "config.json"
     kind = _json(config).get("_class_name")
     if kind != "AutoencoderTiny":
-        raise ModelError(f"tiny VAE {name!r} is a {kind}, not an AutoencoderTiny (TAESD)")
+        raise ModelError(f"tiny VAE {name!r}: its config says {kind}, not AutoencoderTiny (TAESD)")
     channels = _entry(config, "latent_channels", int)
     scale = 2 ** (len(_entry(config, "decoder_block_out_channels", list)) - 1)
     if (channels, scale) != (info.latent_channels, info.latent_scale):
@@ -104,7 +104,7 @@ def _check_tiny(name: str, folder: Path, info: ModelInfo, *, complete: bool) -> 
             f"tiny VAE {name!r} decodes latents of {channels} channels to {scale} times their size; "
             f"the model's have {info.latent_channels} channels and {info.latent_scale} times"
         )
-    if complete and not (folder / TINY_FILES[1]).exists():
+    if weights and not (folder / TINY_FILES[1]).exists():
         raise ModelError(f"tiny VAE {name!r}: no {TINY_FILES[1]} in {folder}; only safetensors are read")
 
 

@@ -252,6 +252,6 @@ def _chunk(spec: JobSpec, batch: int, every: int) -> tuple[int, str]:
         return spec.farm.chunk, "as given"
     target = min(max(spec.num_frames // 16, batch), 96)
     if every > 1:
-        num_batches = max(-(-(target // every + 1) // batch), 2 if batch == 1 else 1)
+        num_batches = max((target // every + 1) // batch, 2 if batch == 1 else 1)
         return every * (num_batches * batch - 1), f"{num_batches * batch} frames in full, {every - 1} between each two"
     return -(-target // batch) * batch, "a sixteenth of the film at most 96 frames, in whole batches"

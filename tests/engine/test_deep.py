@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from render.engine.between import anchors_of
 from render.engine.compiled import Compiled
 from render.engine.conditioning import Conditioning
 from render.engine.engine import Engine
+from render.engine.sampler import denoise
 from render.errors import ModelError
 from render.picture import Stopwatch
 
 Open = Callable[..., Engine]
+
+TINY_DB = 28.0  # against the demo VAE, on latents of few steps
 
 
 @pytest.fixture(params=["demo", "tiny_sd", "tiny_sdxl"])
@@ -78,6 +82,28 @@ def test_the_whole_interval_and_every_step_are_exact(tiny_sd: Path, open_engine:
     exact = sums(open_engine(tiny_sd), range(6))
     off = ("engine.guidance_interval=[0, 1]", "engine.reuse_steps=1", "engine.interpolate_frames=1")
     assert sums(open_engine(tiny_sd, *off), range(6)) == exact
+
+
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_exact_is_guidance_around_the_whole_unet_and_nothing_else(
+    tiny_sd: Path, open_engine: Open, guidance: float
+) -> None:
+    engine = open_engine(tiny_sd, f"guidance={guidance}")
+    states = [engine._plan.timeline.state(index) for index in range(4)]
+    noise, _ = engine._noise_of(states)
+    told = engine._told(states)
+
+    def evaluate(latents: Tensor, timestep: Tensor, _index: int) -> Tensor:
+        if guidance == 1.0:
+            assert told.conditional is not None
+            return engine._models.denoise(latents, timestep, told.conditional)
+        assert told.both is not None
+        both = engine._models.denoise(torch.cat([latents, latents]), timestep, told.both)
+        without, with_prompt = both.chunk(2)
+        return without + guidance * (with_prompt - without)
+
+    with torch.no_grad():
+        assert torch.equal(engine.latents(states), denoise(evaluate, engine._table, noise))
 
 
 def test_exact_never_cuts_the_unet(tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +227,25 @@ def test_a_bad_frame_is_rendered_again_without_its_neighbours(tiny_sd: Path, ope
 
 
 @pytest.mark.slow
+def test_the_film_with_guidance_in_an_interval_compiles_both_batch_sizes(
+    tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    switches = ("engine.guidance_interval=[0, 0.5]", "engine.interpolate_frames=3")
+    engine = open_engine(tiny_sd, *switches, "engine.backend=compile")
+    compiled = unique_graphs()
+    found = list(engine.pictures(range(6), Stopwatch()))
+    assert unique_graphs() == compiled  # warming up has seen every shape
+    expected = open_engine(tiny_sd, *switches, "engine.backend=eager").pictures(range(6), Stopwatch())
+    for one, other in zip(found, expected, strict=True):
+        assert abs(one.pixels.astype(int) - other.pixels.astype(int)).max() <= 3
+
+
+def unique_graphs() -> int:
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+@pytest.mark.slow
 def test_both_halves_compile_as_whole_graphs(
     tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -242,3 +287,36 @@ def sums(engine: Engine, frames: Sequence[int]) -> dict[int, str]:
         picture.index: hashlib.sha256(picture.pixels.tobytes()).hexdigest()
         for picture in engine.pictures(frames, Stopwatch())
     }
+
+
+def test_a_tiny_vae_decodes_nearly_as_the_vae_does(open_engine: Open) -> None:
+    exact, tiny = open_engine("demo", "steps=6"), open_engine("demo", "steps=6", "engine.tiny_vae=demo")
+    states = [exact._plan.timeline.state(index) for index in range(4)]
+    latents = exact.latents(states)
+    assert torch.equal(latents, tiny.latents(states))
+    with torch.no_grad():
+        pictures, nearly = (engine.decode(latents).clamp(-1, 1) / 2 for engine in (exact, tiny))
+    assert -10 * math.log10(float((pictures - nearly).square().mean())) > TINY_DB
+    assert tiny._plan.model.fingerprint != exact._plan.model.fingerprint
+
+
+def test_taesd_gets_the_latents_as_they_are(tiny_sd: Path, open_engine: Open, tmp_path: Path) -> None:
+    from diffusers import AutoencoderTiny
+
+    vae = AutoencoderTiny(decoder_block_out_channels=(8,) * 4, encoder_block_out_channels=(8,) * 4)
+    vae.save_pretrained(tmp_path / "taesd")
+    engine = open_engine(tiny_sd, f"engine.tiny_vae={tmp_path / 'taesd'}")
+    latents = torch.randn(4, 4, 8, 8)
+    assert torch.equal(engine._models.vae_input(latents), latents)
+    with torch.no_grad():
+        assert torch.equal(engine.decode(latents), vae.decode(latents).sample)
+
+
+def test_a_broken_tiny_vae_is_refused(tiny_sd: Path, open_engine: Open, tmp_path: Path) -> None:
+    from diffusers import AutoencoderTiny
+
+    folder = tmp_path / "taesd"
+    AutoencoderTiny(decoder_block_out_channels=(8,) * 4, encoder_block_out_channels=(8,) * 4).save_pretrained(folder)
+    (folder / "diffusion_pytorch_model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="tiny VAE"):
+        open_engine(tiny_sd, f"engine.tiny_vae={folder}")
