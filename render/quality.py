@@ -30,7 +30,7 @@ class Shortcuts:
 PRESETS: Mapping[str, Shortcuts] = {
     "exact": Shortcuts(),
     "balanced": Shortcuts(interpolate_frames=4),
-    "draft": Shortcuts(interpolate_frames=8, guidance_until=0.6),
+    "draft": Shortcuts(interpolate_frames=8, guidance_until=0.8),
 }
 
 

@@ -29,7 +29,6 @@ from render.demo.scenes import draw_scene, draw_training_scene
 
 BATCH: Final = 4
 LATENT_SCALE: Final = 4.0  # the student squeezes its input with tanh(x / 3): latents must be well within 3
-NUM_HELD_OUT: Final = 64
 
 
 def build_tiny() -> AutoencoderTiny:
@@ -85,10 +84,10 @@ def train(work: Path, steps: int, num_lessons: int, tell: Callable[[str], None])
 
 
 @torch.no_grad()
-def fidelity_db(tiny: AutoencoderTiny) -> tuple[float, float]:
-    """PSNR of the student against the teacher and against the pictures, on combinations no training saw; float32."""
+def fidelity_db(tiny: AutoencoderTiny, count: int = 64) -> tuple[float, float]:
+    """PSNR of the student against teacher and pictures, on `count` of combinations no training saw; float32."""
     vae, rng = AutoencoderKL.from_pretrained(WEIGHTS / "vae").eval(), np.random.default_rng(78)
-    drawn = np.stack([draw_picture(draw_scene(rng, held_out=True)) for _ in range(NUM_HELD_OUT)])
+    drawn = np.stack([draw_picture(draw_scene(rng, held_out=True)) for _ in range(count)])
     latents_NCHW = vae.encode(to_tensor(drawn)).latent_dist.mode()
     by_tiny, by_vae = (
         _to_bytes(painted).permute(0, 2, 3, 1).numpy()
@@ -106,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Distil the demo model's decoder into a tiny one.")
     parser.add_argument("--out", type=Path, required=True, help="folder for config and weights")
     parser.add_argument("--work", type=Path, required=True, help="folder for lessons and checkpoints")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--lessons", type=int, default=2000, help="pictures to learn from")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
