@@ -11,15 +11,17 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from render.demo import WEIGHTS
 from render.errors import ModelError
+from render.hub import hub_folder
 from render.resolve import Family, ModelInfo
 
-__all__ = ["describe", "find", "num_parameters", "pinned", "testcard_cost_s"]
+__all__ = ["describe", "find", "find_tiny", "num_parameters", "pinned", "testcard_cost_s"]
 
 T = TypeVar("T")
 
@@ -28,6 +30,8 @@ FAMILIES: dict[str, Family] = {"StableDiffusionPipeline": "sd", "StableDiffusion
 PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae")
 WEIGHTS_FILES = ("model", "diffusion_pytorch_model")  # no variants (fp16, non_ema): they are not loaded
 FILES = ("*.json", "*.txt", *(f"{name}{shard}.safetensors" for name in WEIGHTS_FILES for shard in ("", "-*-of-*")))
+TINY = "vae_tiny"  # the demo model's
+TINY_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?")
 TESTCARD = re.compile(r"testcard(?::(\d{1,6})ms)?")
 
@@ -54,12 +58,57 @@ def find(model: str, *, download: bool) -> Path:
         return Path(folder)
     hub = HUB_ID.fullmatch(model)
     if hub and not model.startswith((".", "/", "~")):
-        return _hub_folder(hub[1], hub[2], download=download)
+        files = [f"{part}/{pattern}" for part in PARTS for pattern in FILES]
+        return hub_folder(hub[1], hub[2], "model_index.json", files, download=download)
     raise ModelError(f"{model!r}: no such folder, and not a hub id; write demo, testcard, a folder, or org/name")
 
 
-def describe(model: str, *, download: bool = False, fingerprint: bool = True) -> ModelInfo:
-    """What a plan has to know of ``model``. Raises ModelError when it is missing, incomplete or of another family."""
+def find_tiny(tiny_vae: str, *, download: bool) -> Path:
+    """The folder of an ``AutoencoderTiny``: ``demo``, a folder, or a hub id. Raises ModelError as ``find`` does."""
+    if tiny_vae == "demo":
+        return WEIGHTS / TINY
+    folder, hub = os.path.expanduser(tiny_vae), HUB_ID.fullmatch(tiny_vae)
+    if os.path.isdir(folder):
+        return Path(folder)
+    if hub and not tiny_vae.startswith((".", "/", "~")):
+        return hub_folder(hub[1], hub[2], "config.json", TINY_FILES, download=download)
+    raise ModelError(f"tiny VAE {tiny_vae!r}: no such folder, and not a hub id; write demo, a folder, or org/name")
+
+
+def describe(model: str, tiny_vae: str | None = None, *, download: bool = False, fingerprint: bool = True) -> ModelInfo:
+    """What a plan has to know of ``model``, decoded by ``tiny_vae`` where one is named: the fingerprint covers it too.
+
+    Raises ModelError when one of the two is missing, incomplete or of another family, and when they do not fit.
+    """
+    info = _describe(model, download=download, fingerprint=fingerprint)
+    if tiny_vae is None or info.family == "testcard":
+        return info
+    folder = find_tiny(tiny_vae, download=download)
+    _check_tiny(tiny_vae, folder, info, weights=download or fingerprint)
+    if not fingerprint:
+        return info
+    both = f"{info.fingerprint}\n{_fingerprint(folder, [folder / name for name in TINY_FILES])}"
+    return replace(info, fingerprint=hashlib.sha256(both.encode()).hexdigest())
+
+
+def _check_tiny(name: str, folder: Path, info: ModelInfo, *, weights: bool) -> None:
+    """Raises ModelError for a folder that holds no tiny VAE, or one for other latents."""
+    config = folder / "config.json"
+    kind = _json(config).get("_class_name")
+    if kind != "AutoencoderTiny":
+        raise ModelError(f"tiny VAE {name!r}: its config says {kind}, not AutoencoderTiny (TAESD)")
+    channels = _entry(config, "latent_channels", int)
+    scale = 2 ** (len(_entry(config, "decoder_block_out_channels", list)) - 1)
+    if (channels, scale) != (info.latent_channels, info.latent_scale):
+        raise ModelError(
+            f"tiny VAE {name!r} decodes latents of {channels} channels to {scale} times their size; "
+            f"the model's have {info.latent_channels} channels and {info.latent_scale} times"
+        )
+    if weights and not (folder / TINY_FILES[1]).exists():
+        raise ModelError(f"tiny VAE {name!r}: no {TINY_FILES[1]} in {folder}; only safetensors are read")
+
+
+def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
     if testcard_cost_s(model) is not None:
         return ModelInfo("testcard", (256, 144), 0, 1, {}, "testcard-1")
     folder = find(model, download=download)
@@ -74,7 +123,9 @@ def describe(model: str, *, download: bool = False, fingerprint: bool = True) ->
     scale = 2 ** (len(_entry(vae, "block_out_channels", list)) - 1)
     side = _entry(unet, "sample_size", int) * scale
     scheduler = _json(folder / "scheduler/scheduler_config.json")
-    digest = _fingerprint(folder) if fingerprint else ""  # reads every byte of the weights: seconds for a large model
+    digest = (
+        _fingerprint(folder, _model_files(folder)) if fingerprint else ""
+    )  # reads every byte of the weights: seconds for a large model
     levels = len(_entry(unet, "block_out_channels", list))
     return ModelInfo(
         family,
@@ -94,34 +145,6 @@ def pinned(model: str, revision: str | None) -> str:
     if not revision or not hub or hub[2] or Path(model).expanduser().is_dir():
         return model
     return f"{model}@{revision}"
-
-
-def _hub_folder(repository: str, revision: str | None, *, download: bool) -> Path:
-    """The snapshot folder in the hub's cache. Asks the hub once before fetching: its client retries half a minute."""
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
-
-    patterns = ["model_index.json", *(f"{part}/{pattern}" for part in PARTS for pattern in FILES)]
-    try:
-        try:
-            cached = hf_hub_download(repository, "model_index.json", revision=revision, local_files_only=True)
-        except LocalEntryNotFoundError:
-            HfApi().model_info(repository, revision=revision, timeout=10)
-            wanted = patterns if download else [pattern for pattern in patterns if pattern.endswith(".json")]
-            return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted))
-        if download:
-            return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-        return Path(cached).parent
-    except (RepositoryNotFoundError, RevisionNotFoundError):
-        raise ModelError(
-            f"{repository!r}: the hub knows no such model or revision, or it needs a token (`hf auth login`)"
-        ) from None
-    except Exception as error:  # noqa: BLE001 - which HTTP library fails, and how, depends on the client's version
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"{repository!r} is not in the local cache and cannot be fetched ({reason}); "
-            "try again online, or give the folder of a downloaded model"
-        ) from None
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -150,10 +173,10 @@ def _model_files(folder: Path) -> Iterator[Path]:
             yield from sorted((folder / part).glob(pattern))
 
 
-def _fingerprint(folder: Path) -> str:
+def _fingerprint(folder: Path, files: Iterable[Path]) -> str:
     """sha256 over the names and sha256 sums of all files that decide a picture."""
     total = hashlib.sha256()
-    for path in _model_files(folder):
+    for path in files:
         total.update(f"{path.relative_to(folder).as_posix()}\0{_file_sha256(path)}\n".encode())
     return total.hexdigest()
 

@@ -71,7 +71,7 @@ def summarize(plan: Plan, records: Sequence[Record], events: Sequence[Event]) ->
         ],
         "versions": _versions(records),
         "sampler_tables": sorted({record.sampler_table for record in records} - {""}),
-        "remarks": [*_different(records), *_untold(runs, records)],
+        "remarks": [*_approximated(plan), *_different(records), *_untold(runs, records)],
     }
 
 
@@ -217,6 +217,12 @@ def _versions(records: Sequence[Record]) -> dict[str, list[str]]:
         for package, version in record.versions.items():
             found[package].add(version)
     return {package: sorted(versions) for package, versions in sorted(found.items())}
+
+
+def _approximated(plan: Plan) -> list[str]:
+    """A film that was not computed exactly says so, whoever reads its report later."""
+    said = plan.settings.approximations
+    return [f"approximated: {', '.join(said)}"] if said else []
 
 
 def _different(records: Sequence[Record]) -> list[str]:

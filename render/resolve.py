@@ -7,9 +7,10 @@ follow ``farm.chunk``: the number of workers never changes a pixel.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from render.quality import Shortcuts, shortcuts
 from render.spec import JobSpec
 from render.units import Size
 
@@ -96,6 +97,20 @@ class Settings:
     tiny_vae: str | None = None
     reasons: Mapping[str, str] = field(default_factory=dict, compare=False)
 
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """What is not computed exactly, in words; nothing where all of it is."""
+        exact, said = Shortcuts(), []
+        if (self.guidance_from, self.guidance_until) != (exact.guidance_from, exact.guidance_until):
+            said.append(f"guidance in {100 * self.guidance_from:g}–{100 * self.guidance_until:g} % of the steps")
+        if self.reuse_steps > 1:
+            said.append(f"deep features kept for {self.reuse_steps} steps")
+        if self.interpolate_frames > 1:
+            said.append(f"deep features of every {self.interpolate_frames}. frame, interpolated between")
+        if self.tiny_vae is not None:
+            said.append(f"decoded by the tiny VAE {self.tiny_vae}")
+        return tuple(said)
+
 
 def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Saturation | None = None) -> Settings:
     """Settings of a job whose first worker runs on ``machine`` with ``model``.
@@ -108,7 +123,8 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Satur
     memory, memory_reason = _memory(spec, machine, model)
     attention, attention_reason = _attention(spec, memory)
     batch, batch_reason = _batch(spec, machine, size, saturation)
-    chunk, chunk_reason = _chunk(spec, batch)
+    approximate, approximate_reasons = shortcuts(spec.engine)
+    chunk, chunk_reason = _chunk(spec, batch, approximate.interpolate_frames)
     threads = machine.cores if spec.engine.threads == "auto" else spec.engine.threads
     reasons = {
         "device": "as given" if spec.engine.device != "auto" else "what the first worker found",
@@ -119,6 +135,7 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Satur
         "dtype": dtype_reason,
         "batch": batch_reason,
         "chunk": chunk_reason,
+        **approximate_reasons,
         "threads": "all cores of the first worker's machine" if spec.engine.threads == "auto" else "as given",
     }
     return Settings(
@@ -133,6 +150,7 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Satur
         memory=memory,
         chunk=chunk,
         reasons=reasons,
+        **asdict(approximate),
     )
 
 
@@ -230,9 +248,16 @@ def _saturated(saturation: Saturation) -> tuple[int, str]:
     return batch, f"measured milliseconds a picture and step by batch: {curve}"
 
 
-def _chunk(spec: JobSpec, batch: int) -> tuple[int, str]:
-    """About a sixteenth of the film, from one batch to 96 frames, in whole batches so that little is padded."""
+def _chunk(spec: JobSpec, batch: int, every: int) -> tuple[int, str]:
+    """About a sixteenth of the film, from one batch to 96 frames, in whole batches so that little is padded.
+
+    Between interpolated frames the batches are of anchors, one every ``every`` frames, and a chunk needs the one behind
+    its end too: that one belongs into the last batch, not into one of its own.
+    """
     if spec.farm.chunk != "auto":
         return spec.farm.chunk, "as given"
     target = min(max(spec.num_frames // 16, batch), 96)
+    if every > 1:
+        num_batches = max((target // every + 1) // batch, 2 if batch == 1 else 1)
+        return every * (num_batches * batch - 1), f"{num_batches * batch} frames in full, {every - 1} between each two"
     return -(-target // batch) * batch, "a sixteenth of the film at most 96 frames, in whole batches"

@@ -106,6 +106,8 @@ def describe_plan(summary: Mapping[str, Any]) -> str:
         "time": f"about {span(summary['seconds_on_one_worker'])} on one worker ({guess})",
         "disk": f"about {size(summary['film_bytes'] + summary['stills_bytes'])}",
     }
+    if summary["approximations"]:
+        rows["quality"] = f"approximated: {', '.join(summary['approximations'])}"
     if summary["differences"]:
         rows["conflict"] = f"{summary['dir']} holds another plan ({'; '.join(summary['differences'][:3])})"
     if summary["gpu_here"] and not summary["resolved"]:

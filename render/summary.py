@@ -28,10 +28,15 @@ Summary = dict[str, Any]
 
 def check_model(job: JobFile) -> ModelInfo:
     """The job's model as found from here. Raises SpecError that names the line when it is not to be had."""
+    model, tiny_vae = job.spec.model, job.spec.engine.tiny_vae
     try:
-        return modelfiles.describe(job.spec.model, fingerprint=False)
+        info = modelfiles.describe(model, fingerprint=False)
     except ModelError as error:
         raise job.mistake(("model",), str(error)) from None
+    try:
+        return modelfiles.describe(model, tiny_vae, fingerprint=False) if tiny_vae else info
+    except ModelError as error:
+        raise job.mistake(("engine", "tiny_vae"), str(error)) from None
 
 
 def check(job: JobFile) -> Summary:
@@ -66,6 +71,7 @@ def plan(job: JobFile) -> Summary:
     cost = estimate(planned, parameters["unet"], parameters["vae"], records)
     return check(job) | {
         "settings": asdict(planned.settings),
+        "approximations": list(planned.settings.approximations),
         "resolved": before is not None,
         "gpu_here": has_gpu(),
         "digest": planned.digest if before else None,

@@ -9,8 +9,9 @@ keyframe a track rests. A loop adds the first keyframe as the last target at the
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 from render.spec import Ease, JobSpec, Keyframe
@@ -77,6 +78,12 @@ class _Track(Generic[T]):
             return Blend(here.value, here.value, 0.0)
         return Blend(here.value, there.value, weight)
 
+    def cuts(self) -> Iterator[int]:
+        """The frames of pins that the walk does not approach: the value still rests one frame before."""
+        for here, there in pairwise(self.pins):
+            if here.value != there.value and _progress(there.frame - 1, here, there.frame) == 0.0:
+                yield there.frame
+
 
 def _progress(index: int, here: _Pin[T], end: int) -> float:
     if index <= here.leave:
@@ -119,6 +126,12 @@ class Timeline:
         """Every prompt and negative prompt that some frame may need, each once, in order of appearance."""
         values = [pin.value for track in (self._prompt, self._negative) for pin in track.pins]
         return tuple(dict.fromkeys(values))
+
+    def cuts(self) -> tuple[int, ...]:
+        """The frames, ascending, that do not continue the one before: some value has jumped there in one frame."""
+        tracks = (self._prompt, self._negative, self._seed, self._guidance)
+        found = {frame for track in tracks for frame in track.cuts()}
+        return tuple(sorted(found - {self.num_frames}))
 
     @property
     def guided(self) -> bool:

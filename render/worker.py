@@ -55,7 +55,7 @@ class Worker:
             return this_cpu(), modelfiles.describe(spec.model)
         from render.engine.device import machine
 
-        return machine(spec.engine.device), modelfiles.describe(spec.model, download=True)
+        return machine(spec.engine.device), modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True)
 
     def measure(self, plan_json: str) -> Saturation:
         """How many pictures at a time keep this device busy. Raises ModelError or EngineError."""

@@ -140,3 +140,50 @@ def test_weights_that_are_none(raw: bytes, folder: Path) -> None:
     (folder / "unet/diffusion_pytorch_model.safetensors").write_bytes(raw)
     with pytest.raises(ModelError, match="is no safetensors file"):
         num_parameters(str(folder), "unet")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A tiny VAE, as far as ``describe`` looks."""
+    folder = tmp_path / "taesd"
+    folder.mkdir()
+    config = {"_class_name": "AutoencoderTiny", "latent_channels": 4, "decoder_block_out_channels": [64] * 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    safetensors(folder / "diffusion_pytorch_model.safetensors", weight=[2])
+    return folder
+
+
+def test_a_tiny_vae_is_part_of_the_fingerprint(tiny: Path) -> None:
+    with pytest.raises(ModelError, match="4 channels"):
+        describe("demo", str(tiny))
+    demo, decoded = describe("demo"), describe("demo", "demo")
+    assert decoded.fingerprint not in (demo.fingerprint, "")
+    assert describe("demo", "demo", fingerprint=False).fingerprint == ""
+    assert describe("testcard", str(tiny)) == describe("testcard")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"_class_name": "AutoencoderKL"}, "its config says AutoencoderKL, not AutoencoderTiny"),
+        ({"latent_channels": 8}, "latents of 8 channels to 8 times"),
+        ({"latent_channels": 16, "decoder_block_out_channels": [64] * 3}, "16 channels to 4 times"),
+        ({"latent_channels": None}, "its latent_channels is None"),
+    ],
+    ids=["kind", "channels", "scale", "nothing"],
+)
+def test_a_tiny_vae_that_does_not_fit_is_refused(tiny: Path, changed: dict[str, Any], message: str) -> None:
+    config = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps(config | changed))
+    with pytest.raises(ModelError, match=message):
+        describe("demo", str(tiny))
+
+
+def test_a_tiny_vae_that_is_not_there_is_refused(tiny: Path) -> None:
+    with pytest.raises(ModelError, match="no such folder, and not a hub id"):
+        describe("demo", str(tiny / "elsewhere"))
+    config = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps(config | {"latent_channels": 16}))
+    (tiny / "diffusion_pytorch_model.safetensors").rename(tiny / "diffusion_pytorch_model.bin")
+    with pytest.raises(ModelError, match="only safetensors are read"):
+        describe("demo", str(tiny), download=True)

@@ -355,6 +355,16 @@ def test_several_versions_and_devices_are_remarked() -> None:
         assert remark in Page(to_html(report, [])).text
 
 
+def test_an_approximated_film_says_so() -> None:
+    plan = make_plan(frames=12, chunk=6)
+    rough = replace(plan, settings=replace(plan.settings, guidance_from=0.1, guidance_until=0.8, interpolate_frames=4))
+    report = summarize(rough, *make_job(rough))
+    [remark] = report["remarks"]
+    assert remark.startswith("approximated: guidance in 10–80 % of the steps, deep features of every 4. frame")
+    assert report["settings"]["interpolate_frames"]["value"] == 4
+    assert remark in Page(to_html(report, [])).text
+
+
 def test_notes_losses_and_warnings() -> None:
     plan = make_plan()
     records, events = make_job(plan)

@@ -110,6 +110,11 @@ def test_home_is_found(spec_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         ("keyframes[0].hold=2s", "keyframes[0].hold: 2s reaches past frame 24"),
         ("keyframes[0]={at: 0}", "keyframes[0]: the first keyframe needs a prompt"),
         ("keyframes[0]={prompt: x}", "keyframes[0].at: is missing"),
+        ("engine.guidance_interval=[0.5, 0.5]", "engine.guidance_interval: it ends where it begins"),
+        ("engine.guidance_interval=[0.51, 0.54]", "engine.guidance_interval: no step of 20 lies in it"),
+        ("engine.guidance_interval=[0.5, 2]", "engine.guidance_interval[1]: 2: write 1.0 or less"),
+        ("engine.reuse_steps=0", "engine.reuse_steps: 0: write 1 or more"),
+        ("engine.quality=best", "engine.quality: 'best'; write one of: exact, balanced, draft"),
         ("size=100x64", "size: 100x64: the width must be a multiple of 8; the nearest is 104"),
     ],
     ids=lambda value: value.partition(":")[0] if ": " in value else value[:40],
@@ -129,6 +134,10 @@ def test_refusals(assignment: str, message: str, spec_of: Make) -> None:
             "output.video: a GIF shows at most 50 frames a second, not 60; write video: webp",
         ),
         (("output.codec=ffv1", "output.crf=3"), "output.crf: ffv1 has no crf; leave it out"),
+        (
+            ("engine.reuse_steps=2", "engine.interpolate_frames=4"),
+            "engine.interpolate_frames: it excludes reuse_steps; keep one of the two",
+        ),
         (("frames=24", "duration=1s"), "duration: frames is given too; keep one of the two"),
         (
             ("frames=99", "keyframes=[{at: 0, prompt: a}, {at: 50}, {at: 9}]"),
@@ -136,7 +145,7 @@ def test_refusals(assignment: str, message: str, spec_of: Make) -> None:
         ),
         (("keyframes=[{at: 0, prompt: a}, {at: 50, hold: 3}, {at: 9}]",), "keyframes[2].at: 9 is frame 9, not after"),
     ],
-    ids=["gif", "crf", "two lengths", "order", "order without length"],
+    ids=["gif", "crf", "deep features", "two lengths", "order", "order without length"],
 )
 def test_contradictions(assignments: tuple[str, ...], message: str, spec_of: Make) -> None:
     with pytest.raises(SpecError) as caught:

@@ -147,3 +147,25 @@ def test_long_walks_never_reach_weight_one(spec_of: Make) -> None:
     keyframes = "keyframes=[{at: 0, prompt: a, seed: 1, ease: out}, {at: 999999, seed: 2}]"
     weight = Timeline(spec_of("frames=1000000", keyframes)).state(999_998).seed.weight
     assert float(1 - Fraction(1, 10**11)) < weight < 1.0
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "cuts"),
+    [
+        ("[{at: 0, prompt: a}, {at: 8, prompt: b}]", ()),
+        ("[{at: 0, prompt: a, ease: hold}, {at: 8, prompt: b}]", (8,)),
+        ("[{at: 0, prompt: a, ease: hold}, {at: 4, seed: 5}, {at: 8, prompt: b}]", (4, 8)),
+        ("[{at: 0, prompt: a, hold: 8}, {at: 8, prompt: b}]", (8,)),
+        ("[{at: 0, prompt: a, ease: hold}, {at: 8, prompt: a}]", ()),
+        ("[{at: 0, prompt: a}, {at: 1, prompt: b}]", (1,)),
+    ],
+)
+def test_cuts_are_frames_that_do_not_continue_the_one_before(
+    keyframes: str, cuts: tuple[int, ...], spec_of: Make
+) -> None:
+    assert Timeline(spec_of(f"keyframes={keyframes}", "frames=12")).cuts() == cuts
+
+
+def test_a_loop_that_holds_cuts_at_no_frame_of_the_film(spec_of: Make) -> None:
+    keyframes = "keyframes=[{at: 0, prompt: a}, {at: 6, prompt: b, ease: hold}]"
+    assert Timeline(spec_of(keyframes, "frames=12", "loop=true")).cuts() == ()

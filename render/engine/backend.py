@@ -1,6 +1,7 @@
 """What computes a model: the denoiser (one UNet evaluation) and the VAE decoder, behind one Protocol and a table.
 
-Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C channels, H height, W width of latents.
+Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C channels, H height, W width of latents,
+F channels of deep features.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from render.engine.models import Conditioning, Models
+from render.engine.conditioning import Conditioning
+from render.engine.models import Models
 from render.picture import Stopwatch
 
 __all__ = ["BACKENDS", "Backend", "Opening"]
@@ -24,6 +26,18 @@ class Backend(Protocol):
         """The model's output (noise or velocity), (N, C, H, W) like ``latents_NCHW``; ``timestep`` is a scalar."""
         ...
 
+    def denoise_with_deep(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
+    ) -> tuple[Tensor, Tensor]:
+        """The same output, and deep features (N, F, H, W) to keep for cheaper evaluations (`deep.py`)."""
+        ...
+
+    def denoise_shallow(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
+    ) -> Tensor:
+        """The output that the model would give with these deep features; of any float type and layout."""
+        ...
+
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) in float32, about [-1, 1], from latents of the sampler's scale."""
         ...
@@ -31,12 +45,16 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Opening:
-    """What a backend is made of: models, and inputs of the shapes it will get. ``watch`` is told what it cost."""
+    """What a backend is made of: models, and inputs of the shapes it will get. ``watch`` is told what it cost.
+
+    ``evaluations``: latents and conditioning of each batch size N that the denoiser will be called with. ``deep``:
+    whether it will be called for deep features, and then never without them.
+    """
 
     models: Models
-    latents_NCHW: Tensor
+    evaluations: tuple[tuple[Tensor, Conditioning], ...]
     latents_MCHW: Tensor
-    conditioning: Conditioning
+    deep: bool
     watch: Stopwatch
 
 
@@ -48,7 +66,7 @@ def _eager(opening: Opening) -> Backend:
 def _compiled(opening: Opening) -> Backend:
     from render.engine.compiled import Compiled
 
-    backend = Compiled(opening.models, opening.latents_NCHW, opening.latents_MCHW, opening.conditioning)
+    backend = Compiled(opening.models, opening.evaluations, opening.latents_MCHW, deep=opening.deep)
     backend.warm_up(opening.watch)
     return backend
 

@@ -4,7 +4,8 @@ Kernels are kept in the machine's cache, one folder a kind of plan. One worker c
 machine wait at the folder's lock, so that they find it warm instead of racing (facts of Inductor's cache: it holds for
 one version of torch, of Triton, and one kind of device).
 
-Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C, H, W channels and size of latents.
+Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C, H, W channels and size of latents,
+F channels of deep features.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ from filelock import FileLock
 from torch import Tensor
 
 from render import cache
-from render.engine.models import Conditioning, Models
+from render.engine.conditioning import Conditioning
+from render.engine.models import Models
 from render.errors import EngineError
 from render.picture import Stopwatch
 
@@ -35,8 +37,15 @@ OPTIONS: dict[str, dict[str, str | int | bool | Callable[..., Any]]] = {"cpu": {
 class Compiled:
     """A backend whose first calls of a shape compile, and whose later ones are fast."""
 
-    def __init__(self, models: Models, latents_NCHW: Tensor, latents_MCHW: Tensor, conditioning: Conditioning) -> None:
-        """Nothing is compiled yet: ``warm_up`` does, with latents of the shapes that will come.
+    def __init__(
+        self,
+        models: Models,
+        evaluations: Sequence[tuple[Tensor, Conditioning]],
+        latents_MCHW: Tensor,
+        *,
+        deep: bool = False,
+    ) -> None:
+        """Nothing is compiled yet: ``warm_up`` does, with inputs of the shapes that will come (see ``Opening``).
 
         Raises EngineError where the machine cannot compile.
         """
@@ -44,28 +53,61 @@ class Compiled:
         self._models = models
         options = OPTIONS[models.device.type]
         self._predict = torch.compile(models.predict, fullgraph=True, dynamic=False, options=options)
+        self._predict_with_deep = torch.compile(
+            models.predict_with_deep, fullgraph=True, dynamic=False, options=options
+        )
+        self._predict_shallow = torch.compile(models.predict_shallow, fullgraph=True, dynamic=False, options=options)
         self._paint = torch.compile(models.paint, fullgraph=True, dynamic=False, options=options)
-        self._examples = (latents_NCHW, latents_MCHW, conditioning)
+        self._evaluations = tuple(evaluations)
+        self._latents_MCHW = latents_MCHW
+        self._deep = deep
 
     def warm_up(self, watch: Stopwatch) -> None:
         """Compile, or read the kernels that an earlier worker left in the cache; charged to ``compile``."""
-        latents_NCHW, latents_MCHW, conditioning = self._examples
         folder = cache.folder("compiled") / self._key()
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
         with watch("compile"), FileLock(f"{folder}.lock"), torch.no_grad(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`", UserWarning)
             try:
-                self.denoise(latents_NCHW, torch.zeros((), device=latents_NCHW.device), conditioning)
-                self.decode(latents_MCHW)
+                for latents_NCHW, conditioning in self._evaluations:
+                    self._evaluate_once(latents_NCHW, conditioning)
+                self.decode(self._latents_MCHW)
             except torch.OutOfMemoryError:
                 raise
             except (RuntimeError, OSError) as error:
                 raise EngineError(f"engine.backend: this model cannot be compiled here: {_reason(error)}") from error
 
+    def _evaluate_once(self, latents_NCHW: Tensor, conditioning: Conditioning) -> None:
+        """Call all that will be called with inputs of this shape."""
+        zero = torch.zeros((), device=latents_NCHW.device)
+        if not self._deep:
+            self.denoise(latents_NCHW, zero, conditioning)
+            return
+        _, deep_NFHW = self.denoise_with_deep(latents_NCHW, zero, conditioning)
+        self.denoise_shallow(latents_NCHW, zero, conditioning, deep_NFHW)
+
     def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output, (N, C, H, W)."""
         with self._models.denoising():
             return self._predict(self._models.unet_input(latents_NCHW), timestep, conditioning)
+
+    def denoise_with_deep(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
+    ) -> tuple[Tensor, Tensor]:
+        """The same output, and the deep features that led to it, (N, F, H, W)."""
+        with self._models.denoising():
+            output: tuple[Tensor, Tensor] = self._predict_with_deep(
+                self._models.unet_input(latents_NCHW), timestep, conditioning
+            )
+        return output
+
+    def denoise_shallow(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
+    ) -> Tensor:
+        """The output with these deep features."""
+        latents_NCHW, deep_NFHW = self._models.unet_input(latents_NCHW), self._models.unet_input(deep_NFHW)
+        with self._models.denoising():
+            return self._predict_shallow(latents_NCHW, timestep, conditioning, deep_NFHW)
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) in float32."""
@@ -77,8 +119,8 @@ class Compiled:
         device = (
             torch.cuda.get_device_name() if models.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
         )
-        shapes = [list(latents.shape) for latents in self._examples[:2]]
-        what = [torch.__version__, device, str(models.dtype), shapes, torch.get_num_threads()]
+        shapes = [list(latents.shape) for latents in (*(pair[0] for pair in self._evaluations), self._latents_MCHW)]
+        what = [torch.__version__, device, str(models.dtype), shapes, torch.get_num_threads(), self._deep]
         configs = [dict(part.config) for part in (models.unet, models.vae)]
         return hashlib.sha256(json.dumps([what, configs], sort_keys=True, default=str).encode()).hexdigest()[:16]
 

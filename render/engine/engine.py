@@ -21,9 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from render import modelfiles
+from render.engine import deep
 from render.engine import device as device_module
 from render.engine.backend import BACKENDS, Backend, Opening
+from render.engine.between import Between, anchors_of
 from render.engine.device import Marks, download, upload
+from render.engine.evaluation import Network, Told, guided, network, schedule
 from render.engine.latents import seeded_noise, seeded_step_noises, slerp
 from render.engine.models import Text, blend_texts, load
 from render.engine.sampler import SamplerTable, denoise, tabulate
@@ -51,11 +55,15 @@ class Engine:
         settings = plan.settings
         device_module.set_up(settings.threads)
         self._plan = plan
+        self._cut = settings.reuse_steps > 1 or settings.interpolate_frames > 1  # the UNet, in two
         self._dtype = device_module.DTYPES[settings.dtype]
         self._device = torch.device(settings.device)
         with watch("load"):
-            self._models, encoder = load(folder, plan.model.family, self._dtype, self._device)
+            tiny = modelfiles.find_tiny(settings.tiny_vae, download=True) if settings.tiny_vae else None
+            self._models, encoder = load(folder, plan.model.family, self._dtype, self._device, tiny)
             self._models.use(settings.attention, settings.memory)
+        if self._cut:
+            deep.check(self._models.unet)
         with watch("prompt"):
             texts = plan.timeline.texts()
             self._prompts = encoder.encode(texts)
@@ -69,14 +77,19 @@ class Engine:
             make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler), plan.spec.steps
         )
         self.sampler_table = self._table.digest
+        self._steps = schedule(settings, self._table.num_evaluations, guided=plan.timeline.guided)
         scale = plan.model.latent_scale
         self._shape_CHW = (plan.model.latent_channels, settings.height // scale, settings.width // scale)
         self._noises = lru_cache(maxsize=8)(self._draw)
         self._ahead = AHEAD[settings.device]
         self._fits = settings.batch  # pictures that fit into memory at once
         opening = self._opening(watch)
-        self._models.prove_attention(opening.latents_NCHW[:2], opening.conditioning.first(2))
+        self._models.prove_attention(*opening.evaluations[0])
         self._backend: Backend = BACKENDS[settings.backend](opening)
+        self._between: Between | None = None
+        if settings.interpolate_frames > 1:
+            anchors = anchors_of(plan.spec.num_frames, settings.interpolate_frames, plan.timeline.cuts())
+            self._between = Between(self._walked_frames, self._backend, anchors)
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered.
@@ -84,6 +97,8 @@ class Engine:
         A GPU gets a batch before the one before it is fetched, so that it never waits for the host.
         """
         batch = self._plan.settings.batch
+        if self._between is not None:
+            self._between.expect(frames)
         queued: deque[_Batch] = deque()
         for start in range(0, len(frames), batch):
             states = [self._plan.timeline.state(index) for index in frames[start : start + batch]]
@@ -112,16 +127,16 @@ class Engine:
     def _opening(self, watch: Stopwatch) -> Opening:
         """Zeros of the shapes that the backend will be called with."""
         batch = self._plan.settings.batch
-        texts = [self._text(self._prompts, self._plan.timeline.state(0).prompt)] * batch
-        rows = texts * 2 if self._plan.timeline.guided else texts
-        condition = self._models.condition(rows, self._plan.settings.width, self._plan.settings.height)
-        latents_BCHW = torch.zeros((batch, *self._shape_CHW), device=self._device)
+        told = self._told([self._plan.timeline.state(0)] * batch)
+        zeros_BCHW = torch.zeros((batch, *self._shape_CHW), device=self._device)
+        both = [(zeros_BCHW.repeat(2, 1, 1, 1), told.both)] if told.both else []
+        conditional = [(zeros_BCHW, told.conditional)] if told.conditional else []
         return Opening(
             self._models,
-            latents_BCHW.repeat(len(rows) // batch, 1, 1, 1),
-            latents_BCHW[: _micro_batch(batch)],
-            condition,
-            watch,
+            evaluations=(*both, *conditional),
+            latents_MCHW=zeros_BCHW[: _micro_batch(batch)],
+            deep=self._cut,
+            watch=watch,
         )
 
     def _checked(self, batch: _Batch, watch: Stopwatch) -> Iterator[Picture]:
@@ -140,12 +155,13 @@ class Engine:
         if self._plan.spec.engine.bad_frame == "fail":
             raise EngineError(f"frames {named} came out as NaN or blank, and engine.bad_frame is fail")
         usual, self._backend = self._backend, self._models  # the eager one: nothing is compiled for a single frame
+        between, self._between = self._between, None  # NaN may come from an anchor: this frame needs none
         self._models.cast(torch.float32)
         try:
             pixels, finite = self._queue(states).fetch(watch)
         finally:
             self._models.cast(self._dtype)
-            self._backend = usual
+            self._backend, self._between = usual, between
         if not finite.all():
             raise EngineError(f"frames {named} came out as NaN, in float32 too; the model or its prompt is broken")
         return {state.index: picture for state, picture in zip(states, pixels, strict=True)}
@@ -185,28 +201,32 @@ class Engine:
         marks.end("copy")
         return part
 
-    @torch.no_grad()
     def _denoised(self, states: Sequence[FrameState]) -> Tensor:
-        """Latents (B, C, H, W) of exactly these states. Guidance is one batch [unconditional; conditional]."""
-        plan, models = self._plan, self._models
+        """Latents (B, C, H, W) of exactly these states."""
+        if self._between is not None:
+            return self._between.latents([state.index for state in states])
+        return self._walked(states, network(self._backend, self._steps))
+
+    @torch.no_grad()
+    def _walked(self, states: Sequence[FrameState], network: Network) -> Tensor:
+        """Latents (B, C, H, W) of exactly these states, by this network."""
         noise_BCHW, step_noises_KBCHW = self._noise_of(states)
+        return denoise(guided(network, self._told(states), self._steps), self._table, noise_BCHW, step_noises_KBCHW)
+
+    def _walked_frames(self, frames: Sequence[int], network: Network) -> Tensor:
+        return self._walked([self._plan.timeline.state(index) for index in frames], network)
+
+    def _told(self, states: Sequence[FrameState]) -> Told:
+        """Texts and guidance of the states. Guidance is one batch [unconditional; conditional]."""
+        settings, both, conditional = self._plan.settings, None, None
         texts = [self._text(self._prompts, state.prompt) for state in states]
-        if not plan.timeline.guided:
-            condition = models.condition(texts, plan.settings.width, plan.settings.height)
-            return denoise(
-                lambda x, t, _: self._backend.denoise(x, t, condition), self._table, noise_BCHW, step_noises_KBCHW
-            )
-        negatives = [self._text(self._negatives, state.negative) for state in states]
-        condition = models.condition(negatives + texts, plan.settings.width, plan.settings.height)
-        scales = torch.tensor([state.guidance for state in states])
-        scale_B111 = upload(scales, self._device).reshape(-1, 1, 1, 1)
-
-        def guided(x_BCHW: Tensor, timestep: Tensor, _index: int) -> Tensor:
-            both = self._backend.denoise(torch.cat([x_BCHW, x_BCHW]), timestep, condition).float()
-            without, with_prompt = both.chunk(2)
-            return without + scale_B111 * (with_prompt - without)
-
-        return denoise(guided, self._table, noise_BCHW, step_noises_KBCHW)
+        if any(step.guided for step in self._steps):
+            negatives = [self._text(self._negatives, state.negative) for state in states]
+            both = self._models.condition(negatives + texts, settings.width, settings.height)
+        if not all(step.guided for step in self._steps):
+            conditional = self._models.condition(texts, settings.width, settings.height)
+        scale = torch.tensor([state.guidance for state in states])
+        return Told(both, conditional, upload(scale, self._device).reshape(-1, 1, 1, 1))
 
     def _noise_of(self, states: Sequence[FrameState]) -> tuple[Tensor, Tensor | None]:
         """Starting noise (B, C, H, W) and step noises (K, B, C, H, W) of the states, on the device, float32."""

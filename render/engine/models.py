@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from render.engine import deep
 from render.engine import device as device_module
+from render.engine.conditioning import Conditioning
 from render.engine.latents import lerp, slerp_text
 from render.errors import EngineError, ModelError
 from render.resolve import Family
@@ -29,19 +31,6 @@ class Text:
 
     tokens_1LD: Tensor
     pooled_1P: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """What a UNet is told about a batch beside latents and timestep. ``added`` is SDXL's, None elsewhere."""
-
-    tokens_NLD: Tensor
-    added: dict[str, Tensor] | None = None
-
-    def first(self, rows: int) -> Conditioning:
-        """That of the first ``rows`` of the batch."""
-        added = {name: values[:rows] for name, values in self.added.items()} if self.added else None
-        return Conditioning(self.tokens_NLD[:rows], added)
 
 
 def blend_texts(a: Text, b: Text, weight: float, how: str) -> Text:
@@ -143,7 +132,7 @@ class Models:
         if self._attention in ("sdpa", "sliced"):
             return
         try:
-            self.denoise(latents_NCHW, torch.zeros((), device=self.device), conditioning)
+            self.denoise(latents_NCHW[:2], torch.zeros((), device=self.device), conditioning.first(2))
         except (RuntimeError, NotImplementedError, ValueError) as error:
             raise EngineError(
                 f"engine.attention is {self._attention}, which cannot do this model on this {self.device.type}: "
@@ -180,6 +169,21 @@ class Models:
         """The UNet's output, (N, C, H, W) like ``latents_NCHW``; ``timestep`` is a scalar on the device."""
         with self.denoising():
             return self.predict(self.unet_input(latents_NCHW), timestep, conditioning)
+
+    def denoise_with_deep(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
+    ) -> tuple[Tensor, Tensor]:
+        """The same output, and the deep features that led to it (`deep.py`)."""
+        with self.denoising():
+            return self.predict_with_deep(self.unet_input(latents_NCHW), timestep, conditioning)
+
+    def denoise_shallow(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
+    ) -> Tensor:
+        """The output as it would be with these deep features: cheap, and wrong by as much as they are."""
+        latents_NCHW, deep_NFHW = self.unet_input(latents_NCHW), self.unet_input(deep_NFHW)
+        with self.denoising():
+            return self.predict_shallow(latents_NCHW, timestep, conditioning, deep_NFHW)
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) in float32, about [-1, 1], from latents of the sampler's scale."""
@@ -222,15 +226,32 @@ class Models:
         )[0]
         return output
 
+    def predict_with_deep(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
+    ) -> tuple[Tensor, Tensor]:
+        """The UNet alone, with its deep features."""
+        return deep.predict_with_deep(self.unet, latents_NCHW, timestep, conditioning)
+
+    def predict_shallow(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
+    ) -> Tensor:
+        """The shallow branch alone."""
+        return deep.predict_shallow(self.unet, latents_NCHW, timestep, conditioning, deep_NFHW)
+
     def paint(self, latents_NCHW: Tensor) -> Tensor:
         """The VAE's decoder alone."""
         decoded: Tensor = self.vae.decode(latents_NCHW, return_dict=False)[0]
         return decoded
 
 
-def load(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> tuple[Models, TextEncoder]:
+def load(
+    folder: Path, family: Family, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
+) -> tuple[Models, TextEncoder]:
     """Load a folder in diffusers' layout: safetensors only, nothing from the network.
 
+    ``tiny_vae`` is the folder of an ``AutoencoderTiny`` that decodes instead of the model's own VAE (TAESD,
+    https://github.com/madebyollin/taesd). It takes the sampler's latents by the same rule as any VAE of diffusers:
+    divided by its own ``scaling_factor``, which is 1 for TAESD.
     Raises ModelError when diffusers or transformers cannot make a model of it.
     """
     import diffusers
@@ -253,9 +274,22 @@ def load(folder: Path, family: Family, dtype: torch.dtype, device: torch.device)
         raise ModelError(
             f"{folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
         )
-    models = Models(pipeline.unet, pipeline.vae, family, dtype, device)
+    vae = pipeline.vae if tiny_vae is None else _tiny_vae(tiny_vae, dtype)
+    models = Models(pipeline.unet, vae, family, dtype, device)
     pipeline.register_modules(unet=None, vae=None)
     return models, TextEncoder(pipeline.to(device), device)
+
+
+def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    try:
+        return diffusers.AutoencoderTiny.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, **{_dtype_argument(): dtype}
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{folder}: diffusers cannot load it as a tiny VAE: {reason}") from error
 
 
 def _dtype_argument() -> str:

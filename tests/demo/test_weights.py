@@ -95,3 +95,17 @@ def test_the_autoencoder_gives_a_picture_back(pipeline: Any) -> None:
 
     known = draw_picture(Scene("noon", "big", "red", "right", "hills", "green", detail=3))[None]
     assert psnr_db(known, reconstruct(pipeline.vae, known)) > 26
+
+
+def test_the_tiny_decoder_paints_what_the_autoencoder_paints() -> None:
+    from diffusers import AutoencoderTiny
+    from diffusers.utils import logging
+
+    from render.demo.tiny_decoder import fidelity_db
+
+    folder = WEIGHTS / "vae_tiny"
+    assert (folder / "diffusion_pytorch_model.safetensors").stat().st_size < 1e6
+    logging.set_verbosity_error()  # diffusers writes a config entry of this class that it then does not expect
+    against_vae, against_pictures = fidelity_db(AutoencoderTiny.from_pretrained(folder), count=8)
+    assert against_vae > 36
+    assert against_pictures > 26

@@ -100,7 +100,8 @@ def plan_for(model: Path | str, *overrides: str) -> Plan:
     for override in overrides:
         source.override(override)
     spec = validate(source)
-    return Plan(spec, resolve(spec, machine("cpu"), info := modelfiles.describe(str(model))), info)
+    info = modelfiles.describe(str(model), spec.engine.tiny_vae)
+    return Plan(spec, resolve(spec, machine("cpu"), info), info)
 
 
 def _tokenizer(folder: Path) -> tuple[object, int]:
