@@ -6,16 +6,19 @@ follow ``farm.chunk``: the number of workers never changes a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from render.spec import JobSpec
+from render.errors import SpecError
+from render.spec import JobSpec, onnx_mistakes
 from render.units import Size
 
 __all__ = ["Machine", "ModelInfo", "Saturation", "Settings", "resolve", "resolve_again"]
 
-ENOUGH = 1.05  # a batch that is within 5 % of the fastest one is large enough: smaller ones waste less of a chunk's tail
+ENOUGH = (
+    1.05  # a batch that is within 5 % of the fastest one is large enough: smaller ones waste less of a chunk's tail
+)
 MEMORY_SHARE = 0.8  # of what is free: allocators fragment, and the desktop wants some too
 # Frames x steps x pixels from which a compiled UNet repays a minute of compiling. On two CPU cores compiling saves
 # about 8 ms of 120 on a picture of 128x128 in 20 guided steps; on an H100 about 20 ms of 85 at 512x512.
@@ -23,7 +26,8 @@ COMPILE_PAYS = {"cpu": 7_500 * 20 * 128 * 128, "cuda": 4_500 * 20 * 512 * 512}
 LOW_MEMORY_BYTES = {"sd": 4 << 30, "sdxl": 10 << 30}  # weights in 16 bits and one picture's activations, roughly
 
 Family = Literal["testcard", "sd", "sdxl"]
-Backend = Literal["eager", "compile", "onnx"]
+Backend = Literal["eager", "compile", "onnx", "tensorrt"]
+Layout = Literal["diffusers", "onnx"]
 Attention = Literal["sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"]
 
 
@@ -43,7 +47,8 @@ class Machine:
 class ModelInfo:
     """What a plan has to know of a model. ``fingerprint`` is a sha256 over the model's files, names and bytes.
 
-    ``size_step``: pictures whose sides are multiples of it halve evenly on every level of the UNet.
+    ``size_step``: pictures whose sides are multiples of it halve evenly on every level of the UNet. ``dtype`` is what
+    an exported graph computes in; weights in diffusers' layout can be cast, there it is None.
     """
 
     family: Family
@@ -54,6 +59,8 @@ class ModelInfo:
     fingerprint: str
     revision: str | None = None
     size_step: int = 8
+    layout: Layout = "diffusers"
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,10 +102,13 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Satur
     """Settings of a job whose first worker runs on ``machine`` with ``model``.
 
     Without ``saturation`` a batch that is ``auto`` is guessed: good enough for ``render plan`` and for test cards.
+    Raises SpecError for what the model's graph cannot do.
     """
     size = spec.size or Size(*model.native_size)
     backend, backend_reason = _backend(spec, machine, model, size)
     dtype, dtype_reason = _dtype(spec, machine, model, backend)
+    for path, message in _graph_mistakes(spec, machine, model, backend, size):
+        raise SpecError(f"{path}: {message}")
     memory, memory_reason = _memory(spec, machine, model)
     attention, attention_reason = _attention(spec, memory)
     batch, batch_reason = _batch(spec, machine, size, saturation)
@@ -151,6 +161,8 @@ def _backend(spec: JobSpec, machine: Machine, model: ModelInfo, size: Size) -> t
     """Compiling costs a minute once; it pays where the film is long enough to win it back."""
     if spec.engine.backend != "auto":
         return spec.engine.backend, "as given"
+    if model.layout == "onnx":
+        return "onnx", "the model is an ONNX export"
     if model.family == "testcard":
         return "eager", "a test card has no UNet"
     if spec.engine.memory == "low" or spec.engine.attention in ("sliced", "xformers"):
@@ -161,11 +173,49 @@ def _backend(spec: JobSpec, machine: Machine, model: ModelInfo, size: Size) -> t
     return "eager", f"{spec.num_frames:,} frames of {size} would not repay the minutes of compiling"
 
 
+def _graph_mistakes(
+    spec: JobSpec, machine: Machine, model: ModelInfo, backend: Backend, size: Size
+) -> Iterator[tuple[str, str]]:
+    """(field, what is wrong with it) where a graph of fixed operations cannot do what the job asks for."""
+    graph = backend in ("onnx", "tensorrt")
+    if model.layout == "onnx" and not graph:
+        yield (
+            "engine.backend",
+            (
+                f"{backend}: the model is an ONNX export, which only ONNX Runtime runs; write auto, or give the "
+                "model in diffusers' layout"
+            ),
+        )
+    if not graph or model.family == "testcard":
+        return
+    if backend == "tensorrt" and machine.device != "cuda":
+        yield "engine.backend", "tensorrt: it needs an NVIDIA GPU; write onnx"
+    if model.dtype is not None and spec.engine.dtype not in ("auto", model.dtype):
+        yield "engine.dtype", f"{spec.engine.dtype}: the model was exported in {model.dtype}; write that, or auto"
+    for path, message in onnx_mistakes(spec.engine):
+        yield ".".join(str(key) for key in path), message
+    step = model.size_step
+    if size.width % step or size.height % step:
+        yield "size", f"{size}: an ONNX graph takes sides that are multiples of {step}; write {_near(size, step)}"
+
+
+def _near(size: Size, step: int) -> str:
+    """The next smaller and the next larger size that halve evenly: ``448x448 or 512x512``."""
+    down, up = (
+        Size(
+            *(max(side // step, 1) * step if smaller else -(-side // step) * step for side in (size.width, size.height))
+        )
+        for smaller in (True, False)
+    )
+    return f"{down} or {up}" if down != up else f"{up}"
+
+
 def _memory(spec: JobSpec, machine: Machine, model: ModelInfo) -> tuple[Literal["normal", "low"], str]:
     if spec.engine.memory != "auto":
         return spec.engine.memory, "as given"
     wanted = LOW_MEMORY_BYTES.get(model.family, 0)
-    if machine.device == "cuda" and machine.memory_bytes < wanted and spec.engine.backend in ("auto", "eager"):
+    sliceable = spec.engine.backend in ("auto", "eager") and model.layout == "diffusers"
+    if machine.device == "cuda" and machine.memory_bytes < wanted and sliceable:
         return "low", f"the GPU has {machine.memory_bytes / 2**30:.1f} GiB, a model like this wants {wanted >> 30}"
     return "normal", "the model fits"
 
@@ -183,7 +233,9 @@ def _dtype(
 ) -> tuple[Literal["fp32", "bf16", "fp16"], str]:
     if spec.engine.dtype != "auto":
         return spec.engine.dtype, "as given"
-    if backend == "onnx":
+    if backend in ("onnx", "tensorrt") and model.dtype in ("fp32", "fp16"):
+        return ("fp16" if model.dtype == "fp16" else "fp32"), "the model was exported in it"
+    if backend in ("onnx", "tensorrt"):
         return ("fp16", "a GPU") if machine.device == "cuda" else ("fp32", "ONNX Runtime computes so on a CPU")
     if machine.device == "cuda" and model.family == "sdxl" and machine.bf16:
         return "bf16", "a GPU; SDXL's own VAE overflows in fp16"

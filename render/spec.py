@@ -43,6 +43,7 @@ __all__ = [
     "dump",
     "json_schema",
     "load",
+    "onnx_mistakes",
     "validate",
 ]
 
@@ -110,7 +111,10 @@ class EngineSpec(_Section):
     """How the pictures are computed. ``auto`` is resolved once, by the first worker, and kept in ``plan.json``."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["auto", "eager", "compile", "onnx"] = "auto"
+    backend: Annotated[
+        Literal["auto", "eager", "compile", "onnx", "tensorrt"],
+        Field(description="onnx: ONNX Runtime, on a GPU its CUDA kernels; tensorrt: the same graph through TensorRT"),
+    ] = "auto"
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch: Annotated[Auto | Annotated[int, Field(ge=1, le=256)], Field(description="frames per denoiser call")] = "auto"
     threads: Annotated[Auto | Annotated[int, Field(ge=1, le=1024)], Field(description="CPU threads of one worker")] = (
@@ -327,9 +331,8 @@ def _engine_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
         yield ("engine", "guidance_interval"), "it ends where it begins, or before; write for example [0.1, 0.8]"
     if (engine.reuse_steps or 1) > 1 and (engine.interpolate_frames or 1) > 1:
         yield ("engine", "interpolate_frames"), "it excludes reuse_steps; keep one of the two"
-    if engine.backend == "onnx":
-        yield ("engine", "backend"), "'onnx' is not built yet"
-        yield from _onnx_mistakes(engine)
+    if engine.backend in ("onnx", "tensorrt"):
+        yield from onnx_mistakes(engine)
     if engine.quality != "exact":
         yield ("engine", "quality"), f"{engine.quality!r} is not built yet; this version has: exact"
     for name in ("guidance_interval", "reuse_steps", "interpolate_frames", "tiny_vae"):
@@ -337,7 +340,7 @@ def _engine_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
             yield ("engine", name), "is not built yet"
 
 
-def _onnx_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
+def onnx_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
     """What an exported graph cannot do, because it was fixed when it was exported."""
     if engine.dtype == "bf16":
         yield ("engine", "dtype"), "ONNX graphs are exported in fp32 or fp16; write one of them, or auto"

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
-from render.engine.models import Conditioning, Models
+from render.engine.models import Conditioning, Models, Text
 from render.picture import Stopwatch
 
-__all__ = ["BACKENDS", "Backend", "Opening"]
+__all__ = ["BACKENDS", "Backend", "Loaded", "Opening"]
 
 
 class Backend(Protocol):
@@ -29,11 +30,25 @@ class Backend(Protocol):
         ...
 
 
+class Loaded(Backend, Protocol):
+    """A model as it was loaded: torch modules or ONNX graphs. Renders by itself, if need be."""
+
+    dtype: torch.dtype
+
+    def condition(self, texts: list[Text], width: int, height: int) -> Conditioning:
+        """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""
+        ...
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in ``dtype`` from now on. Raises EngineError where that is not possible."""
+        ...
+
+
 @dataclass(frozen=True)
 class Opening:
     """What a backend is made of: models, and inputs of the shapes it will get. ``watch`` is told what it cost."""
 
-    models: Models
+    models: Loaded
     latents_NCHW: Tensor
     latents_MCHW: Tensor
     conditioning: Conditioning
@@ -48,10 +63,25 @@ def _eager(opening: Opening) -> Backend:
 def _compiled(opening: Opening) -> Backend:
     from render.engine.compiled import Compiled
 
+    assert isinstance(opening.models, Models)
     backend = Compiled(opening.models, opening.latents_NCHW, opening.latents_MCHW, opening.conditioning)
     backend.warm_up(opening.watch)
     return backend
 
 
-BACKENDS: Mapping[str, Callable[[Opening], Backend]] = {"eager": _eager, "compile": _compiled}
+def _onnx(opening: Opening) -> Backend:
+    """Graphs in ONNX Runtime, loaded already: what is left is to see whether they take the plan's shapes."""
+    from render.engine.onnx import Graphs
+
+    assert isinstance(opening.models, Graphs)
+    opening.models.check(opening.latents_NCHW, opening.latents_MCHW, opening.conditioning)
+    return opening.models
+
+
+BACKENDS: Mapping[str, Callable[[Opening], Backend]] = {
+    "eager": _eager,
+    "compile": _compiled,
+    "onnx": _onnx,
+    "tensorrt": _onnx,
+}
 """Name -> maker. Makers raise EngineError where the machine or the model does not allow the backend."""

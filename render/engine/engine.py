@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from render.engine import device as device_module
-from render.engine.backend import BACKENDS, Backend, Opening
+from render.engine.backend import BACKENDS, Backend, Loaded, Opening
 from render.engine.latents import seeded_noise, seeded_step_noises, slerp
-from render.engine.models import Text, blend_texts, load
+from render.engine.models import Text, TextEncoder, blend_texts, load
 from render.engine.sampler import SamplerTable, denoise, tabulate
 from render.engine.schedulers import make_scheduler
 from render.errors import EngineError
@@ -46,8 +46,7 @@ class Engine:
         self._plan = plan
         self._dtype = device_module.DTYPES[settings.dtype]
         self._device = torch.device(settings.device)
-        with watch("load"):
-            self._models, encoder = load(folder, plan.model.family, self._dtype, self._device)
+        self._models, encoder = _load(plan, folder, watch)
         with watch("prompt"):
             texts = plan.timeline.texts()
             self._prompts = encoder.encode(texts)
@@ -120,8 +119,11 @@ class Engine:
         named = ", ".join(str(state.index) for state in states)
         if self._plan.spec.engine.bad_frame == "fail":
             raise EngineError(f"frames {named} came out as NaN or blank, and engine.bad_frame is fail")
+        try:
+            self._models.cast(torch.float32)
+        except EngineError as error:
+            raise EngineError(f"frames {named} came out as NaN or blank; {error}") from error
         usual, self._backend = self._backend, self._models  # the eager one: nothing is compiled for a single frame
-        self._models.cast(torch.float32)
         try:
             pixels, finite, _ = self._rendered(states, watch)
         finally:
@@ -177,7 +179,9 @@ class Engine:
         texts = [self._text(self._prompts, state.prompt) for state in states]
         if not plan.timeline.guided:
             condition = models.condition(texts, plan.settings.width, plan.settings.height)
-            return denoise(lambda x, t, _: self._backend.denoise(x, t, condition), self._table, noise_BCHW, step_noises_KBCHW)
+            return denoise(
+                lambda x, t, _: self._backend.denoise(x, t, condition), self._table, noise_BCHW, step_noises_KBCHW
+            )
         negatives = [self._text(self._negatives, state.negative) for state in states]
         condition = models.condition(negatives + texts, plan.settings.width, plan.settings.height)
         scale_B111 = torch.tensor([state.guidance for state in states], device=self._device).reshape(-1, 1, 1, 1)
@@ -215,6 +219,17 @@ class Engine:
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _load(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Loaded, TextEncoder]:
+    """The model as its backend wants it: graphs for ONNX Runtime, torch modules for all others."""
+    settings = plan.settings
+    if settings.backend in ("onnx", "tensorrt"):
+        from render.engine.onnx import open_graphs
+
+        return open_graphs(plan, folder, watch)
+    with watch("load"):
+        return load(folder, plan.model.family, device_module.DTYPES[settings.dtype], torch.device(settings.device))
 
 
 def _micro_batch(count: int) -> int:
