@@ -201,12 +201,9 @@ def _graph_mistakes(
 
 def _near(size: Size, step: int) -> str:
     """The next smaller and the next larger size that halve evenly: ``448x448 or 512x512``."""
-    down, up = (
-        Size(
-            *(max(side // step, 1) * step if smaller else -(-side // step) * step for side in (size.width, size.height))
-        )
-        for smaller in (True, False)
-    )
+    sides = (size.width, size.height)
+    down = Size(*(max(side // step, 1) * step for side in sides))
+    up = Size(*(-(-side // step) * step for side in sides))
     return f"{down} or {up}" if down != up else f"{up}"
 
 

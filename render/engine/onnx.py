@@ -149,7 +149,7 @@ def _text_encoder(plan: Plan, folder: Path, device: torch.device) -> TextEncoder
     try:
         for suffix in suffixes:
             graph = Graph(folder / f"text_encoder{suffix}/model.onnx", plan.settings)
-            modules[f"text_encoder{suffix}"] = _TextGraph(graph)
+            modules[f"text_encoder{suffix}"] = _TextGraph(graph, device)
             modules[f"tokenizer{suffix}"] = CLIPTokenizer.from_pretrained(folder / f"tokenizer{suffix}")
         return TextEncoder(make(**modules), device)
     except (OSError, ValueError, TypeError) as error:
@@ -162,9 +162,10 @@ class _TextGraph(torch.nn.Module):
     dtype = torch.float32
     config = SimpleNamespace()
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, device: torch.device) -> None:
         super().__init__()
         self._graph = graph
+        self.register_buffer("device_mark", torch.empty(0, device=device))  # by which diffusers knows where it is
 
     def forward(self, input_ids: Tensor, **_options: object) -> _TextOutput:
         return _TextOutput(self._graph.all(input_ids=input_ids), input_ids.device)
