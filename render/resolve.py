@@ -11,10 +11,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from render.errors import SpecError
+from render.refusals import Mistake
 from render.spec import JobSpec, onnx_mistakes
 from render.units import Size
 
-__all__ = ["Machine", "ModelInfo", "Saturation", "Settings", "resolve", "resolve_again"]
+__all__ = [
+    "GRAPH_BACKENDS",
+    "Machine",
+    "ModelInfo",
+    "Saturation",
+    "Settings",
+    "graph_mistakes",
+    "resolve",
+    "resolve_again",
+]
 
 ENOUGH = (
     1.05  # a batch that is within 5 % of the fastest one is large enough: smaller ones waste less of a chunk's tail
@@ -28,6 +38,8 @@ LOW_MEMORY_BYTES = {"sd": 4 << 30, "sdxl": 10 << 30}  # weights in 16 bits and o
 Family = Literal["testcard", "sd", "sdxl"]
 Backend = Literal["eager", "compile", "onnx", "tensorrt"]
 Layout = Literal["diffusers", "onnx"]
+
+GRAPH_BACKENDS = ("onnx", "tensorrt")  # both run the model as an ONNX graph
 Attention = Literal["sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"]
 
 
@@ -107,8 +119,8 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Satur
     size = spec.size or Size(*model.native_size)
     backend, backend_reason = _backend(spec, machine, model, size)
     dtype, dtype_reason = _dtype(spec, machine, model, backend)
-    for path, message in _graph_mistakes(spec, machine, model, backend, size):
-        raise SpecError(f"{path}: {message}")
+    for path, message in graph_mistakes(spec, model):
+        raise SpecError(f"{'.'.join(str(key) for key in path)}: {message}")
     memory, memory_reason = _memory(spec, machine, model)
     attention, attention_reason = _attention(spec, memory)
     batch, batch_reason = _batch(spec, machine, size, saturation)
@@ -173,30 +185,23 @@ def _backend(spec: JobSpec, machine: Machine, model: ModelInfo, size: Size) -> t
     return "eager", f"{spec.num_frames:,} frames of {size} would not repay the minutes of compiling"
 
 
-def _graph_mistakes(
-    spec: JobSpec, machine: Machine, model: ModelInfo, backend: Backend, size: Size
-) -> Iterator[tuple[str, str]]:
-    """(field, what is wrong with it) where a graph of fixed operations cannot do what the job asks for."""
-    graph = backend in ("onnx", "tensorrt")
-    if model.layout == "onnx" and not graph:
+def graph_mistakes(spec: JobSpec, model: ModelInfo) -> Iterator[Mistake]:
+    """Where a graph of fixed operations cannot do what the job asks for, whichever machine renders it."""
+    engine, size = spec.engine, spec.size or Size(*model.native_size)
+    if model.layout == "onnx" and engine.backend in ("eager", "compile"):
         yield (
-            "engine.backend",
-            (
-                f"{backend}: the model is an ONNX export, which only ONNX Runtime runs; write auto, or give the "
-                "model in diffusers' layout"
-            ),
+            ("engine", "backend"),
+            f"{engine.backend}: the model is an ONNX export, which only ONNX Runtime runs; write auto, or give the "
+            "model in diffusers' layout",
         )
-    if not graph or model.family == "testcard":
+    if model.family == "testcard" or (model.layout != "onnx" and engine.backend not in GRAPH_BACKENDS):
         return
-    if backend == "tensorrt" and machine.device != "cuda":
-        yield "engine.backend", "tensorrt: it needs an NVIDIA GPU; write onnx"
-    if model.dtype is not None and spec.engine.dtype not in ("auto", model.dtype):
-        yield "engine.dtype", f"{spec.engine.dtype}: the model was exported in {model.dtype}; write that, or auto"
-    for path, message in onnx_mistakes(spec.engine):
-        yield ".".join(str(key) for key in path), message
+    if model.dtype is not None and engine.dtype not in ("auto", model.dtype):
+        yield ("engine", "dtype"), f"{engine.dtype}: the model was exported in {model.dtype}; write that, or auto"
+    yield from onnx_mistakes(engine)
     step = model.size_step
     if size.width % step or size.height % step:
-        yield "size", f"{size}: an ONNX graph takes sides that are multiples of {step}; write {_near(size, step)}"
+        yield ("size",), f"{size}: an ONNX graph takes sides that are multiples of {step}; write {_near(size, step)}"
 
 
 def _near(size: Size, step: int) -> str:
@@ -230,9 +235,9 @@ def _dtype(
 ) -> tuple[Literal["fp32", "bf16", "fp16"], str]:
     if spec.engine.dtype != "auto":
         return spec.engine.dtype, "as given"
-    if backend in ("onnx", "tensorrt") and model.dtype in ("fp32", "fp16"):
+    if backend in GRAPH_BACKENDS and model.dtype in ("fp32", "fp16"):
         return ("fp16" if model.dtype == "fp16" else "fp32"), "the model was exported in it"
-    if backend in ("onnx", "tensorrt"):
+    if backend in GRAPH_BACKENDS:
         return ("fp16", "a GPU") if machine.device == "cuda" else ("fp32", "ONNX Runtime computes so on a CPU")
     if machine.device == "cuda" and model.family == "sdxl" and machine.bf16:
         return "bf16", "a GPU; SDXL's own VAE overflows in fp16"

@@ -333,6 +333,8 @@ def _engine_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
         yield ("engine", "interpolate_frames"), "it excludes reuse_steps; keep one of the two"
     if engine.backend in ("onnx", "tensorrt"):
         yield from onnx_mistakes(engine)
+    if engine.backend == "tensorrt" and engine.device == "cpu":
+        yield ("engine", "backend"), "tensorrt: it needs an NVIDIA GPU; write onnx"
     if engine.quality != "exact":
         yield ("engine", "quality"), f"{engine.quality!r} is not built yet; this version has: exact"
     for name in ("guidance_interval", "reuse_steps", "interpolate_frames", "tiny_vae"):

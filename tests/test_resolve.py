@@ -115,9 +115,8 @@ def test_an_export_runs_as_it_was_exported(cuda: bool, spec_of: Make, machine: M
             "size: 504x512: an ONNX graph takes sides that are multiples of 64; write 448x512 or",
         ),
         (replace(SD, size_step=64), ["engine.backend=onnx", "size=520x72"], "write 512x64 or 576x128"),
-        (SD, ["engine.backend=tensorrt"], "engine.backend: tensorrt: it needs an NVIDIA GPU; write onnx"),
     ],
-    ids=["eager", "compile", "dtype", "memory", "size", "size on demand", "tensorrt"],
+    ids=["eager", "compile", "dtype", "memory", "size", "size on demand"],
 )
 def test_what_a_graph_cannot_do_is_refused(
     model: ModelInfo, assignments: list[str], words: str, spec_of: Make, machine: Machine

@@ -27,6 +27,7 @@ from render.engine.schedulers import make_scheduler
 from render.errors import EngineError
 from render.picture import Picture, Pixels, Stopwatch
 from render.plan import Plan
+from render.resolve import GRAPH_BACKENDS
 from render.samplers import SAMPLERS
 from render.timeline import Blend, FrameState
 
@@ -224,7 +225,7 @@ class Engine:
 def _load(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Loaded, TextEncoder]:
     """The model as its backend wants it: graphs for ONNX Runtime, torch modules for all others."""
     settings = plan.settings
-    if settings.backend in ("onnx", "tensorrt"):
+    if settings.backend in GRAPH_BACKENDS:
         from render.engine.onnx import open_graphs
 
         return open_graphs(plan, folder, watch)

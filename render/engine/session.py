@@ -126,7 +126,11 @@ def _session(path: Path, settings: Settings) -> Any:
             f"engine.backend: {settings.backend}: ONNX Runtime is not installed here ({error}); "
             f"{_cure(settings)}, or write backend: eager"
         ) from None
-    wanted = PROVIDERS[settings.backend, settings.device]
+    wanted = PROVIDERS.get((settings.backend, settings.device))
+    if wanted is None:
+        raise EngineError(
+            f"engine.backend: {settings.backend}: it needs an NVIDIA GPU, and there is none here; write onnx"
+        )
     missing = f"engine.backend: {settings.backend}: this ONNX Runtime cannot use {wanted[0]} here"
     if wanted[0] not in onnxruntime.get_available_providers():
         raise EngineError(f"{missing}; {_cure(settings)}")
