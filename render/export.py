@@ -58,7 +58,7 @@ def _write(
 
     source = modelfiles.find(model, download=True)
     if optimum:
-        exporter.export_with_optimum(source, dtype, folder)
+        exporter.export_with_optimum(source, dtype, folder, told)
         return
     family = modelfiles.describe(model, fingerprint=False).family
     exporter.export_model(source, family, DTYPES[dtype], folder, told)

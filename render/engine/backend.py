@@ -78,10 +78,20 @@ def _onnx(opening: Opening) -> Backend:
     return opening.models
 
 
+def _tensorrt(opening: Opening) -> Backend:
+    """The same through TensorRT, which builds an engine at the first call of a shape: minutes of ``compile``."""
+    backend = _onnx(opening)
+    with opening.watch("compile"), torch.no_grad():
+        timestep = torch.zeros((), device=opening.latents_NCHW.device)
+        backend.denoise(opening.latents_NCHW, timestep, opening.conditioning)
+        backend.decode(opening.latents_MCHW)
+    return backend
+
+
 BACKENDS: Mapping[str, Callable[[Opening], Backend]] = {
     "eager": _eager,
     "compile": _compiled,
     "onnx": _onnx,
-    "tensorrt": _onnx,
+    "tensorrt": _tensorrt,
 }
 """Name -> maker. Makers raise EngineError where the machine or the model does not allow the backend."""

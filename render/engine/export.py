@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from render.engine.models import Models, open_pipeline
+from render.engine.models import Models, open_pipeline, quieten
 from render.errors import EngineError
 from render.resolve import Family
 
@@ -71,7 +71,7 @@ def export_model(source: Path, family: Family, dtype: torch.dtype, folder: Path,
     _write_index(source, folder)
 
 
-def export_with_optimum(source: Path, dtype: str, folder: Path) -> None:
+def export_with_optimum(source: Path, dtype: str, folder: Path, told: Told | None = None) -> None:
     """The same through Optimum. Raises EngineError where optimum-onnx is not installed, or fails."""
     try:
         importlib.metadata.version("optimum-onnx")
@@ -81,6 +81,8 @@ def export_with_optimum(source: Path, dtype: str, folder: Path) -> None:
             f"--with optimum: optimum-onnx is not installed here ({error}); `pip install 'render[optimum]'` in an "
             "environment of its own: it needs older transformers and diffusers"
         ) from None
+    began = time.perf_counter()
+    quieten()
     with _quietly():
         try:
             main_export(
@@ -88,6 +90,8 @@ def export_with_optimum(source: Path, dtype: str, folder: Path) -> None:
             )
         except (RuntimeError, ValueError, KeyError, TypeError, OSError, NotImplementedError) as error:
             raise EngineError(f"{source}: optimum cannot export it: {_first_line(error)}") from error
+    if told is not None:
+        told("all parts, by optimum", time.perf_counter() - began)
 
 
 def _export(part: _Part, folder: Path, told: Told | None) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "load_text",
     "open_pipeline",
     "pipeline_class",
+    "quieten",
 ]
 
 
@@ -216,15 +217,21 @@ def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any
 
 
 def pipeline_class(family: Family) -> Any:
-    """diffusers' pipeline of a family, with its and transformers' chatter off."""
+    """diffusers' pipeline of a family."""
+    import diffusers
+
+    quieten()
+    return {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}[family]
+
+
+def quieten() -> None:
+    """Turn off what diffusers and transformers say about themselves: errors are raised."""
     import diffusers
     import transformers
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    return {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}[family]
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
 
 
 def _dtype_argument() -> str:

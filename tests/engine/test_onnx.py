@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from render import modelfiles
 from render.cli import main
 from render.engine import export
+from render.engine.backend import BACKENDS
 from render.engine.engine import Engine
 from render.engine.session import Graph
 from render.errors import EngineError, ModelError
@@ -110,6 +111,9 @@ def test_an_exported_folder_is_a_model(sdxl_graphs: Path, tiny_sdxl: Path, open_
         assert ours == pytest.approx(theirs, rel=0.5)  # the VAE's encoder is a file of its own
     engine = open_engine(sdxl_graphs, "size=64x96", "engine.batch=3")
     assert engine._plan.settings.backend == "onnx"
+    opening = engine._opening(Stopwatch())
+    assert BACKENDS["tensorrt"](opening) is engine._models
+    assert opening.watch.seconds["compile"] > 0
     assert (latents(engine) - latents(open_engine(tiny_sdxl, "size=64x96", "engine.batch=3"))).abs().max() < 1e-4
 
 
@@ -163,6 +167,20 @@ def test_optimum_is_named_where_it_is_missing(tiny_sd: Path, tmp_path: Path, mon
     monkeypatch.setattr("importlib.metadata.version", missing)
     with pytest.raises(EngineError, match=r"pip install 'render\[optimum\]'"):
         export.export_with_optimum(tiny_sd, "fp32", tmp_path)
+
+
+def test_a_size_that_no_graph_takes_is_refused_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        "version: 1\nmode: dream\nmodel: demo\nsize: 136x128\nkeyframes:\n  - {at: 0, prompt: hills}\n"
+        "engine: {backend: onnx}\n"
+    )
+    assert main(["check", str(job)]) == 2
+    words = "job.yaml:4: size: 136x128: an ONNX graph takes sides that are multiples of 16; write 128x128 or 144x128"
+    assert words in capsys.readouterr().err
+    assert main(["check", str(job), "--set", "size=144x128", "--set", f"output.dir={tmp_path / 'out'}"]) == 0
 
 
 # Graphs made by hand: y = x + weights
