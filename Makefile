@@ -4,7 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := jobs/evening.yaml
 
-.PHONY: help setup demo test quick check bench format clean
+# Optimum's exporter needs older transformers and diffusers than ours: an environment of its own. The constraints
+# hold for everything else.
+OPTIMUM := .venv-optimum
+OLDER := transformers==4.57.6 diffusers==0.39.0 huggingface_hub==0.36.2 tokenizers==0.22.2 httpx==0.28.1 \
+	optimum==2.1.0 optimum-onnx==0.1.0
+OLDER_NAMES := ^(transformers|diffusers|huggingface_hub|tokenizers|httpx2|httpcore2)==
+
+.PHONY: help setup demo test quick check optimum bench format clean
 
 help:
 	@echo "make setup   a virtual environment in $(VENV)"
@@ -12,6 +19,7 @@ help:
 	@echo "make test    every test"
 	@echo "make quick   the tests without Ray and without long renders, for every save"
 	@echo "make check   formatting, lint, types, import contracts"
+	@echo "make optimum what exchanges models with Optimum, tested in $(OPTIMUM)"
 	@echo "make bench   benchmarks of the demo model, into benchmarks/results/local.json"
 	@echo "make format  put the code into its form"
 	@echo "make clean   delete $(VENV) and what tests and demo wrote"
@@ -40,6 +48,16 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+optimum: $(OPTIMUM)/.ready
+	$(OPTIMUM)/bin/python -m pytest tests/engine/test_optimum.py
+
+$(OPTIMUM)/.ready: pyproject.toml constraints.txt Makefile
+	$(PYTHON) -m venv $(OPTIMUM)
+	grep -vE '$(OLDER_NAMES)' constraints.txt > $(OPTIMUM)/constraints.txt
+	$(OPTIMUM)/bin/python -m pip install --quiet --disable-pip-version-check -c $(OPTIMUM)/constraints.txt \
+		$(OLDER) -e '.[dev]'
+	touch $@
+
 bench: setup
 	@mkdir -p benchmarks/results
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=benchmarks/results/local.json
@@ -49,4 +67,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OPTIMUM) build dist out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

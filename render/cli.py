@@ -39,6 +39,7 @@ examples:
   render run job.yaml --frames 0-99,200-300x2
   render status out/my-dream
   render inspect out/my-dream/video.mp4
+  render export demo out/demo-onnx   ONNX graphs, to use as a model
 
 exit codes: 0 done, 2 bad spec or command line, 3 run directory, 4 locked, 5 disk, 6 model, 7 engine,
 8 video, 9 farm, 130 interrupted (Ctrl-C), 143 terminated
@@ -111,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     add.run_dir("status", _status, "how far a job is, from its run directory alone", "render status out/my-dream")
     clean = add.run_dir("clean", _clean, "delete segments and records of a run directory", "render clean out/my-dream")
     clean.add_argument("--film-too", action="store_true", help="delete the film and the report as well")
+    export = add(
+        "export", _export, "write a model as ONNX graphs, in Optimum's layout", "render export demo out/demo-onnx"
+    )
+    export.add_argument("model", help="demo, a hub id or a folder in diffusers' layout")
+    export.add_argument("dir", type=Path, metavar="DIR", help="a folder that does not exist yet, or is empty")
+    export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of UNet and VAE (default: fp32)")
+    export.add_argument("--with", dest="optimum", choices=("optimum",), help="export through Optimum instead")
     inspect = add("inspect", _inspect, "print the job spec a film was made from", "render inspect video.mp4 > job.yaml")
     inspect.add_argument("film", type=Path)
     add("schema", _schema, "print the JSON Schema of job specs", "render schema > job.schema.json")
@@ -292,6 +300,17 @@ def _clean(options: argparse.Namespace) -> int:
 
     removed = RunDir(options.dir).clean(keep_film=not options.film_too)
     print(json.dumps({"removed": removed}) if options.json else f"{removed} files deleted in {options.dir}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from render.export import export
+
+    def told(part: str, seconds: float) -> None:
+        print(f"export: {part} {seconds:.1f} s", file=sys.stderr, flush=True)
+
+    summary = export(options.model, options.dir, options.dtype, told, optimum=bool(options.optimum))
+    print(json.dumps(summary) if options.json else f"{summary['dir']}: {summary['dtype']}, use it as a job's model")
     return 0
 
 

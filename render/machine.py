@@ -12,7 +12,7 @@ from render.resolve import Machine
 
 __all__ = ["has_gpu", "this_cpu", "versions"]
 
-PACKAGES = ("torch", "diffusers", "transformers", "ray", "av", "numpy")
+PACKAGES = ("torch", "diffusers", "transformers", "onnxruntime", "onnxruntime-gpu", "ray", "av", "numpy")
 
 
 def this_cpu() -> Machine:

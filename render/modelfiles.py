@@ -1,7 +1,8 @@
 """Where a model's files are, and what their JSON says. No torch: ``check`` and ``plan`` answer at once.
 
-A model is ``demo`` (shipped inside), ``testcard`` (no model at all), a folder in diffusers' layout, or a hub id such as
-``org/name`` or ``org/name@revision``. Weights are safetensors only: other formats can run code when they are read.
+A model is ``demo`` (shipped inside), ``testcard`` (no model at all), a folder in diffusers' layout, a folder of ONNX
+graphs as ``render export`` and Optimum write them, or a hub id such as ``org/name`` or ``org/name@revision``. Weights
+are safetensors or ONNX only: other formats can run code when they are read.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, TypeVar
 
 from render.demo import WEIGHTS
 from render.errors import ModelError
+from render.graphfile import input_dtype, num_weights
 from render.hub import hub_folder
-from render.resolve import Family, ModelInfo
+from render.resolve import Family, Layout, ModelInfo
 
 __all__ = ["describe", "find", "find_tiny", "num_parameters", "pinned", "testcard_cost_s"]
 
@@ -27,11 +29,13 @@ T = TypeVar("T")
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 FAMILIES: dict[str, Family] = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
+ONNX_PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae_decoder")
 PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae")
 WEIGHTS_FILES = ("model", "diffusion_pytorch_model")  # no variants (fp16, non_ema): they are not loaded
 FILES = ("*.json", "*.txt", *(f"{name}{shard}.safetensors" for name in WEIGHTS_FILES for shard in ("", "-*-of-*")))
 TINY = "vae_tiny"  # the demo model's
 TINY_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+UNET_GRAPH = "unet/model.onnx"
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?")
 TESTCARD = re.compile(r"testcard(?::(\d{1,6})ms)?")
 
@@ -113,10 +117,11 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
         return ModelInfo("testcard", (256, 144), 0, 1, {}, "testcard-1")
     folder = find(model, download=download)
     index = _json(folder / "model_index.json")
-    family = FAMILIES.get(str(index.get("_class_name")))
+    family = FAMILIES.get(str(index.get("_class_name")).removeprefix("ORT"))
     if family is None:
         raise ModelError(f"{model!r} is a {index.get('_class_name')}; known: {', '.join(FAMILIES)}")
-    unet, vae = folder / "unet/config.json", folder / "vae/config.json"
+    layout = _layout(folder)
+    unet, vae = folder / "unet/config.json", folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
     channels, taken = _entry(vae, "latent_channels", int), _entry(unet, "in_channels", int)
     if taken != channels:
         raise ModelError(f"{model!r}: its UNet takes {taken} channels (an inpainting model?), not the VAE's latents")
@@ -124,7 +129,7 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
     side = _entry(unet, "sample_size", int) * scale
     scheduler = _json(folder / "scheduler/scheduler_config.json")
     digest = (
-        _fingerprint(folder, _model_files(folder)) if fingerprint else ""
+        _fingerprint(folder, _model_files(folder, layout)) if fingerprint else ""
     )  # reads every byte of the weights: seconds for a large model
     levels = len(_entry(unet, "block_out_channels", list))
     return ModelInfo(
@@ -136,7 +141,15 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
         digest,
         _revision(folder),
         size_step=scale * 2 ** (levels - 1),
+        layout=layout,
+        dtype=input_dtype(folder / UNET_GRAPH, "sample") if layout == "onnx" else None,
     )
+
+
+def _layout(folder: Path) -> Layout:
+    """Weights win over graphs where a folder holds both: they can be cast, and any graph made of them."""
+    graphs = (folder / UNET_GRAPH).is_file() and not any((folder / "unet").glob("*.safetensors"))
+    return "onnx" if graphs else "diffusers"
 
 
 def pinned(model: str, revision: str | None) -> str:
@@ -166,8 +179,12 @@ def _entry(path: Path, key: str, kind: type[T]) -> T:
     return value
 
 
-def _model_files(folder: Path) -> Iterator[Path]:
+def _model_files(folder: Path, layout: Layout) -> Iterator[Path]:
     yield folder / "model_index.json"
+    if layout == "onnx":  # all files: weights beside a graph have any name
+        for part in ONNX_PARTS:
+            yield from sorted(path for path in (folder / part).rglob("*") if path.is_file())
+        return
     for part in PARTS:
         for pattern in FILES:
             yield from sorted((folder / part).glob(pattern))
@@ -196,13 +213,16 @@ def _revision(folder: Path) -> str | None:
 
 
 def num_parameters(model: str, part: str) -> int:
-    """Parameters of ``unet`` or ``vae``, read from the headers of their safetensors files; 0 for a test card.
+    """Parameters of ``unet`` or ``vae``, read from the headers of their safetensors or ONNX files; 0 for a test card.
 
     A header is eight bytes of length, then JSON (https://github.com/huggingface/safetensors#format).
     """
     if testcard_cost_s(model) is not None:
         return 0
-    return sum(_parameters_in(path) for path in (find(model, download=False) / part).glob("*.safetensors"))
+    folder = find(model, download=False)
+    if _layout(folder) == "onnx":
+        return num_weights(folder / ("vae_decoder" if part == "vae" else part) / "model.onnx")
+    return sum(_parameters_in(path) for path in (folder / part).glob("*.safetensors"))
 
 
 def _parameters_in(path: Path) -> int:

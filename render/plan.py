@@ -109,7 +109,9 @@ class Plan:
     def _technique(self) -> dict[str, Any]:
         """What decides pixels and bytes beside the timeline."""
         settings, model = asdict(self.settings), asdict(self.model)
-        del settings["reasons"], model["revision"]  # the fingerprint says which model it is, wherever it lies
+        del settings["reasons"]
+        for key in ("revision", "layout", "dtype"):  # the fingerprint says which model it is, wherever it lies
+            del model[key]
         video = self.video
         return {
             "settings": settings,

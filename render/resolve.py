@@ -6,15 +6,26 @@ follow ``farm.chunk``: the number of workers never changes a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from render.errors import SpecError
 from render.quality import Shortcuts, shortcuts
-from render.spec import JobSpec
+from render.refusals import Mistake
+from render.spec import JobSpec, onnx_mistakes
 from render.units import Size
 
-__all__ = ["Machine", "ModelInfo", "Saturation", "Settings", "resolve", "resolve_again"]
+__all__ = [
+    "GRAPH_BACKENDS",
+    "Machine",
+    "ModelInfo",
+    "Saturation",
+    "Settings",
+    "graph_mistakes",
+    "resolve",
+    "resolve_again",
+]
 
 ENOUGH = (
     1.05  # a batch that is within 5 % of the fastest one is large enough: smaller ones waste less of a chunk's tail
@@ -26,7 +37,10 @@ COMPILE_PAYS = {"cpu": 7_500 * 20 * 128 * 128, "cuda": 4_500 * 20 * 512 * 512}
 LOW_MEMORY_BYTES = {"sd": 4 << 30, "sdxl": 10 << 30}  # weights in 16 bits and one picture's activations, roughly
 
 Family = Literal["testcard", "sd", "sdxl"]
-Backend = Literal["eager", "compile", "onnx"]
+Backend = Literal["eager", "compile", "onnx", "tensorrt"]
+Layout = Literal["diffusers", "onnx"]
+
+GRAPH_BACKENDS = ("onnx", "tensorrt")  # both run the model as an ONNX graph
 Attention = Literal["sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"]
 
 
@@ -50,7 +64,8 @@ class Machine:
 class ModelInfo:
     """What a plan has to know of a model. ``fingerprint`` is a sha256 over the model's files, names and bytes.
 
-    ``size_step``: pictures whose sides are multiples of it halve evenly on every level of the UNet.
+    ``size_step``: pictures whose sides are multiples of it halve evenly on every level of the UNet. ``dtype`` is what
+    an exported graph computes in; weights in diffusers' layout can be cast, there it is None.
     """
 
     family: Family
@@ -61,6 +76,8 @@ class ModelInfo:
     fingerprint: str
     revision: str | None = None
     size_step: int = 8
+    layout: Layout = "diffusers"
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,11 @@ class Settings:
     reasons: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
+    def cuts_unet(self) -> bool:
+        """Whether the UNet is run in two halves, the deep one not always."""
+        return self.reuse_steps > 1 or self.interpolate_frames > 1
+
+    @property
     def approximations(self) -> tuple[str, ...]:
         """What is not computed exactly, in words; nothing where all of it is."""
         exact, said = Shortcuts(), []
@@ -116,10 +138,13 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Satur
     """Settings of a job whose first worker runs on ``machine`` with ``model``.
 
     Without ``saturation`` a batch that is ``auto`` is guessed: good enough for ``render plan`` and for test cards.
+    Raises SpecError for what the model's graph cannot do.
     """
     size = spec.size or Size(*model.native_size)
     backend, backend_reason = _backend(spec, machine, model, size)
     dtype, dtype_reason = _dtype(spec, machine, model, backend)
+    for path, message in graph_mistakes(spec, model):
+        raise SpecError(f"{'.'.join(str(key) for key in path)}: {message}")
     memory, memory_reason = _memory(spec, machine, model)
     attention, attention_reason = _attention(spec, memory)
     batch, batch_reason = _batch(spec, machine, size, saturation)
@@ -175,6 +200,8 @@ def _backend(spec: JobSpec, machine: Machine, model: ModelInfo, size: Size) -> t
     """Compiling costs a minute once; it pays where the film is long enough to win it back."""
     if spec.engine.backend != "auto":
         return spec.engine.backend, "as given"
+    if model.layout == "onnx":
+        return "onnx", "the model is an ONNX export"
     if model.family == "testcard":
         return "eager", "a test card has no UNet"
     if spec.engine.memory == "low" or spec.engine.attention in ("sliced", "xformers"):
@@ -187,11 +214,39 @@ def _backend(spec: JobSpec, machine: Machine, model: ModelInfo, size: Size) -> t
     return "eager", f"{spec.num_frames:,} frames of {size} would not repay the minutes of compiling"
 
 
+def graph_mistakes(spec: JobSpec, model: ModelInfo) -> Iterator[Mistake]:
+    """Where a graph of fixed operations cannot do what the job asks for, whichever machine renders it."""
+    engine, size = spec.engine, spec.size or Size(*model.native_size)
+    if model.layout == "onnx" and engine.backend in ("eager", "compile"):
+        yield (
+            ("engine", "backend"),
+            f"{engine.backend}: the model is an ONNX export, which only ONNX Runtime runs; write auto, or give the "
+            "model in diffusers' layout",
+        )
+    if model.family == "testcard" or (model.layout != "onnx" and engine.backend not in GRAPH_BACKENDS):
+        return
+    if model.dtype is not None and engine.dtype not in ("auto", model.dtype):
+        yield ("engine", "dtype"), f"{engine.dtype}: the model was exported in {model.dtype}; write that, or auto"
+    yield from onnx_mistakes(engine)
+    step = model.size_step
+    if size.width % step or size.height % step:
+        yield ("size",), f"{size}: an ONNX graph takes sides that are multiples of {step}; write {_near(size, step)}"
+
+
+def _near(size: Size, step: int) -> str:
+    """The next smaller and the next larger size that halve evenly: ``448x448 or 512x512``."""
+    sides = (size.width, size.height)
+    down = Size(*(max(side // step, 1) * step for side in sides))
+    up = Size(*(-(-side // step) * step for side in sides))
+    return f"{down} or {up}" if down != up else f"{up}"
+
+
 def _memory(spec: JobSpec, machine: Machine, model: ModelInfo) -> tuple[Literal["normal", "low"], str]:
     if spec.engine.memory != "auto":
         return spec.engine.memory, "as given"
     wanted = LOW_MEMORY_BYTES.get(model.family, 0)
-    if machine.device == "cuda" and machine.memory_bytes < wanted and spec.engine.backend in ("auto", "eager"):
+    sliceable = spec.engine.backend in ("auto", "eager") and model.layout == "diffusers"
+    if machine.device == "cuda" and machine.memory_bytes < wanted and sliceable:
         return "low", f"the GPU has {machine.memory_bytes / 2**30:.1f} GiB, a model like this wants {wanted >> 30}"
     return "normal", "the model fits"
 
@@ -209,7 +264,9 @@ def _dtype(
 ) -> tuple[Literal["fp32", "bf16", "fp16"], str]:
     if spec.engine.dtype != "auto":
         return spec.engine.dtype, "as given"
-    if backend == "onnx":
+    if backend in GRAPH_BACKENDS and model.dtype in ("fp32", "fp16"):
+        return ("fp16" if model.dtype == "fp16" else "fp32"), "the model was exported in it"
+    if backend in GRAPH_BACKENDS:
         return ("fp16", "a GPU") if machine.device == "cuda" else ("fp32", "ONNX Runtime computes so on a CPU")
     if machine.device == "cuda" and model.family == "sdxl" and machine.bf16:
         return "bf16", "a GPU; SDXL's own VAE overflows in fp16"

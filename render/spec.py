@@ -43,6 +43,7 @@ __all__ = [
     "dump",
     "json_schema",
     "load",
+    "onnx_mistakes",
     "validate",
 ]
 
@@ -110,7 +111,10 @@ class EngineSpec(_Section):
     """How the pictures are computed. ``auto`` is resolved once, by the first worker, and kept in ``plan.json``."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["auto", "eager", "compile", "onnx"] = "auto"
+    backend: Annotated[
+        Literal["auto", "eager", "compile", "onnx", "tensorrt"],
+        Field(description="onnx: ONNX Runtime, on a GPU its CUDA kernels; tensorrt: the same graph through TensorRT"),
+    ] = "auto"
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch: Annotated[Auto | Annotated[int, Field(ge=1, le=256)], Field(description="frames per denoiser call")] = "auto"
     threads: Annotated[Auto | Annotated[int, Field(ge=1, le=1024)], Field(description="CPU threads of one worker")] = (
@@ -331,12 +335,13 @@ def _engine_mistakes(engine: EngineSpec, steps: int) -> Iterator[Mistake]:
             yield ("engine", "guidance_interval"), f"no step of {steps} lies in it; for no guidance write guidance: 1"
     if (engine.reuse_steps or 1) > 1 and (engine.interpolate_frames or 1) > 1:
         yield ("engine", "interpolate_frames"), "it excludes reuse_steps; keep one of the two"
-    if engine.backend == "onnx":
-        yield ("engine", "backend"), "'onnx' is not built yet"
-        yield from _onnx_mistakes(engine)
+    if engine.backend in ("onnx", "tensorrt"):
+        yield from onnx_mistakes(engine)
+    if engine.backend == "tensorrt" and engine.device == "cpu":
+        yield ("engine", "backend"), "tensorrt: it needs an NVIDIA GPU; write onnx"
 
 
-def _onnx_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
+def onnx_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
     """What an exported graph cannot do, because it was fixed when it was exported."""
     if engine.dtype == "bf16":
         yield ("engine", "dtype"), "ONNX graphs are exported in fp32 or fp16; write one of them, or auto"
@@ -349,6 +354,8 @@ def _onnx_mistakes(engine: EngineSpec) -> Iterator[Mistake]:
     for name in ("reuse_steps", "interpolate_frames"):
         if (getattr(engine, name) or 1) > 1:
             yield ("engine", name), "an ONNX graph computes all of the UNet; write backend: eager or compile"
+    if engine.tiny_vae is not None:
+        yield ("engine", "tiny_vae"), "an ONNX model brings its own decoder; write backend: eager or compile"
 
 
 def _output_mistakes(spec: JobSpec) -> Iterator[Mistake]:

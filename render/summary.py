@@ -17,7 +17,7 @@ from render.machine import has_gpu, this_cpu
 from render.plan import Plan
 from render.record import Record
 from render.reduce import film_name
-from render.resolve import ModelInfo, resolve
+from render.resolve import ModelInfo, graph_mistakes, resolve
 from render.rundir import RunDir
 from render.spec import JobFile
 
@@ -27,12 +27,17 @@ Summary = dict[str, Any]
 
 
 def check_model(job: JobFile) -> ModelInfo:
-    """The job's model as found from here. Raises SpecError that names the line when it is not to be had."""
+    """The job's model as found from here.
+
+    Raises SpecError that names the line when it is not to be had, or cannot do what the job asks for.
+    """
     model, tiny_vae = job.spec.model, job.spec.engine.tiny_vae
     try:
         info = modelfiles.describe(model, fingerprint=False)
     except ModelError as error:
         raise job.mistake(("model",), str(error)) from None
+    for path, message in graph_mistakes(job.spec, info):
+        raise job.mistake(path, message)
     try:
         return modelfiles.describe(model, tiny_vae, fingerprint=False) if tiny_vae else info
     except ModelError as error:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from render.errors import SpecError
 from render.resolve import Machine, ModelInfo, Saturation, resolve, resolve_again
 from render.spec import JobSpec
 
@@ -133,3 +134,37 @@ def test_a_rerun_on_another_machine_keeps_every_value(frames: int, spec_of: Make
 def test_a_rerun_takes_what_is_given_now(assignment: str, name: str, value: object, spec_of: Make) -> None:
     before = resolve(spec_of("farm.chunk=auto"), gpu(), SD)
     assert getattr(resolve_again(spec_of("farm.chunk=auto", assignment), SD, before), name) == value
+
+
+GRAPHS = replace(SD, layout="onnx", dtype="fp16", size_step=64)
+
+
+@pytest.mark.parametrize("cuda", [True, False], ids=["gpu", "cpu"])
+def test_an_export_runs_as_it_was_exported(cuda: bool, spec_of: Make, machine: Machine) -> None:
+    here = replace(gpu(), memory_bytes=1 << 30) if cuda else machine
+    settings = resolve(spec_of("size=512x512"), here, GRAPHS)
+    assert (settings.backend, settings.dtype, settings.memory) == ("onnx", "fp16", "normal")
+    assert resolve_again(spec_of("size=512x512"), GRAPHS, settings) == settings
+
+
+@pytest.mark.parametrize(
+    ("model", "assignments", "words"),
+    [
+        (GRAPHS, ["engine.backend=eager"], "engine.backend: eager: the model is an ONNX export"),
+        (GRAPHS, ["engine.backend=compile"], "engine.backend: compile: the model is an ONNX export"),
+        (GRAPHS, ["engine.dtype=fp32"], "engine.dtype: fp32: the model was exported in fp16"),
+        (GRAPHS, ["engine.memory=low"], "engine.memory: low: an ONNX graph cannot be sliced"),
+        (
+            GRAPHS,
+            ["size=504x512"],
+            "size: 504x512: an ONNX graph takes sides that are multiples of 64; write 448x512 or",
+        ),
+        (replace(SD, size_step=64), ["engine.backend=onnx", "size=520x72"], "write 512x64 or 576x128"),
+    ],
+    ids=["eager", "compile", "dtype", "memory", "size", "size on demand"],
+)
+def test_what_a_graph_cannot_do_is_refused(
+    model: ModelInfo, assignments: list[str], words: str, spec_of: Make, machine: Machine
+) -> None:
+    with pytest.raises(SpecError, match=words):
+        resolve(spec_of("size=512x512", *assignments), machine, model)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from render.engine.backend import Backend
+from render.engine.backend import CutBackend
 from render.engine.conditioning import Conditioning
 from render.engine.device import upload
 from render.engine.evaluation import Network
@@ -55,7 +55,7 @@ class Between:
     evaluations (Stable Diffusion 1.5, 512x512, 20 of them in 16 bits: 105 MB).
     """
 
-    def __init__(self, denoise: Denoise, backend: Backend, anchors: Sequence[int]) -> None:
+    def __init__(self, denoise: Denoise, backend: CutBackend, anchors: Sequence[int]) -> None:
         self._denoise = denoise
         self._backend = backend
         self._all = anchors
@@ -135,7 +135,7 @@ class Between:
 class _Recording:
     """A network that computes everything and keeps the deep features: at each evaluation (B, G, F, H, W)."""
 
-    def __init__(self, backend: Backend, batch: int) -> None:
+    def __init__(self, backend: CutBackend, batch: int) -> None:
         self.deep: list[Tensor] = []
         self._backend = backend
         self._batch = batch
@@ -149,7 +149,7 @@ class _Recording:
 class _Interpolating:
     """A network that runs the shallow branch alone, with features between those of two anchors a row."""
 
-    def __init__(self, backend: Backend, pairs: Sequence[tuple[_Anchor, _Anchor]], weights: Sequence[float]) -> None:
+    def __init__(self, backend: CutBackend, pairs: Sequence[tuple[_Anchor, _Anchor]], weights: Sequence[float]) -> None:
         self._backend = backend
         self._pairs = pairs
         device = pairs[0][0].latents_CHW.device

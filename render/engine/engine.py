@@ -21,15 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from render import modelfiles
-from render.engine import deep
 from render.engine import device as device_module
-from render.engine.backend import BACKENDS, Backend, Opening
+from render.engine.backend import BACKENDS, Backend, CutBackend, Opening, open_model
 from render.engine.between import Between, anchors_of
 from render.engine.device import Marks, download, upload
 from render.engine.evaluation import Network, Told, guided, network, schedule
 from render.engine.latents import seeded_noise, seeded_step_noises, slerp
-from render.engine.models import Text, blend_texts, load
+from render.engine.models import Text, blend_texts
 from render.engine.sampler import SamplerTable, denoise, tabulate
 from render.engine.schedulers import make_scheduler
 from render.errors import EngineError
@@ -55,15 +53,9 @@ class Engine:
         settings = plan.settings
         device_module.set_up(settings.threads)
         self._plan = plan
-        self._cut = settings.reuse_steps > 1 or settings.interpolate_frames > 1  # the UNet, in two
         self._dtype = device_module.DTYPES[settings.dtype]
         self._device = torch.device(settings.device)
-        with watch("load"):
-            tiny = modelfiles.find_tiny(settings.tiny_vae, download=True) if settings.tiny_vae else None
-            self._models, encoder = load(folder, plan.model.family, self._dtype, self._device, tiny)
-            self._models.use(settings.attention, settings.memory)
-        if self._cut:
-            deep.check(self._models.unet)
+        self._models, encoder = open_model(plan, folder, watch)
         with watch("prompt"):
             texts = plan.timeline.texts()
             self._prompts = encoder.encode(texts)
@@ -83,12 +75,11 @@ class Engine:
         self._noises = lru_cache(maxsize=8)(self._draw)
         self._ahead = AHEAD[settings.device]
         self._fits = settings.batch  # pictures that fit into memory at once
-        opening = self._opening(watch)
-        self._models.prove_attention(*opening.evaluations[0])
-        self._backend: Backend = BACKENDS[settings.backend](opening)
+        self._backend: Backend = BACKENDS[settings.backend](self._opening(watch))
         self._between: Between | None = None
         if settings.interpolate_frames > 1:
             anchors = anchors_of(plan.spec.num_frames, settings.interpolate_frames, plan.timeline.cuts())
+            assert isinstance(self._backend, CutBackend)
             self._between = Between(self._walked_frames, self._backend, anchors)
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
@@ -135,7 +126,7 @@ class Engine:
             self._models,
             evaluations=(*both, *conditional),
             latents_MCHW=zeros_BCHW[: _micro_batch(batch)],
-            deep=self._cut,
+            deep=self._plan.settings.cuts_unet,
             watch=watch,
         )
 
@@ -154,9 +145,12 @@ class Engine:
         named = ", ".join(str(state.index) for state in states)
         if self._plan.spec.engine.bad_frame == "fail":
             raise EngineError(f"frames {named} came out as NaN or blank, and engine.bad_frame is fail")
+        try:
+            self._models.cast(torch.float32)
+        except EngineError as error:
+            raise EngineError(f"frames {named} came out as NaN or blank; {error}") from error
         usual, self._backend = self._backend, self._models  # the eager one: nothing is compiled for a single frame
         between, self._between = self._between, None  # NaN may come from an anchor: this frame needs none
-        self._models.cast(torch.float32)
         try:
             pixels, finite = self._queue(states).fetch(watch)
         finally:

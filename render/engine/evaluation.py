@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from render.engine.backend import Backend
+from render.engine.backend import Backend, CutBackend
 from render.engine.conditioning import Conditioning
 from render.engine.sampler import Evaluate
 from render.resolve import Settings
@@ -60,13 +60,14 @@ def network(backend: Backend, steps: Sequence[Step]) -> Network:
     """The network for one denoising. It computes everything where every step is full."""
     if all(step.full for step in steps):
         return lambda latents_NCHW, timestep, told, _: backend.denoise(latents_NCHW, timestep, told)
+    assert isinstance(backend, CutBackend)
     return _Reusing(backend, steps)
 
 
 class _Reusing:
     """Deep features of the last full evaluation, for those behind it: DeepCache (Ma et al., CVPR 2024)."""
 
-    def __init__(self, backend: Backend, steps: Sequence[Step]) -> None:
+    def __init__(self, backend: CutBackend, steps: Sequence[Step]) -> None:
         self._backend = backend
         self._steps = steps
 

@@ -22,7 +22,19 @@ from render.engine.latents import lerp, slerp_text
 from render.errors import EngineError, ModelError
 from render.resolve import Family
 
-__all__ = ["Conditioning", "Models", "Text", "TextEncoder", "blend_texts", "load"]
+__all__ = [
+    "Conditioning",
+    "Models",
+    "Text",
+    "TextEncoder",
+    "blend_texts",
+    "condition",
+    "load",
+    "load_text",
+    "open_pipeline",
+    "pipeline_class",
+    "quieten",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,17 @@ class Text:
 
     tokens_1LD: Tensor
     pooled_1P: Tensor | None = None
+
+
+def condition(texts: list[Text], width: int, height: int, dtype: torch.dtype) -> Conditioning:
+    """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""
+    tokens_NLD = torch.cat([text.tokens_1LD for text in texts]).to(dtype)
+    pooled = [text.pooled_1P for text in texts if text.pooled_1P is not None]
+    if not pooled:
+        return Conditioning(tokens_NLD)
+    sizes = torch.tensor([height, width, 0, 0, height, width], dtype=dtype)  # original, crop corner, target
+    time_ids = device_module.upload(sizes, tokens_NLD.device).expand(len(texts), -1)
+    return Conditioning(tokens_NLD, {"text_embeds": torch.cat(pooled).to(dtype), "time_ids": time_ids})
 
 
 def blend_texts(a: Text, b: Text, weight: float, how: str) -> Text:
@@ -157,13 +180,7 @@ class Models:
 
     def condition(self, texts: list[Text], width: int, height: int) -> Conditioning:
         """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""
-        tokens_NLD = torch.cat([text.tokens_1LD for text in texts]).to(self.dtype)
-        pooled = [text.pooled_1P for text in texts if text.pooled_1P is not None]
-        if not pooled:
-            return Conditioning(tokens_NLD)
-        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=self.dtype)  # original, crop corner, target
-        time_ids = device_module.upload(sizes, self.device).expand(len(texts), -1)
-        return Conditioning(tokens_NLD, {"text_embeds": torch.cat(pooled).to(self.dtype), "time_ids": time_ids})
+        return condition(texts, width, height, self.dtype)
 
     def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output, (N, C, H, W) like ``latents_NCHW``; ``timestep`` is a scalar on the device."""
@@ -247,33 +264,13 @@ class Models:
 def load(
     folder: Path, family: Family, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
 ) -> tuple[Models, TextEncoder]:
-    """Load a folder in diffusers' layout: safetensors only, nothing from the network.
+    """Load a folder in diffusers' layout. Raises ModelError when no model can be made of it.
 
     ``tiny_vae`` is the folder of an ``AutoencoderTiny`` that decodes instead of the model's own VAE (TAESD,
     https://github.com/madebyollin/taesd). It takes the sampler's latents by the same rule as any VAE of diffusers:
     divided by its own ``scaling_factor``, which is 1 for TAESD.
-    Raises ModelError when diffusers or transformers cannot make a model of it.
     """
-    import diffusers
-    import transformers
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    pipelines = {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}
-    no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
-    dtypes = {"default": torch.float32, "unet": dtype, "vae": dtype}
-    try:
-        pipeline = pipelines[family].from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, **no_checker, **{_dtype_argument(): dtypes}
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise ModelError(f"{folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
-    if pipeline.unet.config.time_cond_proj_dim is not None:
-        raise ModelError(
-            f"{folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
-        )
+    pipeline = open_pipeline(folder, family, dtype)
     vae = pipeline.vae if tiny_vae is None else _tiny_vae(tiny_vae, dtype)
     models = Models(pipeline.unet, vae, family, dtype, device)
     pipeline.register_modules(unet=None, vae=None)
@@ -290,6 +287,49 @@ def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder}: diffusers cannot load it as a tiny VAE: {reason}") from error
+
+
+def load_text(folder: Path, family: Family, device: torch.device) -> TextEncoder:
+    """The text encoders alone. Raises ModelError."""
+    return TextEncoder(open_pipeline(folder, family, torch.float32, unet=None, vae=None).to(device), device)
+
+
+def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any) -> Any:
+    """diffusers' pipeline of a folder, UNet and VAE in ``dtype``: safetensors only, nothing from the network.
+
+    ``given`` modules are not read. Raises ModelError.
+    """
+    no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
+    dtypes = {_dtype_argument(): {"default": torch.float32, "unet": dtype, "vae": dtype}}
+    try:
+        pipeline = pipeline_class(family).from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, **no_checker, **dtypes, **given
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise ModelError(f"{folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
+    if pipeline.unet is not None and pipeline.unet.config.time_cond_proj_dim is not None:
+        raise ModelError(
+            f"{folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
+        )
+    return pipeline
+
+
+def pipeline_class(family: Family) -> Any:
+    """diffusers' pipeline of a family."""
+    import diffusers
+
+    quieten()
+    return {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}[family]
+
+
+def quieten() -> None:
+    """Turn off what diffusers and transformers say about themselves: errors are raised."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
 
 
 def _dtype_argument() -> str:

@@ -1,7 +1,7 @@
 """How many pictures at a time keep a device busy: measured, before a job's batch is fixed.
 
-The curve is that of the eager UNet, whatever the backend: kernels of other backends saturate alike, and compiling each
-batch size would cost more than a wrong batch.
+The curve is that of the model as it was loaded: for a compiled backend that of the eager UNet. Its kernels saturate
+alike, and compiling each batch size would cost more than a wrong batch.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 from render.engine import device as device_module
-from render.engine.models import Models, Text, load
+from render.engine.backend import Loaded, open_model
+from render.engine.models import Text
 from render.errors import EngineError
+from render.picture import Stopwatch
 from render.plan import Plan
 from render.resolve import Saturation
 
@@ -34,8 +36,7 @@ def measure(plan: Plan, folder: Path) -> Saturation:
     settings = plan.settings
     device_module.set_up(settings.threads)
     device = torch.device(settings.device)
-    models, encoder = load(folder, plan.model.family, device_module.DTYPES[settings.dtype], device)
-    models.use(settings.attention, settings.memory)
+    models, encoder = open_model(plan, folder, Stopwatch())
     text = next(iter(encoder.encode([""]).values()))
     del encoder
     free = _free_bytes(device)
@@ -43,7 +44,7 @@ def measure(plan: Plan, folder: Path) -> Saturation:
     began, batch = time.perf_counter(), 1
     while batch <= min(LARGEST, plan.spec.num_frames) and time.perf_counter() - began < BUDGET_S:
         try:
-            found.append((batch, *_evaluation(plan, models, text, batch)))
+            found.append((batch, *_evaluation(plan, models, text, batch, device)))
         except torch.OutOfMemoryError:
             break
         if len(found) > 2 and found[-1][1] > NO_GAIN * found[-3][1]:
@@ -56,23 +57,23 @@ def measure(plan: Plan, folder: Path) -> Saturation:
 
 
 @torch.no_grad()
-def _evaluation(plan: Plan, models: Models, text: Text, batch: int) -> tuple[float, int]:
+def _evaluation(plan: Plan, models: Loaded, text: Text, batch: int, device: torch.device) -> tuple[float, int]:
     """(seconds a picture, peak bytes of it) of one evaluation of ``batch`` pictures, the best of a few."""
     settings, scale = plan.settings, plan.model.latent_scale
     rows = 2 * batch if plan.timeline.guided else batch
     condition = models.condition([text] * rows, settings.width, settings.height)
     shape = (rows, plan.model.latent_channels, settings.height // scale, settings.width // scale)
-    latents_NCHW = torch.zeros(shape, device=models.device)
-    timestep = torch.zeros((), device=models.device)
-    before = _peak_bytes(models.device)
+    latents_NCHW = torch.zeros(shape, device=device)
+    timestep = torch.zeros((), device=device)
+    before = _peak_bytes(device)
     best = float("inf")
     for _ in range(1 + REPEATS):  # the first one warms up, and is the slowest anyway
         began = time.perf_counter()
         models.denoise(latents_NCHW, timestep, condition)
-        if models.device.type == "cuda":
+        if device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
-    return best / batch, _peak_bytes(models.device) - before
+    return best / batch, _peak_bytes(device) - before
 
 
 def _free_bytes(device: torch.device) -> int:
