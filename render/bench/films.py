@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 from render.bench.case import Case, job_of
 from render.bench.subject import open_subject
 from render.local import LocalFarm
-from render.picture import Stopwatch
+from render.picture import Pixels, Stopwatch
 from render.plan import Plan
 from render.run import run_job
 from render.video import SegmentWriter
 
-__all__ = ["film_of"]
+__all__ = ["encoding_s", "film_of"]
 
 
 class _Quiet:
@@ -79,3 +80,12 @@ def _theirs(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
         "idle_share": None,
         "stages_s": watch.seconds,
     }
+
+
+def encoding_s(plan: Plan, pictures: Sequence[Pixels]) -> float:
+    """Seconds a picture of encoding ``pictures`` as a segment."""
+    began = time.perf_counter()
+    with SegmentWriter(io.BytesIO(), plan.video) as writer:
+        for picture in pictures:
+            writer.write(picture)
+    return (time.perf_counter() - began) / len(pictures)

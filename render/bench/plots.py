@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from render.errors import SpecError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["draw", "require"]
 
 Report = Mapping[str, Any]
+Entries = Sequence[Mapping[str, Any]]
+Drawing = Callable[["Axes", Entries], None]
 
 INK = "#010203"  # becomes currentColor
 STAGES = {"denoise": "#5b84c4", "decode": "#45a39a", "copy": "#d8a545", "wait": "#c884a8", "encode": "#7fab5c"}
@@ -38,25 +40,25 @@ def require() -> None:
 
 def draw(report: Report) -> dict[str, str]:
     """Name -> SVG; a drawing without data is left out."""
-    drawings: dict[str, Callable[[Axes, Report], bool]] = {
-        "batch": _batch,
-        "stages": _stages,
-        "error": _error,
-        "films": _films,
-    }
-    heights = {"stages": _height(report["results"]), "films": _height(report["films"])}
-    made = {name: _svg(drawing, report, heights.get(name, 3.6)) for name, drawing in drawings.items()}
-    return {name: svg for name, svg in made.items() if svg}
+    results, accuracy, films = report["results"], report["accuracy"], report["films"]
+    compared = [entry for entry in accuracy if entry.get("psnr_db") is not None]
+    drawings: list[tuple[str, Drawing, list[Any], float]] = [
+        ("batch", _batch, results, 3.6),
+        ("stages", _stages, results, _height(results)),
+        ("error", _error, compared, 3.6),
+        ("films", _films, films, _height(films)),
+    ]
+    return {name: _svg(drawing, entries, height) for name, drawing, entries, height in drawings if entries}
 
 
-def _height(rows: list[Any]) -> float:
+def _height(rows: Entries) -> float:
     return 0.9 + 0.32 * max(len(rows), 2)
 
 
-def _batch(axes: Axes, report: Report) -> bool:
+def _batch(axes: Axes, results: Entries) -> None:
     """Seconds an image by batch, a line for every renderer, backend and dtype."""
     lines: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for entry in report["results"]:
+    for entry in results:
         case = entry["case"]
         name = f"{case['renderer']} {case['backend']} {case['dtype']}"
         lines[name].append((case["batch"], entry["seconds_per_image"]))
@@ -69,12 +71,11 @@ def _batch(axes: Axes, report: Report) -> bool:
     axes.set_xticks(batches, [str(batch) for batch in batches])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return bool(lines)
 
 
-def _stages(axes: Axes, report: Report) -> bool:
+def _stages(axes: Axes, results: Entries) -> None:
     """Stacked bars: milliseconds by stage; diffusers' one stage is grey, it does not tell them apart."""
-    entries = list(reversed(report["results"]))
+    entries = list(reversed(results))
     names = [entry["name"] for entry in entries]
     for stage, colour in STAGES.items():
         ours = [entry["case"]["renderer"] == "render" for entry in entries]
@@ -85,7 +86,6 @@ def _stages(axes: Axes, report: Report) -> bool:
     axes.set(xlabel="milliseconds an image")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     _colour_legend(axes)
-    return bool(names)
 
 
 def _before(entry: Mapping[str, Any], stage: str) -> float:
@@ -102,9 +102,8 @@ def _colour_legend(axes: Axes) -> None:
             box.set_facecolor(STAGES[text.get_text()])
 
 
-def _error(axes: Axes, report: Report) -> bool:
+def _error(axes: Axes, points: Entries) -> None:
     """PSNR against speed, a point for every switch."""
-    points = [entry for entry in report["accuracy"] if entry.get("psnr_db") is not None]
     for colour, entry in zip(LINES * 9, points, strict=False):
         at = (entry["times_as_fast"], entry["psnr_db"])
         axes.plot(*at, "o", color=colour)
@@ -112,22 +111,20 @@ def _error(axes: Axes, report: Report) -> bool:
         axes.annotate(name, at, xytext=(7, 4), textcoords="offset points", fontsize=8, color=INK)
     axes.margins(x=0.35, y=0.35)
     axes.set(xlabel="times as fast as what it is compared with", ylabel="PSNR, dB")
-    return bool(points)
 
 
-def _films(axes: Axes, report: Report) -> bool:
+def _films(axes: Axes, entries: Entries) -> None:
     """Frames a second, end to end."""
-    films = list(reversed(report["films"]))
+    films = list(reversed(entries))
     colours = [STAGES["denoise"] if film["case"]["renderer"] == "render" else OTHER for film in films]
     bars = axes.barh([film["name"] for film in films], [film["frames_per_s"] for film in films], color=colours)
     axes.bar_label(bars, fmt="%.2f", padding=4, fontsize=8, color=INK)
     axes.margins(x=0.1)
     axes.set(xlabel="frames a second, without the start")
-    return bool(films)
 
 
-def _svg(drawing: Callable[[Axes, Report], bool], report: Report, height: float) -> str:
-    """One drawing, or nothing where it has no data."""
+def _svg(drawing: Drawing, entries: Entries, height: float) -> str:
+    """One drawing."""
     require()
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -137,8 +134,7 @@ def _svg(drawing: Callable[[Axes, Report], bool], report: Report, height: float)
     with rc_context(style):
         figure = Figure(figsize=(9.0, height), layout="constrained")
         axes = figure.subplots()
-        if not drawing(axes, report):
-            return ""
+        drawing(axes, entries)
         _plain(axes)
         target = io.StringIO()
         FigureCanvasSVG(figure)

@@ -6,8 +6,9 @@ every table, so that an interrupted benchmark leaves what it has.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Any
 
 from render import modelfiles
 from render.bench.case import Case, plan_of
-from render.bench.films import film_of
+from render.bench.films import encoding_s, film_of
 from render.bench.measure import Timing, paired
 from render.bench.options import Options
 from render.bench.quality import compare
@@ -57,6 +58,7 @@ class Session:
         self._info = modelfiles.describe(self._model, fingerprint=False)
         self._machine = machine("auto")
         self._suite = suite(options, self._machine, self._info.family, self._info.native_size)
+        self._sample: list[Pixels] = []
         self._works: dict[str, tuple[Work, Work]] = {}
         self._steps_done, self._steps = 0, self._count()
         size = options.size or "{}x{}".format(*self._info.native_size)
@@ -115,6 +117,7 @@ class Session:
             self._step(f"pictures: {name}")
             with self._failing(name):
                 pictures[name] = list(subjects[name].pictures())
+        self._sample = pictures.get("exact", [])
         for name in pictures:
             against = "float32" if name == "exact" else "exact"
             entry = result(subjects[name], timings[name], self._figures(subjects[name])) | {"name": name}
@@ -138,7 +141,11 @@ class Session:
         self._step("parts alone")
         case = replace(self._suite.best, backend="eager")
         with self._failing("parts"):
-            self.report["parts"] = {"case": asdict(case), "seconds": measure_parts(self._plan(case), self._folder)}
+            plan = self._plan(case)
+            seconds = measure_parts(plan, self._folder)
+            if self._sample:
+                seconds["encode"] = encoding_s(plan, self._sample)
+            self.report["parts"] = {"case": asdict(case), "seconds": seconds}
         release()
 
     def _films(self) -> None:
@@ -249,7 +256,7 @@ def _variation(case: Case) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what broke; of a refused spec without the place in the benchmark's own job."""
-    lines: Iterable[str] = str(error).splitlines() or [type(error).__name__]
-    text = "; ".join(line.partition(": ")[2] if line.startswith("bench:") else line for line in list(lines)[:2])
+    """The first lines of what broke; of a refused spec without the place in the benchmark's own job."""
+    lines: list[str] = str(error).splitlines()[:2] or [type(error).__name__]
+    text = "; ".join(re.sub(r"^(bench(:\d+)?|--set \S+(=\[.*?\])?): ", "", line) for line in lines)
     return text if isinstance(error, RenderError) else f"{type(error).__name__}: {text}"
