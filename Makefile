@@ -12,7 +12,7 @@ help:
 	@echo "make test    every test"
 	@echo "make quick   the tests without Ray and without long renders, for every save"
 	@echo "make check   formatting, lint, types, import contracts"
-	@echo "make bench   benchmarks of the demo model, into benchmarks/results/local.json"
+	@echo "make bench   benchmarks of the demo model and the farm, into benchmarks/results/local/"
 	@echo "make format  put the code into its form"
 	@echo "make clean   delete $(VENV) and what tests and demo wrote"
 
@@ -41,8 +41,10 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	@mkdir -p benchmarks/results
-	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=benchmarks/results/local.json
+	@mkdir -p benchmarks/results/local
+	@began=$$(date +%s); \
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=benchmarks/results/local/parts.json && \
+	$(BIN)/render bench --model demo --out benchmarks/results/local && echo "bench: $$(( $$(date +%s) - began )) s"
 
 format: setup
 	$(BIN)/ruff format .
