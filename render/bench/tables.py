@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from render.words import size, span
+from render.words import count, size, span
 
 __all__ = ["Table", "conditions", "headline", "tables"]
 
@@ -32,7 +32,7 @@ def conditions(report: Report) -> str:
     random = " with random weights (speed does not depend on them)" if model["random_weights"] else ""
     return (
         f"{model['name']}{random}, {model['size']}, {options['steps']} steps of {options['sampler']}, guidance "
-        f"{options['guidance']:g}, on {machine['device']} {machine['name']}, {machine['cores']} cores. {versions}."
+        f"{options['guidance']:g}, on {machine['device']} {machine['name']}, {count(machine['cores'], 'core')}. {versions}."
     )
 
 
@@ -43,13 +43,13 @@ def headline(report: Report) -> str:
     theirs = [film for film in films if film["case"]["renderer"] == "diffusers"]
     if not ours or not theirs:
         return ""
-    told = "; ".join(f"{_range(film['best_is_times_as_fast'])} {_baseline(film['case'])}" for film in theirs)
-    return f"{ours[-1]['frames_per_s']:.2f} frames a second end to end. As fast as others: {told}."
+    told = ", ".join(f"{_range(film['best_is_times_as_fast'])} {_baseline(film['case'])}" for film in theirs)
+    return f"{ours[-1]['frames_per_s']:.2f} frames a second end to end. Times as fast as diffusers' pipeline: {told}."
 
 
 def _baseline(case: Mapping[str, Any]) -> str:
-    compiled = ", compiled" if case["backend"] == "compile" else ""
-    return f"diffusers' pipeline at batch {case['batch']} in {case['dtype']}{compiled}"
+    compiled = " compiled" if case["backend"] == "compile" else ""
+    return f"at batch {case['batch']} in {case['dtype']}{compiled}"
 
 
 def tables(report: Report) -> list[Table]:
@@ -199,6 +199,7 @@ def _device(report: Report) -> Table:
         "The best of square matrix products and of copying, measured. The fused floor of a picture is the sum over its "
         "matrix products, convolutions and attentions of the longer of FLOPs / peak and bytes / bandwidth."
     )
+    lead += " On a machine with other work to do the peak comes out low, and MFU high."
     return Table("The device at its best", lead, ["dtype", "TFLOP/s", "GB/s"], rows)
 
 

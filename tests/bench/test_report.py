@@ -101,7 +101,7 @@ def test_markdown_names_conditions_and_failures(report: Report) -> None:
     text = to_markdown(report)
     assert "128x128, 20 steps of dpm++2m, guidance 7.5, on cpu" in text
     assert "| accuracy: tiny VAE | not available: there is none |" in text
-    assert "4.00× (3.90–4.20) diffusers' pipeline at batch 1 in fp32" in text
+    assert "Times as fast as diffusers' pipeline: 4.00× (3.90–4.20) at batch 1 in fp32." in text
 
 
 def test_page_holds_the_plots_and_fetches_nothing(report: Report, tmp_path: Path) -> None:
