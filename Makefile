@@ -20,7 +20,7 @@ help:
 	@echo "make quick   the tests without Ray and without long renders, for every save"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make optimum what exchanges models with Optimum, tested in $(OPTIMUM)"
-	@echo "make bench   benchmarks of the demo model, into benchmarks/results/local.json"
+	@echo "make bench   benchmarks of the demo model and the farm, into benchmarks/results/local/"
 	@echo "make format  put the code into its form"
 	@echo "make clean   delete $(VENV) and what tests and demo wrote"
 
@@ -59,8 +59,10 @@ $(OPTIMUM)/.ready: pyproject.toml constraints.txt Makefile
 	touch $@
 
 bench: setup
-	@mkdir -p benchmarks/results
-	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=benchmarks/results/local.json
+	@mkdir -p benchmarks/results/local
+	@began=$$(date +%s); \
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=benchmarks/results/local/parts.json && \
+	$(BIN)/render bench --model demo --out benchmarks/results/local && echo "bench: $$(( $$(date +%s) - began )) s"
 
 format: setup
 	$(BIN)/ruff format .

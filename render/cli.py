@@ -40,9 +40,10 @@ examples:
   render status out/my-dream
   render inspect out/my-dream/video.mp4
   render export demo out/demo-onnx   ONNX graphs, to use as a model
+  render bench --quick               what a picture costs on this machine
 
 exit codes: 0 done, 2 bad spec or command line, 3 run directory, 4 locked, 5 disk, 6 model, 7 engine,
-8 video, 9 farm, 130 interrupted (Ctrl-C), 143 terminated
+8 video, 9 farm, 10 benchmark slower than before, 130 interrupted (Ctrl-C), 143 terminated
 """
 
 
@@ -121,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--with", dest="optimum", choices=("optimum",), help="export through Optimum instead")
     inspect = add("inspect", _inspect, "print the job spec a film was made from", "render inspect video.mp4 > job.yaml")
     inspect.add_argument("film", type=Path)
+    _add_bench(add)
     add("schema", _schema, "print the JSON Schema of job specs", "render schema > job.schema.json")
     return parser
 
@@ -162,6 +164,40 @@ class _Adder:
         parser = self(name, command, purpose, example)
         parser.add_argument("dir", type=Path, metavar="RUN_DIR")
         return parser
+
+
+BENCH_EXAMPLES = """\
+examples:
+  render bench                                     the demo model, minutes
+  render bench --quick --no-baselines              seconds a table, noisier
+  render bench --model sd15 --batches 1,8,16       SD 1.5 with random weights: speed needs no download
+  render bench --model sdxl --size 1024x1024 --backends compile --out out/sdxl
+  render bench --compare old/report.json           exit code 10 where a case is more than 10% slower
+  render bench --report new.json --compare old.json --threshold 5%   without measuring
+"""
+
+
+def _add_bench(add: _Adder) -> None:
+    bench = add("bench", _bench, "measure what a picture costs and what approximations lose", "")
+    bench.epilog, bench.formatter_class = BENCH_EXAMPLES, argparse.RawDescriptionHelpFormatter
+    option = bench.add_argument
+    option("--model", default="demo", help="demo, sd15 or sdxl (random weights), a folder or a hub id (default: demo)")
+    option("--size", metavar="WxH", help="of the pictures (default: the model's own)")
+    option("--steps", type=int, default=20, metavar="N", help="default: 20")
+    option("--sampler", default="dpm++2m", help="default: dpm++2m")
+    option("--guidance", type=float, default=7.5, metavar="G", help="default: 7.5; 1 is none")
+    option("--backends", default="eager,compile", metavar="LIST", help="of eager, compile, onnx")
+    option("--dtypes", metavar="LIST", help="of fp32, bf16, fp16 (default: fp32 on a CPU, and what is fast here)")
+    option("--batches", default=None, metavar="LIST", help="default: 1,16; with --quick 1,4")
+    option("--frames", type=int, default=None, metavar="N", help="of the films (default: 32; with --quick 8)")
+    option("--rounds", type=int, default=None, metavar="N", help="of every timing (default: 3; with --quick 2)")
+    option("--quick", action="store_true", help="few frames, few cases, nothing compiled: a first look")
+    option("--no-baselines", action="store_true", help="leave out diffusers' own pipeline")
+    option("--out", type=Path, default=Path("out/bench"), metavar="DIR", help="for the report (default: out/bench)")
+    option("--report", type=Path, metavar="FILE", help="measure nothing, take this report.json")
+    option("--compare", type=Path, metavar="OLD.json", help="an earlier report.json of this device")
+    option("--threshold", default="10%", metavar="SHARE", help="how much slower is a regression (default: 10%%)")
+    option("--force", action="store_true", help="compare with a report of another device")
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -325,6 +361,55 @@ def _inspect(options: argparse.Namespace) -> int:
         print(f"# {summary['film']}: {', '.join(facts)}")
         print(summary["spec"], end="")
     return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from render.bench import compare
+    from render.bench import options as read
+    from render.bench import report as reports
+    from render.show import Steps, describe_bench
+
+    threshold = read.share(options.threshold)
+    old = reports.load(options.compare) if options.compare else None
+    if options.report:
+        report = reports.load(options.report)
+    else:
+        from render.bench.story import bench
+
+        wanted = _bench_options(options)
+        with Steps("bench") as steps:
+            report = bench(wanted, options.out, steps.step)
+    comparison = compare.compare(old, report, threshold, force=options.force) if old else None
+    if options.json:
+        print(json.dumps(report))
+    else:
+        print(describe_bench(report, None if options.report else options.out))
+        if comparison:
+            print(compare.describe(comparison))
+    if comparison:
+        comparison.check()
+    return 0
+
+
+def _bench_options(options: argparse.Namespace) -> Any:
+    """Checked, with what --quick changes."""
+    from render.bench import options as read
+
+    backends = "eager" if options.quick and options.backends == "eager,compile" else options.backends
+    return read.Options(
+        model=options.model,
+        size=read.size(options.size),
+        steps=options.steps,
+        sampler=options.sampler,
+        guidance=options.guidance,
+        backends=read.names("--backends", backends, read.BACKENDS),
+        dtypes=read.names("--dtypes", options.dtypes, read.DTYPES) if options.dtypes else (),
+        batches=read.batches(options.batches or ("1,4" if options.quick else "1,16")),
+        frames=(8 if options.quick else 32) if options.frames is None else options.frames,
+        rounds=(2 if options.quick else 3) if options.rounds is None else options.rounds,
+        quick=options.quick,
+        baselines=not options.no_baselines,
+    )
 
 
 def _schema(_options: argparse.Namespace) -> int:

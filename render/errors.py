@@ -10,7 +10,8 @@
     ├── ModelError           6   the model is there but cannot be loaded
     ├── EngineError          7   a picture could not be rendered: out of memory, NaN, blank
     ├── VideoError           8   a frame could not be encoded, or segments could not be joined
-    └── FarmError            9   workers could not start, or chunks failed for good
+    ├── FarmError            9   workers could not start, or chunks failed for good
+    └── RegressionError     10   a benchmark is slower than the one it is compared with
 
 An interrupted command exits with 130 (Ctrl-C) or 143 (SIGTERM), as shells expect. Every message is meant for the
 person at the terminal: what happened, where, and what to do. A programming mistake is an assertion and
@@ -27,6 +28,7 @@ __all__ = [
     "FarmError",
     "LockedError",
     "ModelError",
+    "RegressionError",
     "RenderError",
     "RunDirError",
     "SpecError",
@@ -105,3 +107,9 @@ class FarmError(RenderError):
     """Workers could not be started, or chunks failed after all their attempts."""
 
     exit_code = 9
+
+
+class RegressionError(RenderError):
+    """A case of a benchmark is slower than it was, by more than the threshold."""
+
+    exit_code = 10

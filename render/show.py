@@ -5,18 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
+from rich.status import Status
 
+from render.bench.tables import headline
 from render.drive import Progress
 from render.run import Outcome
 from render.words import count, size, span
 
-__all__ = ["Show", "describe_job", "describe_outcome", "describe_plan", "describe_status"]
+__all__ = ["Show", "Steps", "describe_bench", "describe_job", "describe_outcome", "describe_plan", "describe_status"]
 
 PLAIN_EVERY_S = 10.0  # without a terminal one line in ten seconds: a night's log stays readable
 
@@ -64,6 +67,54 @@ class Show:
     def notice(self, text: str) -> None:
         """A line of its own."""
         self._console.print(f"{self._name}: {text}", markup=False, emoji=False, soft_wrap=True)
+
+
+class Steps:
+    """Steps of a benchmark for people: what is measured now, and how long the rest will take at this pace."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._console = Console(stderr=True, highlight=False)
+        self._status: Status | None = None
+        self._began = time.monotonic()
+        self._last_line = -PLAIN_EVERY_S
+
+    def __enter__(self) -> Steps:
+        if self._console.is_terminal:
+            self._status = self._console.status(escape(self._name))
+            self._status.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def step(self, done: int, total: int, text: str) -> None:
+        """``7/42  render eager bf16 batch 16  1 min 20 s left``."""
+        now = time.monotonic()
+        left = f"  about {span((now - self._began) * (total - done) / done)} left" if done > 2 else ""
+        line = f"{self._name}: {done}/{total}  {text}{left}"
+        if self._status is not None:
+            self._status.update(escape(line))
+        elif now - self._last_line >= PLAIN_EVERY_S:
+            self._last_line = now
+            print(line, file=sys.stderr, flush=True)
+
+
+def describe_bench(report: Mapping[str, Any], out: Path | None) -> str:
+    """A line a case, what failed, and where the report is."""
+    lines = [headline(report)] if headline(report) else []
+    for entry in report["results"]:
+        mfu = f"  MFU {entry['mfu']:.1%}" if entry["mfu"] is not None else ""
+        lines.append(f"{entry['seconds_per_image']:8.4f} s an image  {entry['name']}{mfu}")
+    for entry in report["accuracy"]:
+        if "psnr_db" in entry:
+            psnr = "equal" if entry["psnr_db"] is None else f"{entry['psnr_db']:.1f} dB"
+            lines.append(f"{psnr:>8} PSNR         {entry['name']} against {entry['against']}, {entry['case']['dtype']}")
+    lines += [f"  not measured: {item['name']}: {item['reason']}" for item in report["failed"]]
+    if out is not None:
+        lines.append(f"  report  {out / 'report.html'}, report.md, report.json")
+    return "\n".join(lines)
 
 
 def describe_progress(progress: Progress) -> str:

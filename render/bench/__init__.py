@@ -1,0 +1,1 @@
+"""What a picture costs and what it loses: benchmarks for users (``render bench``), their report and its comparison."""

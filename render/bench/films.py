@@ -1,0 +1,91 @@
+"""End to end: a film of a case, from nothing to an encoded file, with what it spent on starting told apart."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from render.bench.case import Case, job_of
+from render.bench.subject import open_subject
+from render.local import LocalFarm
+from render.picture import Pixels, Stopwatch
+from render.plan import Plan
+from render.run import run_job
+from render.video import SegmentWriter
+
+__all__ = ["encoding_s", "film_of"]
+
+
+class _Quiet:
+    """A watcher that does not watch."""
+
+    def progress(self, progress: object) -> None:
+        """Nothing."""
+
+    def notice(self, text: str) -> None:
+        """Nothing."""
+
+
+def film_of(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
+    """Render and encode a film of the plan's frames. Seconds: ``start_s`` to load and compile, ``film_s`` for the rest
+    (for our own: planning, done records, joining, the report as well), and its stages. Raises what either raises."""
+    told = _ours(case, plan, folder) if case.renderer == "render" else _theirs(case, plan, folder)
+    frames = plan.spec.num_frames
+    return told | {"frames": frames, "frames_per_s": frames / told["film_s"]}
+
+
+def _ours(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
+    """The whole of ``render run --local``, its figures out of the job's own report."""
+    with TemporaryDirectory(prefix="render-bench-") as place:
+        job = job_of(
+            case,
+            plan.spec.num_frames,
+            str(folder) if case.model != "demo" else "demo",
+            f"output.dir={json.dumps(place)}",
+            f"engine.device={plan.settings.device}",
+        )
+        began = time.perf_counter()
+        run_job(job, LocalFarm, _Quiet())
+        seconds = time.perf_counter() - began
+        report = json.loads((Path(place) / "report.json").read_text(encoding="utf-8"))
+    stages = report["stages"]
+    start_s = sum(stage["sum_s"] for stage in stages.values() if stage["part"] == "start")
+    idle = sum(worker["idle_s"] for worker in report["workers"])
+    busy = sum(worker["busy_s"] for worker in report["workers"])
+    return {
+        "start_s": start_s,
+        "film_s": seconds - start_s,
+        "idle_share": idle / (idle + busy) if idle + busy else 0.0,
+        "stages_s": {name: stage["sum_s"] for name, stage in stages.items() if stage["part"] != "start"},
+    }
+
+
+def _theirs(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
+    """diffusers' pipeline and the same encoder, one after the other as the scripts do it."""
+    began = time.perf_counter()
+    subject, watch = open_subject(case, plan, folder), Stopwatch()
+    opened = time.perf_counter()
+    with SegmentWriter(io.BytesIO(), plan.video) as writer:
+        for picture in subject.source.pictures(subject.frames, watch):
+            with watch("encode"):
+                writer.write(picture.pixels)
+    return {
+        "start_s": opened - began,
+        "film_s": time.perf_counter() - opened,
+        "idle_share": None,
+        "stages_s": watch.seconds,
+    }
+
+
+def encoding_s(plan: Plan, pictures: Sequence[Pixels]) -> float:
+    """Seconds a picture of encoding ``pictures`` as a segment."""
+    began = time.perf_counter()
+    with SegmentWriter(io.BytesIO(), plan.video) as writer:
+        for picture in pictures:
+            writer.write(picture)
+    return (time.perf_counter() - began) / len(pictures)

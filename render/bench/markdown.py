@@ -1,0 +1,27 @@
+"""A report -> Markdown, for pull requests and for the results of record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from render.bench.tables import Table, conditions, headline, tables
+
+__all__ = ["to_markdown"]
+
+
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """Headline, conditions, then every table."""
+    parts = [f"# render bench: {report['model']['name']}", headline(report), conditions(report)]
+    parts += [_section(table) for table in tables(report)]
+    parts.append(f"Measured {report['made']} in {report.get('seconds', 0.0):.0f} s.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section(table: Table) -> str:
+    lines = [_row(table.head), _row(["---", *["---:"] * (len(table.head) - 1)]), *(_row(row) for row in table.rows)]
+    return "\n\n".join(part for part in (f"## {table.title}", table.lead, "\n".join(lines)) if part)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

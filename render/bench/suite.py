@@ -1,0 +1,150 @@
+"""Which cases a benchmark measures, from its options alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from render.bench.case import Case
+from render.bench.options import Options
+from render.resolve import Machine
+from render.units import Size
+
+__all__ = ["APPROXIMATIONS", "Rung", "Suite", "fast_dtype", "suite"]
+
+APPROXIMATIONS: Mapping[str, Mapping[str, Any]] = {
+    "balanced": {"quality": "balanced"},
+    "draft": {"quality": "draft"},
+    "guidance in 10–80 % of the steps": {"guidance_interval": [0.1, 0.8]},
+    "deep UNet every 2nd step": {"reuse_steps": 2},
+    "deep UNet every 3rd step": {"reuse_steps": 3},
+    "deep UNet every 2nd frame": {"interpolate_frames": 2},
+    "deep UNet every 4th frame": {"interpolate_frames": 4},
+    "tiny VAE": {"tiny_vae": ""},
+}
+"""Name -> switches of a job's ``engine`` section; each is compared with the exact pictures of the same dtype."""
+
+TINY_VAES = {"sd15": "madebyollin/taesd", "sdxl": "madebyollin/taesdxl"}
+SAMPLERS = ("ddim", "euler-a", "heun")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One cause of speed: what it adds to the rung before, and the same change made alone (``apart`` against
+    ``start``), where that is another measurement."""
+
+    cause: str
+    before: Case
+    after: Case
+    start: Case | None = None
+    apart: Case | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Cases by table. ``speed`` are measured in turns with each other; so are ``accuracy``, named, the first of them
+    (``float32``) being what 16 bits are compared with, the second what the approximations are."""
+
+    speed: tuple[Case, ...]
+    ladder: tuple[Rung, ...]
+    baselines: tuple[Case, ...]
+    best: Case
+    accuracy: Mapping[str, Case]
+    variations: tuple[Case, ...]
+    films: tuple[Case, ...]
+
+
+def fast_dtype(machine: Machine, family: str) -> str:
+    """The 16 bits that ``machine`` is fast in, as ``resolve`` chooses them; float32 where there are none."""
+    if machine.device == "cuda":
+        return "bf16" if family == "sdxl" and machine.bf16 else "fp16"
+    return "bf16" if machine.bf16 else "fp32"
+
+
+def suite(options: Options, machine: Machine, family: str, native: tuple[int, int]) -> Suite:
+    """All cases. On a CPU the ladder of causes begins in float32; on a GPU, where nobody renders so, in 16 bits."""
+    fast = fast_dtype(machine, family)
+    usual = (fast,) if machine.device == "cuda" else tuple(dict.fromkeys(("fp32", fast)))
+    dtypes = options.dtypes or usual
+    small, large, best_dtype = options.batches[0], options.batches[-1], dtypes[-1]
+    plain = Case(
+        options.model,
+        dtypes[0],
+        small,
+        size=options.size,
+        steps=options.steps,
+        sampler=options.sampler,
+        guidance=options.guidance,
+    )
+    full = replace(plain, dtype=best_dtype, batch=large)
+    ladder = _ladder(options, plain, full)
+    baselines = _baselines(options, plain, full) if options.baselines else ()
+    grid = [
+        replace(plain, backend=backend, dtype=dtype, batch=batch)
+        for backend in options.backends
+        for dtype in (dtypes if backend == "eager" else dtypes[-1:])  # compiling takes minutes, and float32 is slow
+        for batch in (options.batches if not options.quick else options.batches[-1:])
+    ]
+    rungs = [case for rung in ladder for case in (rung.before, rung.after, rung.apart) if case]
+    best = (
+        replace(full, backend="compile") if "compile" in options.backends else replace(full, backend=grid[-1].backend)
+    )
+    films = (*baselines, *dict.fromkeys((replace(full, backend=options.backends[0]), best)))
+    return Suite(
+        speed=tuple(dict.fromkeys((*baselines, *rungs, *grid))),
+        ladder=ladder,
+        baselines=baselines,
+        best=best,
+        accuracy=_accuracy(full, fast),
+        variations=() if options.quick else _variations(full, native),
+        films=films,
+    )
+
+
+def _ladder(options: Options, plain: Case, full: Case) -> tuple[Rung, ...]:
+    """diffusers frame by frame -> our loop -> batch -> 16 bits -> compiled; each also alone, on top of our loop."""
+    batched, first = replace(plain, batch=full.batch), replace(plain, renderer="diffusers")
+    rungs = [Rung("loop", first, plain)] if options.baselines else []
+    if batched != plain:
+        rungs.append(Rung("batch", plain, batched))
+    if full != batched:
+        alone = replace(plain, dtype=full.dtype)
+        rungs.append(Rung(f"{full.dtype} for {plain.dtype}", batched, full, plain, None if options.quick else alone))
+    if "compile" in options.backends:
+        alone = replace(plain, backend="compile")
+        after = replace(full, backend="compile")
+        rungs.append(Rung("compile", full, after, plain, None if options.quick else alone))
+    if "onnx" in options.backends:
+        rungs.append(Rung("onnx", full, replace(full, backend="onnx"), plain, replace(plain, backend="onnx")))
+    return tuple(rungs)
+
+
+def _baselines(options: Options, plain: Case, full: Case) -> tuple[Case, ...]:
+    """(a) frame by frame, (b) batched, (b) in the same 16 bits as ours, (c) that compiled."""
+    cases = [plain, replace(plain, batch=full.batch), full]
+    if "compile" in options.backends:
+        cases.append(replace(full, backend="compile"))
+    return tuple(dict.fromkeys(replace(case, renderer="diffusers") for case in cases))
+
+
+def _accuracy(full: Case, fast: str) -> dict[str, Case]:
+    """``exact`` is eager: what it is compared with should differ in one thing only."""
+    exact = replace(full, backend="eager", dtype=fast)
+    cases = {"float32": replace(exact, dtype="fp32"), "exact": exact}
+    for name, switches in APPROXIMATIONS.items():
+        if "tiny_vae" in switches:
+            switches = {"tiny_vae": TINY_VAES.get(full.model, "")}
+        cases[name] = replace(exact, switches=switches)
+    return cases
+
+
+def _variations(full: Case, native: tuple[int, int]) -> tuple[Case, ...]:
+    """The eager case at another size, number of steps and sampler, one thing changed at a time."""
+    eager = replace(full, backend="eager")
+    width, height = (int(side) for side in (full.size or f"{native[0]}x{native[1]}").split("x"))
+    sizes = [(max(64, width // 2), max(64, height // 2)), (width * 3 // 2, height)]
+    cases = [replace(eager, size=str(Size.parse(f"{w // 8 * 8}x{h // 8 * 8}"))) for w, h in sizes]
+    cases += [replace(eager, steps=steps) for steps in (max(1, full.steps // 2), full.steps * 2) if steps <= 1000]
+    cases += [replace(eager, sampler=sampler) for sampler in SAMPLERS if sampler != full.sampler]
+    return (eager, *(case for case in dict.fromkeys(cases) if case != eager))

@@ -1,0 +1,241 @@
+"""A report's figures as tables of text, the same ones for Markdown and for the page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from render.words import count, size, span
+
+__all__ = ["Table", "conditions", "headline", "tables"]
+
+Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, a sentence about it, and rows of text as long as ``head``."""
+
+    title: str
+    lead: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    plot: str = ""
+    """Name of the plot that belongs to it, see ``plots.py``."""
+
+
+def conditions(report: Report) -> str:
+    """One paragraph: what was measured on what."""
+    machine, model, options = report["machine"], report["model"], report["options"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    cores = count(machine["cores"], "core")
+    random = " with random weights (speed does not depend on them)" if model["random_weights"] else ""
+    return (
+        f"{model['name']}{random}, {model['size']}, {options['steps']} steps of {options['sampler']}, guidance "
+        f"{options['guidance']:g}, on {machine['device']} {machine['name']}, {cores}. {versions}."
+    )
+
+
+def headline(report: Report) -> str:
+    """The one sentence to remember; empty where the baseline or the film is missing."""
+    films = [film for film in report["films"] if film["best_is_times_as_fast"]]
+    ours = [film for film in films if film["case"]["renderer"] == "render"]
+    theirs = [film for film in films if film["case"]["renderer"] == "diffusers"]
+    if not ours or not theirs:
+        return ""
+    told = ", ".join(f"{_range(film['best_is_times_as_fast'])} {_baseline(film['case'])}" for film in theirs)
+    return f"{ours[-1]['frames_per_s']:.2f} frames a second end to end. Times as fast as diffusers' pipeline: {told}."
+
+
+def _baseline(case: Mapping[str, Any]) -> str:
+    compiled = " compiled" if case["backend"] == "compile" else ""
+    return f"at batch {case['batch']} in {case['dtype']}{compiled}"
+
+
+def tables(report: Report) -> list[Table]:
+    """All tables that have rows, in the order of the report."""
+    made = [
+        _speed(report),
+        _causes(report),
+        _films(report),
+        _accuracy(report),
+        _breakdown(report),
+        _variations(report),
+        _parts(report),
+        _device(report),
+        _failed(report),
+    ]
+    return [table for table in made if table.rows]
+
+
+def _speed(report: Report) -> Table:
+    """The paired measurement."""
+    rows = [
+        [
+            entry["name"],
+            _ms(entry["seconds_per_image"]),
+            f"{_ms(min(entry['rounds_s']))}–{_ms(max(entry['rounds_s']))}",
+            _figure(entry["tflop_per_image"], 3),
+            _percent(entry["mfu"]),
+            _percent(entry["of_floor"]),
+            span(sum(entry["start_s"].values())),
+            size(entry["rendering_bytes"]),
+        ]
+        for entry in report["results"]
+    ]
+    lead = (
+        "Without loading and encoding, the median of rounds in which all cases took turns. MFU: FLOPs of the picture "
+        "against the measured matmul peak of that dtype; of the floor: against the fused floor. Start: loading, "
+        "prompts and compiling, once a worker. Memory: the peak of rendering one batch, above what the models take."
+    )
+    head = ["case", "ms an image", "least–most", "TFLOP an image", "MFU", "of the floor", "start", "memory"]
+    return Table("Seconds an image", lead, head, rows, "batch")
+
+
+def _causes(report: Report) -> Table:
+    rows = [
+        [item["cause"], _ms(item["seconds_per_image"]), *(_range(item[key]) for key in ("times", "so_far", "alone"))]
+        for item in report["causes"]
+    ]
+    lead = (
+        "From diffusers frame by frame to our fastest, one change a row. Alone: the same change made to our loop at "
+        "the smallest batch, and nothing else. Times as fast, with the least and the largest of the rounds."
+    )
+    return Table("What makes it fast", lead, ["cause", "ms an image", "on the row above", "so far", "alone"], rows)
+
+
+def _films(report: Report) -> Table:
+    rows = [
+        [
+            film["name"],
+            f"{film['frames_per_s']:.2f}",
+            span(film["film_s"]),
+            span(film["start_s"]),
+            _percent(film["idle_share"]),
+            _range(film["best_is_times_as_fast"]),
+        ]
+        for film in report["films"]
+    ]
+    frames = report["films"][0]["frames"] if report["films"] else 0
+    lead = (
+        f"A film of {frames} frames, encoded by the same encoder. Ours includes planning, done records, joining and "
+        "the report. Frames a second are without the start (loading, compiling), which stands beside it."
+    )
+    head = ["way", "frames a second", "film", "start", "worker idle", "our fastest is so many times as fast"]
+    return Table("End to end", lead, head, rows, "films")
+
+
+def _accuracy(report: Report) -> Table:
+    rows = [
+        [
+            entry["name"],
+            entry["case"]["dtype"],
+            entry.get("against", "—"),
+            _ms(entry["seconds_per_image"]),
+            _factor(entry.get("times_as_fast")),
+            _db(entry, "psnr_db"),
+            _db(entry, "worst_psnr_db"),
+            _figure(entry.get("ssim"), 4),
+            _figure(entry.get("structure_distance"), 4),
+        ]
+        for entry in report["accuracy"]
+    ]
+    lead = (
+        "The same frames, rendered exactly and with each approximation. PSNR over all frames and of the worst one; "
+        "SSIM; structure distance: 0 for equal pictures, about 1 for unrelated ones, from gradients on four scales; "
+        "it stands in for LPIPS and is not LPIPS."
+    )
+    if report["model"]["random_weights"]:
+        lead += " The weights are random: the errors say nothing about real pictures."
+    head = ["switch", "dtype", "against", "ms an image", "times as fast", "PSNR", "worst", "SSIM", "distance"]
+    return Table("Error against speed", lead, head, rows, "error")
+
+
+def _breakdown(report: Report) -> Table:
+    stages = list(dict.fromkeys(stage for entry in report["results"] for stage in entry["stages_s"]))
+    ours = [entry for entry in report["results"] if entry["case"]["renderer"] == "render"]
+    rows = [[entry["name"], *(_ms(entry["stages_s"].get(stage)) for stage in stages)] for entry in ours]
+    lead = "Milliseconds an image by stage, as the engine's own stopwatch tells them while it renders."
+    return Table("Where a picture's time goes", lead, ["case", *stages], rows, "stages")
+
+
+def _variations(report: Report) -> Table:
+    rows = [
+        [
+            entry["name"],
+            _ms(entry["seconds_per_image"]),
+            _figure(entry["tflop_per_image"], 3),
+            _percent(entry["mfu"]),
+            _percent(entry["of_floor"]),
+        ]
+        for entry in report["variations"]
+    ]
+    lead = "The eager case, one thing changed a row."
+    return Table("Sizes, steps, samplers", lead, ["case", "ms an image", "TFLOP an image", "MFU", "of the floor"], rows)
+
+
+def _parts(report: Report) -> Table:
+    told = {
+        "prompt": "encode one prompt, once a keyframe",
+        "slerp": "noise between two seeds, on the CPU",
+        "text": "blend two encoded prompts",
+        "sampler": "the sampler's sums, all steps",
+        "unet": "the UNet, all evaluations",
+        "vae": "decode",
+        "copy": "copy to the host",
+        "encode": "encode the video, in a thread of its own",
+    }
+    seconds = report["parts"].get("seconds", {})
+    rows = [[part, told.get(part, ""), _ms(value)] for part, value in seconds.items()]
+    return Table("Parts alone", "Each repeated by itself, eager.", ["part", "what", "ms an image"], rows)
+
+
+def _device(report: Report) -> Table:
+    rows = [
+        [dtype, f"{peak['flops_per_s'] / 1e12:.3g}", f"{peak['bytes_per_s'] / 1e9:.3g}"]
+        for dtype, peak in report["peaks"].items()
+    ]
+    lead = (
+        "The best of square matrix products and of copying, measured. The fused floor of a picture is the sum over its "
+        "matrix products, convolutions and attentions of the longer of FLOPs / peak and bytes / bandwidth."
+    )
+    lead += " On a machine with other work to do the peak comes out low, and MFU high."
+    return Table("The device at its best", lead, ["dtype", "TFLOP/s", "GB/s"], rows)
+
+
+def _failed(report: Report) -> Table:
+    rows = [[item["name"], f"not available: {item['reason']}"] for item in report["failed"]]
+    return Table("What could not be measured", "", ["case", "reason"], rows)
+
+
+def _ms(seconds: float | None) -> str:
+    if seconds is None:
+        return "—"
+    value = seconds * 1000
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.4f}"
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{share:.1%}"
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "—" if value is None else f"{value:.{digits}g}"
+
+
+def _factor(value: float | None) -> str:
+    return "—" if value is None else f"{value:.2f}×"
+
+
+def _db(entry: Mapping[str, Any], key: str) -> str:
+    if key not in entry:
+        return "—"
+    return "equal" if entry[key] is None else f"{entry[key]:.1f} dB"
+
+
+def _range(ratio: Mapping[str, float] | None) -> str:
+    """``3.14× (3.01–3.25)``."""
+    if ratio is None:
+        return "—"
+    return f"{ratio['median']:.2f}× ({ratio['least']:.2f}–{ratio['most']:.2f})"

@@ -1,0 +1,68 @@
+"""How much memory a stretch of work took at its peak, above what was taken before."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+__all__ = ["MemoryMeter", "release"]
+
+EVERY_S = 0.005
+
+
+class MemoryMeter:
+    """``with MemoryMeter("cuda") as meter: …``, then ``meter.peak_bytes``: the peak above the level at the start.
+
+    On a GPU what torch's allocator handed out, exactly. On a CPU the resident memory of the process, looked at every
+    5 ms: allocators keep pages, so a later stretch may seem to need less than it does.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device == "cuda"
+        self.peak_bytes = 0
+
+    def __enter__(self) -> MemoryMeter:
+        if self._cuda:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            self._level = torch.cuda.memory_allocated()
+        else:
+            self._level = _resident_bytes()
+            self._done = threading.Event()
+            self._thread = threading.Thread(target=self._look, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._cuda:
+            self.peak_bytes = max(0, torch.cuda.max_memory_allocated() - self._level)
+        else:
+            self._done.set()
+            self._thread.join()
+
+    def _look(self) -> None:
+        while not self._done.wait(EVERY_S):
+            self.peak_bytes = max(self.peak_bytes, _resident_bytes() - self._level)
+
+
+def _resident_bytes() -> int:
+    """Resident memory of this process; 0 where there is no /proc."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def release() -> None:
+    """Give back what models that nobody holds any more still occupy."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

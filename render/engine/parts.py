@@ -1,0 +1,96 @@
+"""Seconds that each part of a picture takes when it runs alone, over and over: where an engine's time can go.
+
+The sum need not be the time of a picture: alone, a part keeps caches to itself. The video encoder is measured
+elsewhere; it runs in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from render.engine import device as device_module
+from render.engine.backend import BACKENDS, Opening, open_model
+from render.engine.latents import seeded_noise, slerp
+from render.engine.models import Text, blend_texts
+from render.engine.sampler import denoise, tabulate
+from render.engine.schedulers import make_scheduler
+from render.picture import Stopwatch
+from render.plan import Plan
+from render.samplers import SAMPLERS
+
+__all__ = ["measure_parts"]
+
+ROUND_S = 0.2
+ROUNDS = 3
+DECODE_BATCH = 8
+
+
+@torch.no_grad()
+def measure_parts(plan: Plan, folder: Path) -> dict[str, float]:
+    """Seconds a picture by part, at the plan's batch: UNet (all steps), VAE, sampler, slerp, text blend, copy, and
+    ``prompt``: encoding one prompt, which happens once a keyframe and not once a picture."""
+    settings, info = plan.settings, plan.model
+    device_module.set_up(settings.threads)
+    device, batch = torch.device(settings.device), settings.batch
+    models, encoder = open_model(plan, folder, Stopwatch())
+    table = tabulate(make_scheduler(SAMPLERS[plan.spec.sampler], info.scheduler), plan.spec.steps)
+    shape_CHW = (info.latent_channels, settings.height // info.latent_scale, settings.width // info.latent_scale)
+    a, b = seeded_noise(1, shape_CHW), seeded_noise(2, shape_CHW)
+    noise_BCHW = a.expand(batch, -1, -1, -1).contiguous().to(device)
+    first, second = (next(iter(encoder.encode([text]).values())) for text in ("red hills", "blue sea"))
+    rows = [first] * batch * (2 if plan.timeline.guided else 1)
+    condition = models.condition(rows, settings.width, settings.height)
+    latents_NCHW = noise_BCHW.repeat(len(rows) // batch, 1, 1, 1)
+    latents_MCHW = noise_BCHW[: min(batch, DECODE_BATCH)]
+    opening = Opening(models, ((latents_NCHW, condition),), latents_MCHW, deep=False, watch=Stopwatch())
+    backend = BACKENDS[settings.backend](opening)
+    timestep = torch.ones((), device=device)
+    step_noises = _step_noises(table.num_noises, noise_BCHW)
+    pixels = torch.zeros((batch, settings.height, settings.width, 3), dtype=torch.uint8, device=device)
+
+    def seconds(call: Callable[[], object]) -> float:
+        return _seconds(call, device)
+
+    return {
+        "prompt": seconds(lambda: encoder.encode(["red hills"])),
+        "slerp": seconds(lambda: slerp(a, b, 0.3)),
+        "text": seconds(lambda: _blend(first, second)),
+        "sampler": seconds(lambda: denoise(lambda x, _t, _j: x, table, noise_BCHW, step_noises)) / batch,
+        "unet": seconds(lambda: backend.denoise(latents_NCHW, timestep, condition)) * table.num_evaluations / batch,
+        "vae": seconds(lambda: backend.decode(latents_MCHW)) / len(latents_MCHW),
+        "copy": seconds(lambda: pixels.cpu().numpy().copy()) / batch,
+    }
+
+
+def _blend(first: Text, second: Text) -> Text:
+    return blend_texts(first, second, 0.3, "lerp")
+
+
+def _step_noises(count: int, noise_BCHW: Tensor) -> Tensor | None:
+    return noise_BCHW.expand(count, *noise_BCHW.shape) if count else None
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    """The median of three rounds, each long enough for the clock."""
+
+    def timed(times: int) -> float:
+        _wait(device)
+        began = time.perf_counter()
+        for _ in range(times):
+            call()
+        _wait(device)
+        return (time.perf_counter() - began) / times
+
+    timed(1)
+    times = max(1, min(1000, int(ROUND_S / max(timed(1), 1e-6))))
+    return sorted(timed(times) for _ in range(ROUNDS))[ROUNDS // 2]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
