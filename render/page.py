@@ -27,6 +27,8 @@ MAX_LINES = 100  # of any list; report.json has them all
 LABELS = {
     "load": "load the model",
     "prompt": "encode the prompts",
+    "export": "export to ONNX",
+    "compile": "compile",
     "denoise": "denoise",
     "decode": "decode",
     "copy": "copy from the device",
@@ -323,7 +325,7 @@ def _rate(per_s: float) -> str:
 
 _CSS = """
 :root { color-scheme: light dark; --paper: #faf9f7; --card: #fff; --ink: #1f2023; --soft: #696b72; --line: #e5e3de;
-  --bar: #5b84c4; --bad: #c5382c; --good: #2e7d4f; --load: #9aa0ab; --prompt: #ab8fce; --denoise: #5b84c4;
+  --bar: #5b84c4; --bad: #c5382c; --good: #2e7d4f; --load: #9aa0ab; --prompt: #ab8fce; --export: #8f7d6a; --compile: #7a86a8; --denoise: #5b84c4;
   --decode: #45a39a; --copy: #d8a545; --wait: #c884a8; --rest: #c9c6bf; --encode: #7fab5c; }
 @media (prefers-color-scheme: dark) { :root { --paper: #151618; --card: #1d1f22; --ink: #e8e8ea; --soft: #9c9ea6;
   --line: #303237; --bad: #f0776b; --good: #6cc392; --rest: #5a5c62; --load: #7b818c; } }
@@ -355,7 +357,8 @@ figcaption b { color: var(--ink); font-weight: 600; }
 .lane + .wide { margin-top: 1rem; }
 .lane i { display: block; box-shadow: inset -1px 0 var(--paper); }
 .dot { display: inline-block; width: .7rem; height: .7rem; border-radius: 3px; margin-right: .5rem; }
-.s-load { background: var(--load); } .s-prompt { background: var(--prompt); } .s-denoise { background: var(--denoise); }
+.s-load { background: var(--load); } .s-prompt { background: var(--prompt); } .s-export { background: var(--export); }
+.s-compile { background: var(--compile); } .s-denoise { background: var(--denoise); }
 .s-decode { background: var(--decode); } .s-copy { background: var(--copy); } .s-wait { background: var(--wait); }
 .s-rest { background: var(--rest); } .s-encode { background: var(--encode); }
 .wide { overflow-x: auto; margin: .6rem 0; }

@@ -26,11 +26,13 @@ class Shortcuts:
     tiny_vae: str | None = None
 
 
-# Chosen by measurement on the demo model (README, "Approximations").
+# Chosen by measurement on the demo model (README, "Approximations"). At equal cost features interpolated between frames
+# err 12 to 20 dB less than features kept from earlier steps; a guidance interval in the draft would save a seventh more
+# and cost 4 to 11 dB.
 PRESETS: Mapping[str, Shortcuts] = {
     "exact": Shortcuts(),
     "balanced": Shortcuts(interpolate_frames=4),
-    "draft": Shortcuts(interpolate_frames=8, guidance_until=0.8),
+    "draft": Shortcuts(interpolate_frames=8),
 }
 
 

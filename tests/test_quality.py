@@ -43,7 +43,9 @@ def test_what_is_named_overrides_the_preset() -> None:
     assert set(reasons.values()) == {"as given"}
     chosen, reasons = shortcuts(engine(quality="draft", reuse_steps=2))
     assert (chosen.reuse_steps, chosen.interpolate_frames) == (2, 1)
-    assert reasons["guidance_until"] == "quality: draft"
+    chosen, reasons = shortcuts(engine(quality="draft", guidance_interval=[0.1, 0.8]))
+    assert (chosen.guidance_from, chosen.guidance_until, chosen.interpolate_frames) == (0.1, 0.8, 8)
+    assert (reasons["guidance_until"], reasons["interpolate_frames"]) == ("as given", "quality: draft")
     assert shortcuts(engine(quality="balanced", tiny_vae="demo"))[0].tiny_vae == "demo"
 
 

@@ -227,6 +227,7 @@ def test_a_bad_frame_is_rendered_again_without_its_neighbours(tiny_sd: Path, ope
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 def test_the_film_with_guidance_in_an_interval_compiles_both_batch_sizes(
     tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -246,6 +247,7 @@ def unique_graphs() -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 def test_both_halves_compile_as_whole_graphs(
     tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
