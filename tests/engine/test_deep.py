@@ -322,3 +322,14 @@ def test_a_broken_tiny_vae_is_refused(tiny_sd: Path, open_engine: Open, tmp_path
     (folder / "diffusion_pytorch_model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="tiny VAE"):
         open_engine(tiny_sd, f"engine.tiny_vae={folder}")
+
+
+@pytest.mark.slow
+def test_both_halves_are_whole_graphs(model: Path | str, open_engine: Open) -> None:
+    engine = open_engine(model)
+    given = inputs(engine)
+    with torch.no_grad():
+        output, features = torch.compile(engine._models.predict_with_deep, fullgraph=True, backend="eager")(*given)
+        shallow = torch.compile(engine._models.predict_shallow, fullgraph=True, backend="eager")(*given, features)
+        assert torch.equal(output, engine._models.predict(*given))
+    assert torch.equal(shallow, output)
