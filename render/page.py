@@ -326,7 +326,8 @@ def _rate(per_s: float) -> str:
 _CSS = """
 :root { color-scheme: light dark; --paper: #faf9f7; --card: #fff; --ink: #1f2023; --soft: #696b72; --line: #e5e3de;
   --bar: #5b84c4; --bad: #c5382c; --good: #2e7d4f; --load: #9aa0ab; --prompt: #ab8fce; --export: #8f7d6a;
-  --compile: #7a86a8; --denoise: #5b84c4;  --decode: #45a39a; --copy: #d8a545; --wait: #c884a8; --rest: #c9c6bf; --encode: #7fab5c; }
+  --compile: #7a86a8; --denoise: #5b84c4; --decode: #45a39a; --copy: #d8a545; --wait: #c884a8; --rest: #c9c6bf;
+  --encode: #7fab5c; }
 @media (prefers-color-scheme: dark) { :root { --paper: #151618; --card: #1d1f22; --ink: #e8e8ea; --soft: #9c9ea6;
   --line: #303237; --bad: #f0776b; --good: #6cc392; --rest: #5a5c62; --load: #7b818c; } }
 * { box-sizing: border-box; }

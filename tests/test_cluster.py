@@ -112,7 +112,7 @@ def test_same_pictures_whatever_the_farm(tmp_path: Path, cluster: Callable[[], F
 def test_same_pictures_with_every_backend(tmp_path: Path, cluster: Callable[[], Farm], backend: str) -> None:
     """Two workers that open at the same time share what one of them compiles or exports."""
     job = {"model": "demo", "frames": 26}
-    options = (f"engine.backend={backend}", "steps=2")
+    options = (f"engine.backend={backend}", "steps=2", "size=128x192", "engine.batch=3", "engine.dtype=fp32")
     two = render_job(tmp_path / "two", lambda: Together(cluster()), "farm.workers=2", "farm.chunk=8", *options, **job)
     one = render_job(tmp_path / "one", cluster, "farm.workers=1", "farm.chunk=24", *options, **job)
     assert {event["worker"] for event in events(two, "done")} == {"w0", "w1"}
