@@ -25,7 +25,7 @@ APPROXIMATIONS: Mapping[str, Mapping[str, Any]] = {
 }
 """Name -> switches of a job's ``engine`` section; each is compared with the exact pictures of the same dtype."""
 
-TINY_VAES = {"sd15": "madebyollin/taesd", "sdxl": "madebyollin/taesdxl"}
+TINY_VAES = {"demo": "demo", "sd15": "madebyollin/taesd", "sdxl": "madebyollin/taesdxl"}
 SAMPLERS = ("ddim", "euler-a", "heun")
 
 
