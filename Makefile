@@ -62,7 +62,7 @@ bench: setup
 	@mkdir -p benchmarks/results/local
 	@began=$$(date +%s); \
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=benchmarks/results/local/parts.json && \
-	$(BIN)/render bench --model demo --out benchmarks/results/local && echo "bench: $$(( $$(date +%s) - began )) s"
+	$(BIN)/render bench --model demo --rounds 2 --out benchmarks/results/local && echo "bench: $$(( $$(date +%s) - began )) s"
 
 format: setup
 	$(BIN)/ruff format .

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from render.engine import device as device_module
+from render.engine.compiled import quiet
 from render.engine.latents import seeded_noise, slerp
-from render.engine.models import Text, blend_texts
+from render.engine.models import Text, blend_texts, pipeline_class
 from render.engine.schedulers import make_scheduler
 from render.errors import EngineError
 from render.picture import Picture, Stopwatch
@@ -115,7 +116,8 @@ class Baseline:
         self._pipeline.vae.decode = torch.compile(self._pipeline.vae.decode, fullgraph=True, dynamic=False)
         state = self._plan.timeline.state(0)
         try:
-            self._call([state] * self._plan.settings.batch)
+            with quiet():
+                self._call([state] * self._plan.settings.batch)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, OSError) as error:
@@ -123,15 +125,7 @@ class Baseline:
 
 
 def _pipeline(folder: Path, family: str, dtype: torch.dtype, device: torch.device) -> Any:
-    import diffusers
-    import transformers
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    pipelines = {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}
     no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
-    pipeline = pipelines[family].from_pretrained(folder, use_safetensors=True, local_files_only=True, **no_checker)
+    pipeline = pipeline_class(family).from_pretrained(folder, use_safetensors=True, local_files_only=True, **no_checker)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device, dtype)

@@ -10,11 +10,12 @@ F channels of deep features.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -27,11 +28,19 @@ from render.engine.models import Models
 from render.errors import EngineError
 from render.picture import Stopwatch
 
-__all__ = ["Compiled"]
+__all__ = ["Compiled", "quiet"]
 
 # Chosen by measurement. CPU, two cores, demo model in bf16, batch 16, milliseconds a picture (UNet, 20 guided steps):
 # eager 119, compiled contiguous 113, channels_last 132, frozen contiguous 120, frozen channels_last 108.
 OPTIONS: dict[str, dict[str, str | int | bool | Callable[..., Any]]] = {"cpu": {"freezing": True}, "cuda": {}}
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without Dynamo's paragraph on diffusers' ``functools.lru_cache``: what it caches is a constant."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`", UserWarning)
+        yield
 
 
 class Compiled:
@@ -66,8 +75,7 @@ class Compiled:
         """Compile, or read the kernels that an earlier worker left in the cache; charged to ``compile``."""
         folder = cache.folder("compiled") / self._key()
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
-        with watch("compile"), FileLock(f"{folder}.lock"), torch.no_grad(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`", UserWarning)
+        with watch("compile"), FileLock(f"{folder}.lock"), torch.no_grad(), quiet():
             try:
                 for latents_NCHW, conditioning in self._evaluations:
                     self._evaluate_once(latents_NCHW, conditioning)
