@@ -39,6 +39,9 @@ __all__ = ["OnStep", "Session"]
 OnStep = Callable[[int, int, str], None]
 """(steps done, steps in all, what begins now)."""
 
+WALK_FRAMES = 97  # up to the walk's last keyframe: pictures of a film that stands still would approximate themselves
+ACCURACY_FRAMES = 61  # across a keyframe; with every 4th frame an anchor one full batch of 16 of them
+
 FAULTS = (RenderError, RuntimeError, ValueError, TypeError, OSError, ImportError, ArithmeticError, LookupError)
 """What breaks one case and not the benchmark. An assertion is a mistake of ours and ends it."""
 
@@ -110,8 +113,8 @@ class Session:
 
     def _accuracy(self) -> None:
         """16 bits against float32, and every approximation against exact: cost and error side by side."""
-        subjects = self._opened(self._suite.accuracy, "accuracy")
-        timings = self._timed(subjects, 2)
+        subjects = self._opened(self._suite.accuracy, "accuracy", ACCURACY_FRAMES)
+        timings = self._timed(subjects, 1)
         pictures: dict[str, list[Pixels]] = {}
         for name in timings:
             self._step(f"pictures: {name}")
@@ -131,7 +134,7 @@ class Session:
         """Other sizes, steps, samplers: one after the other, their engines are not needed twice."""
         for case in self._suite.variations:
             subjects = self._opened({_variation(case): case})
-            for name, timing in self._timed(subjects, 2).items():
+            for name, timing in self._timed(subjects, 1).items():
                 entry = result(subjects[name], timing, self._figures(subjects[name])) | {"name": name}
                 self.report["variations"].append(entry)
             self._close(subjects)
@@ -163,21 +166,22 @@ class Session:
 
     # -- how
 
-    def _plan(self, case: Case, frames: int | None = None) -> Plan:
-        """A plan of at least as many frames as the largest batch, in whole batches."""
-        most = self._options.batches[-1]
-        whole = -(-most // case.batch) * case.batch
-        return plan_of(case, frames or whole, self._model, self._machine, self._info)
+    def _plan(self, case: Case, frames: int = WALK_FRAMES) -> Plan:
+        return plan_of(case, frames, self._model, self._machine, self._info)
 
-    def _opened(self, cases: Mapping[str, Case], table: str = "") -> dict[str, Subject]:
-        """Load and warm up; what cannot be is written down."""
-        subjects = {}
+    def _opened(self, cases: Mapping[str, Case], table: str = "", frames: int | None = None) -> dict[str, Subject]:
+        """Load and warm up; what cannot be is written down.
+
+        Renders the beginning of the walk: as many frames as the largest batch, in whole batches, or ``frames``.
+        """
+        subjects, most = {}, self._options.batches[-1]
         for name, case in cases.items():
             self._step(f"opening {name}")
             with self._failing(f"{table}: {name}" if table else name, case):
                 if case.switches.get("tiny_vae") == "":
                     raise EngineError(f"there is no tiny VAE for the model {case.model}")
-                subject = open_subject(case, self._plan(case), self._folder)
+                count = frames or -(-most // case.batch) * case.batch
+                subject = open_subject(case, self._plan(case, max(count, WALK_FRAMES)), self._folder, count)
                 subject.warm_up()
                 subjects[name] = subject
         return subjects
@@ -241,8 +245,8 @@ class Session:
         return (
             len(dtypes)
             + len(plan.speed) * (1 + rounds)
-            + len(plan.accuracy) * 4
-            + len(plan.variations) * 3
+            + len(plan.accuracy) * 3
+            + len(plan.variations) * 2
             + (films + 1)
         )
 

@@ -52,10 +52,13 @@ class Subject:
         return made
 
 
-def open_subject(case: Case, plan: Plan, folder: Path) -> Subject:
-    """Load what ``case`` renders with. Raises RenderError, or what torch raises when something breaks."""
+def open_subject(case: Case, plan: Plan, folder: Path, frames: int | None = None) -> Subject:
+    """Load what ``case`` renders with, to render the first ``frames`` of the plan, by default all of them.
+
+    Raises RenderError, or what torch raises when something breaks.
+    """
     watch = Stopwatch()
     maker: Callable[[Plan, Path, Stopwatch], PictureSource] = Engine if case.renderer == "render" else Baseline
     with MemoryMeter(plan.settings.device) as meter:
         source = maker(plan, folder, watch)
-    return Subject(case, plan, source, range(plan.spec.num_frames), dict(watch.seconds), meter.peak_bytes)
+    return Subject(case, plan, source, range(frames or plan.spec.num_frames), dict(watch.seconds), meter.peak_bytes)

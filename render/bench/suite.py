@@ -84,7 +84,7 @@ def suite(options: Options, machine: Machine, family: str, native: tuple[int, in
         replace(plain, backend=backend, dtype=dtype, batch=batch)
         for backend in options.backends
         for dtype in (dtypes if backend == "eager" else dtypes[-1:])  # compiling takes minutes, and float32 is slow
-        for batch in (options.batches if not options.quick else options.batches[-1:])
+        for batch in (options.batches if backend == "eager" and not options.quick else options.batches[-1:])
     ]
     rungs = [case for rung in ladder for case in (rung.before, rung.after, rung.apart) if case]
     best = (

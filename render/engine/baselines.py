@@ -26,6 +26,7 @@ from render.engine.schedulers import make_scheduler
 from render.errors import EngineError
 from render.picture import Picture, Stopwatch
 from render.plan import Plan
+from render.resolve import Family
 from render.samplers import SAMPLERS
 from render.timeline import Blend, FrameState
 
@@ -124,7 +125,7 @@ class Baseline:
             raise EngineError(f"diffusers' pipeline cannot be compiled here: {str(error).splitlines()[0]}") from error
 
 
-def _pipeline(folder: Path, family: str, dtype: torch.dtype, device: torch.device) -> Any:
+def _pipeline(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> Any:
     no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
     pipeline = pipeline_class(family).from_pretrained(folder, use_safetensors=True, local_files_only=True, **no_checker)
     pipeline.set_progress_bar_config(disable=True)
