@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -16,7 +17,7 @@ from render.machine import this_cpu
 from render.picture import Stopwatch
 from render.resolve import Machine
 
-__all__ = ["DTYPES", "Marks", "attention", "download", "machine", "set_up", "upload"]
+__all__ = ["DTYPES", "Marks", "attention", "download", "machine", "seconds_a_call", "set_up", "upload"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 KERNELS = {
@@ -77,6 +78,21 @@ def download(values: Tensor) -> Tensor:
     host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
     host.copy_(values, non_blocking=True)
     return host
+
+
+def seconds_a_call(call: Callable[[], object], device: torch.device, times: int = 1) -> float:
+    """Seconds of one of ``times`` calls in a row, what they queue on the device included."""
+    _wait(device)
+    began = time.perf_counter()
+    for _ in range(times):
+        call()
+    _wait(device)
+    return (time.perf_counter() - began) / times
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 class Marks:

@@ -6,7 +6,6 @@ elsewhere; it runs in a thread of its own.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backend import BACKENDS, Opening, open_model
+from render.engine.device import seconds_a_call
 from render.engine.latents import seeded_noise, slerp
 from render.engine.models import Text, blend_texts
 from render.engine.sampler import denoise, tabulate
@@ -77,20 +77,6 @@ def _step_noises(count: int, noise_BCHW: Tensor) -> Tensor | None:
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
     """The median of three rounds, each long enough for the clock."""
-
-    def timed(times: int) -> float:
-        _wait(device)
-        began = time.perf_counter()
-        for _ in range(times):
-            call()
-        _wait(device)
-        return (time.perf_counter() - began) / times
-
-    timed(1)
-    times = max(1, min(1000, int(ROUND_S / max(timed(1), 1e-6))))
-    return sorted(timed(times) for _ in range(ROUNDS))[ROUNDS // 2]
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    seconds_a_call(call, device)
+    times = max(1, min(1000, int(ROUND_S / max(seconds_a_call(call, device), 1e-6))))
+    return sorted(seconds_a_call(call, device, times) for _ in range(ROUNDS))[ROUNDS // 2]

@@ -6,13 +6,12 @@ rounds counts: a peak is a maximum.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from render.engine.device import DTYPES
+from render.engine.device import DTYPES, seconds_a_call
 
 __all__ = ["Peak", "measure_peak"]
 
@@ -51,20 +50,6 @@ def _matmul_flops_per_s(side: int, dtype: torch.dtype, device: torch.device) -> 
 
 def _best_seconds(call: Callable[[], object], device: torch.device) -> float:
     """Seconds of one call: repeated until a round takes long enough for the clock, best of three rounds."""
-
-    def timed(times: int) -> float:
-        _wait(device)
-        began = time.perf_counter()
-        for _ in range(times):
-            call()
-        _wait(device)
-        return time.perf_counter() - began
-
-    timed(1)
-    times = max(1, int(ROUND_S / max(timed(1), 1e-6)))
-    return min(timed(times) for _ in range(ROUNDS)) / times
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    seconds_a_call(call, device)
+    times = max(1, int(ROUND_S / max(seconds_a_call(call, device), 1e-6)))
+    return min(seconds_a_call(call, device, times) for _ in range(ROUNDS))

@@ -6,7 +6,6 @@ alike, and compiling each batch size would cost more than a wrong batch.
 
 from __future__ import annotations
 
-import resource
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 
 from render.engine import device as device_module
 from render.engine.backend import Loaded, open_model
+from render.engine.memory import MemoryMeter
 from render.engine.models import Text
 from render.errors import EngineError
 from render.picture import Stopwatch
@@ -65,29 +65,19 @@ def _evaluation(plan: Plan, models: Loaded, text: Text, batch: int, device: torc
     shape = (rows, plan.model.latent_channels, settings.height // scale, settings.width // scale)
     latents_NCHW = torch.zeros(shape, device=device)
     timestep = torch.zeros((), device=device)
-    before = _peak_bytes(device)
-    best = float("inf")
-    for _ in range(1 + REPEATS):  # the first one warms up, and is the slowest anyway
-        began = time.perf_counter()
-        models.denoise(latents_NCHW, timestep, condition)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return best / batch, _peak_bytes(device) - before
+
+    def evaluate() -> object:
+        return models.denoise(latents_NCHW, timestep, condition)
+
+    with MemoryMeter(device.type) as meter:
+        best = min(device_module.seconds_a_call(evaluate, device) for _ in range(1 + REPEATS))  # the first warms up
+    return best / batch, meter.peak_bytes
 
 
 def _free_bytes(device: torch.device) -> int:
     """Memory that is left beside the models, in bytes."""
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
         return int(torch.cuda.mem_get_info()[0])
     with Path("/proc/meminfo").open(encoding="ascii") as lines:
         available = next(line for line in lines if line.startswith("MemAvailable:"))
     return int(available.split()[1]) * 1024
-
-
-def _peak_bytes(device: torch.device) -> int:
-    """The most memory this process has held so far. It only grows, and so do the batches."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
