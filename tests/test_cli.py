@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from render import errors
-from render.cli import EXAMPLES, main
+from render.arguments import EXAMPLES
+from render.cli import main
 from render.document import parse
 from render.spec import load, validate
 from render.stills import read_still
