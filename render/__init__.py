@@ -18,10 +18,10 @@ _HOMES = {
     "LocalFarm": "render.local",
     "Outcome": "render.run",
     "Plan": "render.plan",
-    "Progress": "render.drive",
+    "Progress": "render.progress",
     "RayFarm": "render.cluster",
     "RenderError": "render.errors",
-    "Watcher": "render.drive",
+    "Watcher": "render.progress",
     "load": "render.spec",
     "run_job": "render.run",
 }

@@ -7,7 +7,6 @@ torch nor ray, and answer at once.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import signal
@@ -177,8 +176,8 @@ def _preview(options: argparse.Namespace) -> int:
     target = options.to or job.spec.run_dir / "preview.png"
     if target.suffix != ".png":
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
-    with Show(options.jobs[0].name) as show, contextlib.closing(LocalFarm()) as farm:
-        frames = preview(job, farm, show, target)
+    with Show(options.jobs[0].name) as show:
+        frames = preview(job, LocalFarm, show, target)
     print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
     return 0
 

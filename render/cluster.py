@@ -11,100 +11,115 @@ import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from render import modelfiles
 from render.errors import FarmError, RenderError
-from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
-from render.plan import Chunk, Plan
-from render.resolve import Machine, ModelInfo, Saturation
+from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerLost, WorkerReady
+from render.plan import Chunk
+from render.record import Segment
+from render.roster import Kind
 from render.spec import JobSpec
-from render.worker import Worker
+from render.worker import Hello, Worker
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a render farm tells no one what it does
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # stdout is ours: Ray prints a paragraph for every dead worker
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's coming default; unset, it warns at every start
 
 import ray
-from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorUnavailableError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+)
 
 __all__ = ["RayFarm", "connected"]
 
 OBJECT_STORE_BYTES = 1 << 30  # segments are small; Ray's own default takes a third of the memory
-PLACEMENT_TIMEOUT_S = 300.0  # an autoscaler may have to start a machine; beyond that nobody is coming
+NODE_DEATH_POLLS, NODE_DEATH_POLL_S = 6, 0.5
+
+
+class _OnNode(Worker):
+    """A worker that knows where in the cluster it is."""
+
+    def hello(self) -> Hello:
+        """With the node's id."""
+        return replace(super().hello(), node=ray.get_runtime_context().get_node_id())
 
 
 class RayFarm:
     """Workers as Ray actors, one process each, spread over the nodes."""
 
     def __init__(self) -> None:
-        """Inside ``connected``. The cluster stays when the farm is closed: the next job uses it too."""
+        """Inside ``connected``. The cluster stays when the farm is closed: the next command may use it too."""
         self._started = 0
-        self._spare: tuple[str, Any] | None = None
         self._actors: dict[str, Any] = {}
+        self._nodes: dict[str, str] = {}
         self._calls: dict[ray.ObjectRef[Any], tuple[str, Chunk | None]] = {}
 
-    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-        """What the first worker says; its process is kept and becomes the first worker."""
-        gpu = _gpus(spec.model, spec.engine.device) > 0
-        name, actor = self._launch(gpu=gpu, workers=1 if spec.farm.workers == "auto" else spec.farm.workers)
-        try:
-            ray.get(actor.__ray_ready__.remote(), timeout=PLACEMENT_TIMEOUT_S)
-            described: tuple[Machine, ModelInfo] = ray.get(actor.describe.remote(spec))  # may fetch a model for an hour
-        except GetTimeoutError:
-            raise FarmError(
-                f"no worker could be placed within {PLACEMENT_TIMEOUT_S:.0f} s; is the cluster busy? `ray status` tells"
-            ) from None
-        except RayTaskError as error:
-            raise _own(error) or FarmError(f"the first worker failed: {_last_line(error)}") from None
-        except RayError as error:
-            raise FarmError(f"the first worker could not start: {_last_line(error)}") from None
-        self._spare = (name, actor)
-        return described
+    def kind(self, spec: JobSpec, device: str) -> Kind:
+        """A share of a GPU where the job can use one, else of a node's CPUs: all of them, or as many workers want."""
+        if _gpus(spec.model, device):
+            return Kind(gpu=True, share=spec.farm.workers_per_gpu)
+        asked = 1 if spec.farm.workers == "auto" else spec.farm.workers
+        return Kind(gpu=False, share=math.ceil(asked / max(len(_node_cpus()), 1)))
 
-    def measure(self, plan_json: str) -> Saturation:
-        """The curve of the device that ``describe`` asked before."""
-        assert self._spare is not None, "describe comes first"
-        try:
-            curve: Saturation = ray.get(self._spare[1].measure.remote(plan_json))
-        except RayTaskError as error:
-            raise _own(error) or FarmError(f"the first worker failed: {_last_line(error)}") from None
-        except RayError as error:
-            raise FarmError(f"the first worker died while it measured: {_last_line(error)}") from None
-        return curve
+    def capacity(self, kind: Kind) -> int:
+        """Workers that the nodes alive now have devices for."""
+        return kind.share * (int(ray.cluster_resources().get("GPU", 0)) if kind.gpu else len(_node_cpus()))
 
-    def size(self, plan: Plan) -> int:
-        """One worker a GPU, else one a node with CPUs; as many as asked for, but never more than GPUs."""
-        asked, nodes = plan.spec.farm.workers, len(_node_cpus())
-        gpus = _gpus(plan.spec.model, plan.settings.device)
-        if asked == "auto":
-            return gpus or max(nodes, 1)
-        return min(asked, gpus) if gpus else asked
-
-    def start_worker(self, plan_json: str) -> str:
-        """Begin to load the plan in a new process, or in the one that described the machine."""
-        plan = Plan.from_json(plan_json)
-        if self._spare is None:
-            gpu = _gpus(plan.spec.model, plan.settings.device) > 0
-            self._spare = self._launch(gpu=gpu, workers=self.size(plan))
-        (name, actor), self._spare = self._spare, None
-        self._actors[name] = actor
-        self._calls[actor.open.remote(plan_json)] = (name, None)
+    def start(self, kind: Kind) -> str:
+        """Begin to start a process; Ray finds a place for it, or waits for one."""
+        name = f"w{self._started}"
+        self._started += 1
+        self._actors[name] = actor = (
+            ray.remote(_OnNode)
+            .options(
+                num_cpus=_cpus_per_gpu() / kind.share if kind.gpu else _cpu_share(kind),
+                num_gpus=1 / kind.share if kind.gpu else 0,
+                max_restarts=0,
+                max_concurrency=2,  # of two chunks one is rendered, the other one's last pictures are encoded
+                max_task_retries=0,
+                scheduling_strategy="SPREAD",
+            )
+            .remote(name)
+        )
+        self._call(name, actor.hello.remote())
         return name
+
+    def describe(self, worker: str, spec: JobSpec) -> None:
+        """Ask the actor; it may fetch a model for an hour."""
+        self._call(worker, self._actors[worker].describe.remote(spec))
+
+    def measure(self, worker: str, plan_json: str) -> None:
+        """Ask the actor."""
+        self._call(worker, self._actors[worker].measure.remote(plan_json))
+
+    def open(self, worker: str, plan_json: str) -> None:
+        """Ask the actor."""
+        self._call(worker, self._actors[worker].open.remote(plan_json))
 
     def send(self, worker: str, chunk: Chunk) -> None:
         """Queue a chunk on the actor; it renders its queue in order."""
-        self._calls[self._actors[worker].render.remote(chunk)] = (worker, chunk)
+        self._call(worker, self._actors[worker].render.remote(chunk), chunk)
 
-    def stop_worker(self, worker: str) -> None:
+    def stop(self, worker: str) -> None:
         """Kill the actor's process."""
-        self._forget(worker)
+        if (actor := self._actors.pop(worker, None)) is not None:  # it may have died while it was being retired
+            ray.kill(actor)
+        self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
 
     def wait(self, timeout_s: float) -> list[Message]:
         """Results in the order in which they are there."""
         calls = list(self._calls)
         if not calls:
+            time.sleep(timeout_s)
             return []
         ready, _ = ray.wait(calls, num_returns=1, timeout=timeout_s, fetch_local=True)
         if ready:
@@ -113,27 +128,11 @@ class RayFarm:
 
     def close(self) -> None:
         """Kill the actors."""
-        if self._spare is not None:
-            ray.kill(self._spare[1])
         for worker in list(self._actors):
-            self._forget(worker)
+            self.stop(worker)
 
-    def _launch(self, *, gpu: bool, workers: int) -> tuple[str, Any]:
-        name = f"w{self._started}"
-        self._started += 1
-        actor = (
-            ray.remote(Worker)
-            .options(
-                num_cpus=_cpus_per_gpu() if gpu else _cpus_per_worker(workers),
-                num_gpus=1 if gpu else 0,
-                max_restarts=0,
-                max_concurrency=2,  # of two chunks one is rendered, the other one's last pictures are encoded
-                max_task_retries=0,
-                scheduling_strategy="SPREAD",
-            )
-            .remote(name)
-        )
-        return name, actor
+    def _call(self, worker: str, call: ray.ObjectRef[Any], chunk: Chunk | None = None) -> None:
+        self._calls[call] = (worker, chunk)
 
     def _message(self, call: ray.ObjectRef[Any]) -> Message | None:
         if call not in self._calls:  # the worker was lost a moment ago, and this call with it
@@ -144,26 +143,42 @@ class RayFarm:
         except RayTaskError as error:
             own = _own(error)
             cause, details = (str(own), "") if own else (_last_line(error), str(error))
-            if chunk is not None:
-                return ChunkFailed(worker, chunk, cause, details)
-            self._forget(worker)
-            return WorkerLost(worker, cause, error=own, details=details)
-        except ObjectLostError:
-            assert chunk is not None
+            if chunk is None:
+                return Refused(worker, cause, own, details)
+            return ChunkFailed(worker, chunk, cause, details)
+        except ObjectLostError as error:
+            if chunk is None:
+                return Refused(worker, "its answer was lost with the node that held it", details=str(error))
             return ChunkFailed(worker, chunk, "its result was lost with the node that held it")
         except RayError as error:
-            self._forget(worker)
-            preempted = isinstance(error, RayActorError) and bool(error.preempted)
-            cause = "its process died: killed, out of memory, or crashed"
-            return WorkerLost(
-                worker, "taken away by the cluster" if preempted else cause, preempted, details=str(error)
-            )
-        return WorkerReady(worker, result) if chunk is None else ChunkDone(worker, result)
+            self.stop(worker)
+            cause, nobodys_fault = _cause_of_death(error, self._nodes.get(worker, ""))
+            return WorkerLost(worker, cause, nobodys_fault, details=str(error))
+        if isinstance(result, Hello):
+            self._nodes[worker] = result.node
+            return WorkerReady(worker, result)
+        return ChunkDone(worker, result) if isinstance(result, Segment) else Answered(worker, result)
 
-    def _forget(self, worker: str) -> None:
-        if (actor := self._actors.pop(worker, None)) is not None:  # it may have died while it was being retired
-            ray.kill(actor)
-        self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
+
+def _cause_of_death(error: RayError, node: str) -> tuple[str, bool]:
+    """Why a worker is gone, in a few words, and whether that is nobody's fault: its node was taken away or died."""
+    if isinstance(error, RayActorError) and error.preempted:
+        return "taken away by the cluster", True
+    if isinstance(error, ActorUnavailableError):  # the connection is gone; the cluster learns why a moment later
+        for _ in range(NODE_DEATH_POLLS):
+            if not _alive(node):
+                break
+            time.sleep(NODE_DEATH_POLL_S)
+    if not _alive(node):
+        return "its node died or left the cluster", True
+    if isinstance(error, OutOfMemoryError):
+        return "killed because its node ran out of memory", False
+    return "its process died: killed, out of memory, or crashed", False
+
+
+def _alive(node: str) -> bool:
+    """Whether a node is still part of the cluster; one that is unknown counts as alive."""
+    return not node or any(entry["NodeID"] == node and entry["Alive"] for entry in ray.nodes())
 
 
 @contextlib.contextmanager
@@ -231,10 +246,9 @@ def _gpus(model: str, device: str) -> int:
     return max(int(ray.cluster_resources().get("GPU", 0)), device == "cuda")
 
 
-def _cpus_per_worker(workers: int) -> float:
+def _cpu_share(kind: Kind) -> float:
     """An equal share of the smallest node, so that every worker finds a place. A share, not a number of threads."""
-    nodes = _node_cpus() or [1.0]
-    share = min(nodes) / math.ceil(workers / len(nodes))
+    share = min(_node_cpus() or [1.0]) / kind.share
     return math.floor(share) if share >= 1 else share
 
 

@@ -1,206 +1,388 @@
-"""Who renders what next: attempts, retirement, deadlines. A pure state machine: no Ray, no clock, no disk.
+"""Who does what next: a state machine without clock, processes or disk, driven by Ray, ``--local`` and simulations.
 
-The driver tells it what happened and when; it answers what to do. The same machine serves Ray, ``--local`` and
-simulations. Its rules (the farm decides retries, not Ray):
+The rules:
 
-- A worker holds at most ``DEPTH`` chunks and renders them in order, so only the first of them is executing.
-- A failure is charged to the chunk that was executing; what waited behind it goes back free of charge.
-- A failed chunk goes to a worker that has not failed it, where there is one; after ``attempts`` it is given up.
-- A worker that fails ``RETIRE_AFTER`` chunks is retired.
-- A worker that dies while it has nothing to do is charged to no chunk.
+- Jobs of higher priority come first; among equals a worker stays with the plan it has open, then with the model it
+  holds, then takes the job that came first. A plan is opened only by a worker with nothing in its queue.
+- A chunk is taken in order, lowest frames first. Every worker gets one before any gets a second; the second waits in
+  its queue, so that the device never waits for the driver.
+- Towards the end a slow worker gets no chunk that faster ones would have done sooner, queued behind what they do.
+- A chunk that failed goes to another worker where there is one.
+- A worker that fails ``RETIRE_AFTER`` chunks is retired. One that dies while it has nothing to do is charged to none.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping
 
+from render.ledger import FIRST_DEADLINE_S, Failure, Ledger
 from render.plan import Chunk
+from render.roster import Ask, JobState, Kind, Open, Send, Step, WorkerState
 
-__all__ = ["Dispatcher", "Failure"]
+__all__ = ["Dispatcher"]
 
-DEPTH = 2  # one executing, one waiting in the worker's queue: the device never waits for the driver
+DEPTH = 2  # one executing, one waiting in the worker's queue
 RETIRE_AFTER = 3
-FIRST_DEADLINE_S = 7200.0  # of a worker nobody has measured: 18 frames of SD 1.5 take a CPU 80 minutes
-DEADLINE_FACTOR = 10.0  # ten times the slowest chunk so far is a hang, not a slow chunk
-SHORTEST_DEADLINE_S = 60.0
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One failed attempt at a chunk."""
-
-    chunk: Chunk
-    worker: str
-    cause: str
-
-
-@dataclass
-class _Worker:
-    queue: deque[Chunk] = field(default_factory=deque)
-    since: float = 0.0  # when the chunk at the head of the queue began
-    completed: int = 0
-    failures: int = 0
-    retired: bool = False
+CLEARLY = 0.9  # how much sooner others must be for a worker to be passed over: chunk times scatter
 
 
 class Dispatcher:
-    """Hands out chunks to workers and keeps count. Times are seconds of any steady clock, given by the caller."""
+    """Hands out work and keeps count. Times are seconds of any steady clock, given by the caller."""
 
-    def __init__(self, chunks: Iterable[Chunk], *, attempts: int, deadline_s: float | None = None) -> None:
-        self._pending = list(chunks)
-        heapq.heapify(self._pending)
-        self._attempts = attempts
-        self._deadline_s = deadline_s
-        self._slowest_s: float | None = None
-        self._starting = 0
-        self._workers: dict[str, _Worker] = {}
-        self._failures: dict[Chunk, list[Failure]] = {}
-        self.given_up: dict[Chunk, list[Failure]] = {}
-        self.done: list[Chunk] = []
+    def __init__(self) -> None:
+        self._jobs: dict[int, JobState] = {}
+        self._workers: dict[str, WorkerState] = {}
+        self._free: dict[str, None] = {}  # workers with room in their queue
+        self._draining = False
 
-    @property
-    def finished(self) -> bool:
-        """Whether every chunk is done or given up."""
-        return not self._pending and not any(worker.queue for worker in self._workers.values())
+    # Jobs
 
-    @property
-    def waiting(self) -> int:
-        """Chunks that no worker holds yet."""
-        return len(self._pending)
+    def add_job(self, number: int, kind: Kind, priority: int = 0) -> None:
+        """A job that may ask and submit."""
+        self._jobs[number] = JobState(number, kind, priority)
 
-    @property
-    def retries(self) -> int:
-        """Failed attempts so far."""
-        return sum(len(failures) for failures in self._failures.values())
+    def ask(self, number: int) -> None:
+        """The job has a question for any worker of its kind."""
+        self._jobs[number].question = True
+
+    def submit(self, number: int, ledger: Ledger, *, model: str = "", max_workers: int | None = None) -> None:
+        """The job has chunks to render with ``model``, by at most so many workers at a time."""
+        job = self._jobs[number]
+        job.ledger, job.model, job.max_workers = ledger, model, max_workers
+
+    def committed(self, number: int) -> None:
+        """A segment of the job is on its disk."""
+        if number in self._jobs:
+            self._jobs[number].uncommitted -= 1
+
+    def remove_job(self, number: int) -> None:
+        """The job is through, or gone; chunks of it that workers still execute count for nobody."""
+        self._jobs.pop(number, None)
+
+    def demand(self) -> dict[Kind, int]:
+        """How many workers of each kind would have something to do, for all jobs together."""
+        working: dict[int | None, int] = {}  # with a question or chunks; one that opens a plan will take what waits
+        for worker in self._workers.values():
+            working[worker.job] = working.get(worker.job, 0) + (bool(worker.queue) or isinstance(worker.errand, Ask))
+        found: dict[Kind, int] = {}
+        for job in self._jobs.values():
+            useful = working.get(job.number, 0) + job.waiting + job.question
+            limit = useful if job.max_workers is None else job.max_workers
+            found[job.kind] = found.get(job.kind, 0) + min(useful, limit)
+        return found
+
+    def drain(self) -> None:
+        """WorkerState out nothing more. What waits in a worker's queue behind the chunk it executes is taken back."""
+        self._draining = True
+        for worker in self._workers.values():
+            while len(worker.queue) > 1:
+                self._give_back(worker, worker.queue.pop())
+        for job in self._jobs.values():
+            job.question = False
+            if job.ledger:
+                job.ledger.abandon()
+
+    # Workers
+
+    def add_worker(self, name: str, kind: Kind) -> None:
+        """A worker is ready."""
+        assert name not in self._workers, name
+        self._workers[name] = WorkerState(kind)
+        self._free[name] = None
 
     @property
     def workers(self) -> list[str]:
-        """The workers that take chunks."""
+        """The workers that take work."""
         return [name for name, worker in self._workers.items() if not worker.retired]
 
-    def add_worker(self, name: str) -> None:
-        """A worker is ready to render."""
-        assert name not in self._workers, name
-        self._workers[name] = _Worker()
+    def workers_of(self, number: int) -> list[str]:
+        """The workers that are busy for a job."""
+        return [name for name, worker in self._workers.items() if worker.busy and worker.job == number]
 
-    def assign(self, now: float, starting: int = 0) -> list[tuple[str, Chunk]]:
-        """Chunks to send now, lowest frames first; every worker gets one before any gets a second.
+    def idle(self) -> dict[str, Kind]:
+        """The workers that have nothing to do."""
+        return {name: worker.kind for name, worker in self._workers.items() if not worker.busy and not worker.retired}
 
-        ``starting`` workers will be ready soon: a chunk for each is left, rather than queued behind another.
-        """
-        self._starting = starting
-        sent: list[tuple[str, Chunk]] = []
-        for depth in range(DEPTH):
-            for name in self.workers:
-                worker = self._workers[name]
-                if depth and len(self._pending) <= starting:
-                    break
-                if len(worker.queue) == depth and not self._alone(worker) and (chunk := self._next_for(name)):
-                    if not worker.queue:
-                        worker.since = now
-                    worker.queue.append(chunk)
-                    sent.append((name, chunk))
-        return sent
+    def count(self, kind: Kind) -> int:
+        """The workers of a kind."""
+        return sum(worker.kind == kind for worker in self._workers.values())
 
-    def _alone(self, worker: _Worker) -> bool:
-        """Whether nothing may queue behind what the worker has: a chunk that failed, or might be blamed for another.
+    @property
+    def wanting(self) -> bool:
+        """Whether any job has something for a worker to do."""
+        return any(job.question or job.waiting for job in self._jobs.values())
 
-        A worker begins a chunk while it still encodes the one before, so of two chunks either may have killed it.
-        """
-        queue = [*worker.queue, *self._pending[:1]] if worker.queue else []
-        return any(chunk in self._failures for chunk in queue)
+    @property
+    def busy(self) -> bool:
+        """Whether any worker has something to do."""
+        return any(worker.busy for worker in self._workers.values())
 
-    def completed(self, name: str, chunk: Chunk, now: float) -> None:
-        """The worker rendered the chunk and it is committed."""
-        worker = self._workers[name]
-        self._slowest_s = max(self._slowest_s or 0.0, now - worker.since)
-        self._pop(worker, chunk, now)
-        worker.completed += 1
-        self.done.append(chunk)
-
-    def failed(self, name: str, chunk: Chunk, cause: str, now: float) -> None:
-        """The chunk failed on the worker, which lives on unless it has failed too often."""
-        worker = self._workers[name]
-        self._pop(worker, chunk, now)
-        self._charge(Failure(chunk, name, cause))
-        worker.failures += 1
-        if worker.failures >= RETIRE_AFTER:
-            self._release(worker)
-            worker.retired = True
-
-    def lost(self, name: str, cause: str, *, charge: bool = True) -> None:
-        """The worker is gone. What it was executing is charged unless the farm took the worker away (preemption)."""
-        worker = self._workers.pop(name)
-        if worker.queue and charge:
-            self._charge(Failure(worker.queue.popleft(), name, cause))
-        self._release(worker)
-
-    def overdue(self, now: float) -> list[tuple[str, Chunk, float]]:
-        """Workers whose executing chunk is past its deadline, with the chunk and the seconds it has taken."""
-        return [
-            (name, worker.queue[0], now - worker.since)
-            for name, worker in self._workers.items()
-            if worker.queue and now - worker.since > self._limit_s(worker)
-        ]
-
-    def held(self, name: str) -> list[Chunk]:
-        """The chunks a worker holds, the executing one first."""
-        return list(self._workers[name].queue)
+    def kind_of(self, name: str) -> Kind:
+        """What the worker was started as."""
+        return self._workers[name].kind
 
     def knows(self, name: str) -> bool:
         """Whether the worker has been added and not lost since."""
         return name in self._workers
 
     def retired(self, name: str) -> bool:
-        """Whether the worker has failed too often to be given chunks."""
+        """Whether the worker has failed too often to be given work."""
         return self._workers[name].retired
 
     def fruitless(self, name: str) -> bool:
         """Whether the worker has not completed a single chunk."""
         return not self._workers[name].completed
 
-    def _limit_s(self, worker: _Worker) -> float:
-        """Measured on all workers, but generous to one whose own speed nobody knows yet."""
-        if self._deadline_s is not None:
-            return self._deadline_s
-        if self._slowest_s is None or not worker.completed:
-            return FIRST_DEADLINE_S
-        return max(DEADLINE_FACTOR * self._slowest_s, SHORTEST_DEADLINE_S)
+    def held(self, name: str) -> list[Chunk]:
+        """The chunks a worker holds, the executing one first."""
+        return list(self._workers[name].queue)
 
-    def _next_for(self, name: str) -> Chunk | None:
-        """The lowest pending chunk that this worker may take: not one it failed, while another worker could."""
-        passed: list[Chunk] = []
-        chosen = None
-        while self._pending and chosen is None:
-            chunk = heapq.heappop(self._pending)
-            if self._may_take(name, chunk):
-                chosen = chunk
+    def job_of(self, name: str) -> int | None:
+        """The job a worker is busy for, or whose plan it has open."""
+        return self._workers[name].job
+
+    def errand(self, name: str) -> Step | None:
+        """What else than chunks the worker is busy with."""
+        return self._workers[name].errand
+
+    # Work
+
+    def assign(self, now: float, starting: Mapping[Kind, int] | None = None) -> list[Step]:
+        """What to do now. Of each kind so many workers are ``starting``: a chunk for each is left."""
+        if self._draining or not self.wanting:
+            return []
+        steps: list[Step] = []
+        for depth in range(DEPTH):
+            for name in self._in_line(depth):
+                worker = self._workers[name]
+                soon = (starting or {}).get(worker.kind, 0)
+                step = self._second(name, worker, now, soon) if depth else self._first(name, worker, now, soon)
+                if step is not None:
+                    steps.append(step)
+                    self._settle(name, worker)
+        return steps
+
+    def opened(self, name: str) -> None:
+        """The worker has opened the plan it was told to."""
+        worker = self._workers[name]
+        job = self._end_errand(name, worker)
+        worker.done_here, worker.mean_s = 0, None
+        if job is not None:
+            worker.holds, worker.model = job.number, job.model
+
+    def open_failed(self, name: str) -> None:
+        """It could not, and is not asked again to open that one; what it had open before is gone."""
+        worker = self._workers[name]
+        job = self._end_errand(name, worker)
+        worker.holds, worker.model = None, ""
+        if job is not None:
+            job.unfit.add(name)
+
+    def answered(self, name: str, *, keeps_plan: bool) -> None:
+        """The worker is through with the question."""
+        worker = self._workers[name]
+        self._end_errand(name, worker)
+        if not keeps_plan:
+            worker.holds, worker.model = None, ""
+
+    def fit_workers(self, number: int) -> list[str]:
+        """The workers of the job's kind that have not failed to open its plan."""
+        job = self._jobs[number]
+        return [name for name in self.workers if self._workers[name].kind == job.kind and name not in job.unfit]
+
+    def completed(self, name: str, chunk: Chunk, now: float) -> None:
+        """The worker rendered the chunk."""
+        worker = self._workers[name]
+        seconds = now - worker.since
+        job = self._pop(name, chunk, now)
+        worker.completed += 1
+        worker.done_here += 1
+        worker.mean_s = seconds if worker.mean_s is None else worker.mean_s + (seconds - worker.mean_s) / 4
+        if job is not None and job.ledger is not None:
+            job.ledger.completed(seconds)
+            job.uncommitted += 1
+
+    def failed(self, name: str, chunk: Chunk, cause: str, now: float) -> None:
+        """The chunk failed on the worker, which lives on unless it has failed too often."""
+        worker = self._workers[name]
+        job = self._pop(name, chunk, now)
+        if job is not None and job.ledger is not None:
+            job.ledger.charge(Failure(chunk, name, cause))
+        worker.failures += 1
+        if worker.failures >= RETIRE_AFTER:
+            self._release(worker)
+            worker.retired = True
+            self._free.pop(name, None)
+
+    def lost(self, name: str, cause: str, *, charge: bool = True) -> None:
+        """The worker is gone. What it was executing is charged unless the farm took the worker away."""
+        worker = self._workers.pop(name)
+        self._free.pop(name, None)
+        job = self._jobs.get(worker.holds) if worker.holds is not None else None
+        if worker.errand is not None:
+            asked = self._jobs.get(worker.errand.job)
+            if asked is not None and isinstance(worker.errand, Ask):
+                asked.question = not self._draining
+            elif asked is not None:
+                asked.opening -= 1
+        if worker.queue and job is not None and job.ledger is not None:
+            failure = Failure(worker.queue.popleft(), name, cause)
+            (job.ledger.charge if charge else job.ledger.lose)(failure)
+        self._release(worker)
+
+    def overdue(self, now: float) -> list[tuple[str, float]]:
+        """Workers that take too long over what they do, with the seconds it has taken."""
+        return [
+            (name, now - worker.since)
+            for name, worker in self._workers.items()
+            if worker.busy and now - worker.since > self._limit_s(worker)
+        ]
+
+    # Choosing
+
+    def _in_line(self, depth: int) -> list[str]:
+        """The workers with so many chunks in their queue; first those that have a plan open whose job waits."""
+        waiting = {number for number, job in self._jobs.items() if job.waiting}
+        names = [name for name in self._free if len(self._workers[name].queue) == depth]
+        return sorted(names, key=lambda name: self._workers[name].holds not in waiting)
+
+    def _first(self, name: str, worker: WorkerState, now: float, starting: int) -> Step | None:
+        """Something for a worker with nothing to do."""
+        for job in self._ranked(name, worker):
+            if job.question:
+                job.question = False
+                worker.errand = Ask(name, job.number)
+            elif worker.holds != job.number:
+                if job.waiting <= job.opening or not self._has_one_for(name, job, starting):
+                    continue
+                job.opening += 1
+                worker.errand = Open(name, job.number)
             else:
-                passed.append(chunk)
-        for chunk in passed:
-            heapq.heappush(self._pending, chunk)
-        return chosen
+                if self._sooner_elsewhere(worker, job, now):
+                    continue
+                if (chunk := self._take(name, job, starting)) is None:
+                    continue
+                worker.queue.append(chunk)
+                worker.since = now
+                return Send(name, job.number, chunk)
+            worker.since = now
+            return worker.errand
+        return None
 
-    def _may_take(self, name: str, chunk: Chunk) -> bool:
-        failed_on = {failure.worker for failure in self._failures.get(chunk, ())}
-        return name not in failed_on or (not self._starting and failed_on.issuperset(self.workers))
+    def _second(self, name: str, worker: WorkerState, now: float, starting: int) -> Step | None:
+        """A chunk to wait behind the one the worker executes: of the same plan, unless a job of more weight waits."""
+        job = self._jobs.get(worker.holds) if worker.holds is not None else None
+        if job is None or job.waiting <= starting + job.opening or self._alone(worker, job):
+            return None
+        if any(
+            other.priority > job.priority and other.kind == job.kind and (other.waiting or other.question)
+            for other in self._jobs.values()
+        ):
+            return None
+        if self._sooner_elsewhere(worker, job, now) or (chunk := self._take(name, job, starting)) is None:
+            return None
+        worker.queue.append(chunk)
+        return Send(name, job.number, chunk)
 
-    def _pop(self, worker: _Worker, chunk: Chunk, now: float) -> None:
+    def _ranked(self, name: str, worker: WorkerState) -> Iterator[JobState]:
+        """The jobs that a worker with nothing to do could work for, the best first."""
+        wanting = [
+            job
+            for job in self._jobs.values()
+            if job.kind == worker.kind and (job.question or job.waiting) and name not in job.unfit
+        ]
+        wanting.sort(
+            key=lambda job: (
+                -job.priority,
+                worker.holds != job.number,
+                not worker.model or worker.model != job.model,
+                job.number,
+            )
+        )
+        for job in wanting:
+            if job.max_workers is None or len(self.workers_of(job.number)) < job.max_workers:
+                yield job
+
+    def _alone(self, worker: WorkerState, job: JobState) -> bool:
+        """Whether nothing may queue behind what the worker has: a chunk that failed, or might be blamed for another.
+
+        A worker begins a chunk while it still encodes the one before, so of two chunks either may have killed it.
+        """
+        assert job.ledger is not None
+        return job.ledger.next_failed_before() or any(job.ledger.failed_before(chunk) for chunk in worker.queue)
+
+    def _take(self, name: str, job: JobState, starting: int) -> Chunk | None:
+        """The lowest waiting chunk that this worker may take: not one it failed, while another worker could."""
+        assert job.ledger is not None
+        return job.ledger.take(lambda chunk: self._may_take(name, job, chunk, starting))
+
+    def _has_one_for(self, name: str, job: JobState, starting: int) -> bool:
+        chunk = self._take(name, job, starting)
+        if chunk is not None and job.ledger is not None:
+            job.ledger.put_back(chunk)
+        return chunk is not None
+
+    def _may_take(self, name: str, job: JobState, chunk: Chunk, starting: int) -> bool:
+        assert job.ledger is not None
+        if not job.ledger.failed_before(chunk):
+            return True
+        failed_on = job.ledger.failed_on(chunk)
+        return name not in failed_on or (not starting and failed_on.issuperset(self.fit_workers(job.number)))
+
+    def _sooner_elsewhere(self, worker: WorkerState, job: JobState, now: float) -> bool:
+        """Whether all waiting chunks would be done by others before this worker were through with one more."""
+        if worker.mean_s is None or job.waiting > DEPTH * len(self._workers):
+            return False
+        executing = max(worker.mean_s - (now - worker.since), 0.0) if worker.queue else 0.0
+        horizon_s = CLEARLY * (executing + worker.mean_s)
+        room = 0
+        for other in self._workers.values():
+            if other is worker or other.holds != job.number or not other.mean_s or other.retired:
+                continue
+            rest_s = len(other.queue) * other.mean_s - (now - other.since) if other.queue else 0.0
+            if rest_s >= 0:  # one that is late may hang: nobody counts on it
+                room += max(0, math.floor((horizon_s - rest_s) / other.mean_s))
+            if room >= job.waiting:
+                return True
+        return False
+
+    # Keeping count
+
+    def _limit_s(self, worker: WorkerState) -> float:
+        job = self._jobs.get(worker.holds) if worker.holds is not None else None
+        if worker.errand is not None or job is None or job.ledger is None:
+            return FIRST_DEADLINE_S
+        return job.ledger.limit_s(fresh=not worker.done_here)
+
+    def _end_errand(self, name: str, worker: WorkerState) -> JobState | None:
+        errand, worker.errand = worker.errand, None
+        assert errand is not None, name
+        self._settle(name, worker)
+        job = self._jobs.get(errand.job)
+        if job is not None and isinstance(errand, Open):
+            job.opening -= 1
+        return job
+
+    def _pop(self, name: str, chunk: Chunk, now: float) -> JobState | None:
+        worker = self._workers[name]
         worker.queue.remove(chunk)
         worker.since = now
+        self._settle(name, worker)
+        return self._jobs.get(worker.holds) if worker.holds is not None else None
 
-    def _charge(self, failure: Failure) -> None:
-        failures = self._failures.setdefault(failure.chunk, [])
-        failures.append(failure)
-        if len(failures) >= self._attempts:
-            self.given_up[failure.chunk] = failures
+    def _settle(self, name: str, worker: WorkerState) -> None:
+        """Keep the list of workers with room in their queue."""
+        if worker.errand is None and len(worker.queue) < DEPTH and not worker.retired:
+            self._free.setdefault(name)
         else:
-            heapq.heappush(self._pending, failure.chunk)
+            self._free.pop(name, None)
 
-    def _release(self, worker: _Worker) -> None:
-        for chunk in worker.queue:
-            heapq.heappush(self._pending, chunk)
-        worker.queue.clear()
+    def _release(self, worker: WorkerState) -> None:
+        while worker.queue:
+            self._give_back(worker, worker.queue.popleft())
+
+    def _give_back(self, worker: WorkerState, chunk: Chunk) -> None:
+        job = self._jobs.get(worker.holds) if worker.holds is not None else None
+        if job is not None and job.ledger is not None:
+            job.ledger.put_back(chunk)

@@ -1,241 +1,526 @@
-"""The driver's loop: messages from the farm -> decisions of the dispatcher -> commits in the run directory.
+"""The driver's loop: requests of jobs and messages of the farm -> decisions of the dispatcher -> calls and deliveries.
 
 It holds no state that is not on disk too: killed at any line, the next run starts from the done records. Knows
-neither Ray nor torch nor the terminal; what happens is told to ``Watcher``.
+neither Ray nor torch nor disks nor the terminal; jobs hear of everything through their ``Client``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 
-from render.dispatch import FIRST_DEADLINE_S, Dispatcher
-from render.errors import FarmError
-from render.farm import ChunkDone, ChunkFailed, Farm, Message, WorkerLost, WorkerReady
-from render.plan import Chunk, Plan
-from render.record import Record
-from render.rundir import RunDir
+from render.client import Client, Committed, Describe, Finished, Leave, Logged, Measure, Render, Request
+from render.dispatch import Dispatcher
+from render.errors import FarmError, RenderError, StoppedError
+from render.farm import Answered, ChunkDone, ChunkFailed, Farm, Message, Refused, WorkerLost, WorkerReady
+from render.ledger import Ledger
+from render.plan import Plan
+from render.progress import Progress, Watcher
+from render.roster import Ask, Kind, Open, Send, Step
+from render.staff import Staff
 from render.worker import Opened
 
-__all__ = ["Progress", "Watcher", "drive"]
+__all__ = ["Driver", "Stop"]
 
 TICK_S = 1.0  # how often deadlines are looked at and the terminal hears something
-MAX_FAILED_STARTS = 3  # in a row, without a chunk in between: it is not the chunks' fault
+SHARED_TICK_S = 0.1  # with several jobs one may wait for an answer while the others' chunks take their time
+MAX_FAILED_STARTS = 3  # in a row, without success in between: it is not bad luck
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a job stands. ``rendered`` frames are of this run, ``frames_done`` of all runs so far."""
+class Stop:
+    """A request to stop, by signal handlers or from another thread: finish what is being rendered, begin nothing."""
 
-    frames_done: int
-    frames_total: int
-    rendered: int
-    elapsed_s: float
-    workers: int
-    retries: int
+    def __init__(self) -> None:
+        self.signal: int | None = None
 
-    @property
-    def frames_per_s(self) -> float:
-        """Speed since the first worker was ready; 0 before the first chunk."""
-        return self.rendered / self.elapsed_s if self.elapsed_s > 0 else 0.0
+    def request(self, signal: int) -> None:
+        """Stop because of this signal."""
+        self.signal = signal
 
     @property
-    def eta_s(self) -> float | None:
-        """Seconds to go, None before the first chunk."""
-        speed = self.frames_per_s
-        return (self.frames_total - self.frames_done) / speed if speed else None
+    def requested(self) -> bool:
+        """Whether somebody has asked."""
+        return self.signal is not None
 
 
-class Watcher(Protocol):
-    """Hears what happens. The command line shows it; tests collect it."""
+@dataclass
+class _Job:
+    """What the driver knows of a client beside the dispatcher."""
 
-    def progress(self, progress: Progress) -> None:
-        """Called every second or so and after every chunk."""
-        ...
-
-    def notice(self, text: str) -> None:
-        """Something a person wants to know: a retry, a lost worker."""
-        ...
-
-
-def drive(farm: Farm, plan: Plan, missing: Sequence[Chunk], rundir: RunDir, watcher: Watcher, done_before: int) -> None:
-    """Render the ``missing`` chunks and commit each; returns when all count.
-
-    ``done_before`` are the frames of earlier runs. Raises FarmError when chunks failed for good, after all others
-    are done, or when no worker can be started.
-    """
-    _Drive(farm, plan, missing, rundir, watcher, done_before).run()
+    client: Client
+    kind: Kind | None = None
+    question: Describe | Measure | None = None
+    plan: Plan | None = None
+    plan_json: str = ""
+    ledger: Ledger | None = None
+    total: int = 0
+    done_before: int = 0
+    rendered: int = 0
+    first_ready: float | None = None
+    lost_asks: int = 0
+    failed_opens: int = 0  # in a row
+    opened: int = 0
+    warned: set[str] = field(default_factory=set)
 
 
-class _Drive:
-    def __init__(
-        self, farm: Farm, plan: Plan, missing: Sequence[Chunk], rundir: RunDir, watcher: Watcher, done_before: int
-    ) -> None:
-        self.farm = farm
-        self.plan = plan
-        self.plan_json = plan.to_json()
-        self.rundir = rundir
-        self.watcher = watcher
-        deadline = plan.spec.farm.deadline
-        self.dispatcher = Dispatcher(
-            missing,
-            attempts=plan.spec.farm.attempts,
-            deadline_s=None if deadline == "auto" else float(deadline.seconds or 0),
-        )
-        self.num_missing = len(missing)
-        self.total = done_before + sum(len(chunk.frames) for chunk in missing)
-        self.done_before = done_before
-        self.rendered = 0
-        self.first_ready: float | None = None
-        self.starting: dict[str, float] = {}
-        self.failed_starts = 0
-        self.warned: set[str] = set()
+class Driver:
+    """All jobs of one command on one farm. ``run`` belongs to the main thread, each client to its job's thread."""
+
+    def __init__(self, make_farm: Callable[[], Farm], stop: Stop | None = None) -> None:
+        """``make_farm`` is called when a job first needs a worker."""
+        self._make_farm = make_farm
+        self._stop = stop or Stop()
+        self._farm: Farm | None = None
+        self._no_farm: RenderError | None = None
+        self._staff = Staff()
+        self._requests: SimpleQueue[Request] = SimpleQueue()
+        self._jobs: dict[int, _Job] = {}
+        self._dispatcher = Dispatcher()
+        self._draining = False
+        self._told = 0.0
+
+    def client(self, watcher: Watcher, priority: int = 0) -> Client:
+        """A place for one more job; those of before come first. Before ``run``."""
+        client = Client(len(self._jobs), priority, watcher, self._requests.put)
+        self._jobs[client.number] = _Job(client)
+        return client
 
     def run(self) -> None:
-        for _ in range(min(self.farm.size(self.plan), self.num_missing)):
-            self._start_worker()
-        while not self.dispatcher.finished:
-            for worker, chunk in self.dispatcher.assign(time.monotonic(), len(self.starting)):
-                self.rundir.log("sent", worker=worker, chunk=chunk.name)
-                self.farm.send(worker, chunk)
-            for message in self.farm.wait(TICK_S):
-                self._hear(message)
-            self._stop_overdue()
-            self._report()
-        if self.dispatcher.given_up:
-            raise FarmError(self._given_up())
+        """Serve the jobs until the last one has left. An exception here ends all of them."""
+        try:
+            while self._jobs:
+                self._turn()
+        except BaseException:
+            for job in self._jobs.values():
+                job.client.deliver(StoppedError("stopped at once; what is done stays done"))
+            raise
+        finally:
+            if self._farm is not None:
+                self._farm.close()
 
-    def _start_worker(self) -> None:
-        worker = self.farm.start_worker(self.plan_json)
-        self.starting[worker] = time.monotonic()
-        self.rundir.log("worker-starting", worker=worker)
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if self._stop.requested and not self._draining:
+            self._drain()
+        if self._farm is not None and not self._draining:
+            for step in self._dispatcher.assign(now, self._staff.starting_by_kind()):
+                self._take(self._farm, step)
+            self._hire(self._farm, now)
+        for message in self._listen():
+            self._hear(message)
+        self._stop_overdue()
+        self._report()
+
+    # Requests
+
+    def _listen(self) -> list[Message]:
+        """Serve the requests that have come; wait for a message, or for a request where nobody works."""
+        working = self._farm is not None and (self._staff.starting or self._dispatcher.busy or self._dispatcher.wanting)
+        try:
+            request = self._requests.get(timeout=0.0 if working else TICK_S)
+            while True:
+                self._serve(request)
+                request = self._requests.get_nowait()
+        except Empty:
+            pass
+        if self._farm is None or not working:
+            return []
+        return self._farm.wait(TICK_S if len(self._jobs) == 1 else SHARED_TICK_S)
+
+    def _serve(self, request: Request) -> None:
+        job = self._jobs[request.job]
+        match request:
+            case Committed():
+                self._dispatcher.committed(request.job)
+            case Leave():
+                self._dispatcher.remove_job(request.job)
+                del self._jobs[request.job]
+            case Describe() | Measure() | Render() if self._draining:
+                job.client.deliver(_stopped())
+            case Describe() | Measure() | Render():
+                try:
+                    self._admit(job, request, self._ready_farm())
+                except RenderError as error:
+                    self._fail(job, error)
+
+    def _ready_farm(self) -> Farm:
+        """The farm, made at the first request. Raises FarmError; it is not tried a second time."""
+        if self._no_farm is not None:
+            raise self._no_farm
+        if self._farm is None:
+            try:
+                self._farm = self._make_farm()
+            except RenderError as error:
+                self._no_farm = error
+                raise
+        return self._farm
+
+    def _admit(self, job: _Job, request: Describe | Measure | Render, farm: Farm) -> None:
+        number, client = request.job, job.client
+        if isinstance(request, Describe):
+            kind = farm.kind(request.spec, request.spec.engine.device)
+        else:
+            kind = farm.kind(request.plan.spec, request.plan.settings.device)
+        if job.kind != kind:
+            self._dispatcher.remove_job(number)
+            self._dispatcher.add_job(number, kind, client.priority)
+            job.kind = kind
+        self._staff.changed = True
+        if isinstance(request, Render):
+            self._submit(job, request)
+        else:
+            job.question = request
+            self._dispatcher.ask(number)
+
+    def _submit(self, job: _Job, request: Render) -> None:
+        plan, farm = request.plan, request.plan.spec.farm
+        deadline, limit = farm.deadline, farm.max_failed
+        job.plan, job.plan_json = plan, plan.to_json()
+        job.done_before, job.rendered = request.done_before, 0
+        job.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
+        job.ledger = Ledger(
+            request.chunks,
+            attempts=farm.attempts,
+            max_failed=max(3, len(plan.chunks) // 10) if limit == "auto" else limit,
+            deadline_s=None if deadline == "auto" else float(deadline.seconds or 0),
+        )
+        workers = None if farm.workers == "auto" else farm.workers
+        room = self._farm.capacity(job.kind) if self._farm and job.kind else 0
+        if workers and 0 < room < workers:
+            job.client.watcher.notice(f"{workers} workers are asked for, there are devices for {room}")
+        self._dispatcher.submit(request.job, job.ledger, model=_model_of(plan), max_workers=workers)
+        self._settle(job)  # there may be nothing to render
+
+    # Workers
+
+    def _hire(self, farm: Farm, now: float) -> None:
+        """Start workers that would have something to do, and let go of idle ones in their way."""
+        if not self._staff.due(now):
+            return
+        orders = self._staff.orders(farm, self._dispatcher, now)
+        for worker in orders.stop:
+            farm.stop(worker)
+            self._dispatcher.lost(worker, "not needed any more", charge=False)
+        for kind in orders.start:
+            name = farm.start(kind)
+            self._staff.starting[name] = (kind, now)
+            self._tell(kind, "worker-starting", worker=name)
+        for kind, text in orders.notices:
+            self._notice(kind, text)
+        for kind, text in orders.hopeless:
+            self._fail_all(kind, FarmError(text))
+
+    def _take(self, farm: Farm, step: Step) -> None:
+        job = self._jobs[step.job]
+        match step:
+            case Send(worker, _, chunk):
+                job.client.deliver(Logged("sent", {"worker": worker, "chunk": chunk.name}))
+                farm.send(worker, chunk)
+            case Open(worker):
+                farm.open(worker, job.plan_json)
+            case Ask(worker):
+                assert job.question is not None
+                if isinstance(job.question, Describe):
+                    farm.describe(worker, job.question.spec)
+                else:
+                    farm.measure(worker, job.question.plan.to_json())
+
+    # Messages
 
     def _hear(self, message: Message) -> None:
-        if message.worker not in self.starting and not self.dispatcher.knows(message.worker):
+        worker = message.worker
+        if worker not in self._staff.starting and not self._dispatcher.knows(worker):
             return  # stopped a moment ago, with this message on its way; its chunks went back
         match message:
-            case WorkerReady(worker, opened):
-                self._ready(worker, opened)
-            case ChunkDone(worker, segment):
-                self._commit(worker, segment.record, message)
+            case WorkerReady(_, hello):
+                kind, _ = self._staff.ready(worker)
+                self._dispatcher.add_worker(worker, kind)
+                self._tell(kind, "worker-ready", worker=worker, host=hello.host, pid=hello.pid)
+            case Answered():
+                self._answered(message)
+            case Refused():
+                self._refused(message)
+            case ChunkDone():
+                self._done(message)
             case ChunkFailed():
                 self._chunk_failed(message)
             case WorkerLost():
                 self._worker_lost(message)
+        if self._draining:
+            self._let_go(worker)
 
-    def _ready(self, worker: str, opened: Opened) -> None:
-        del self.starting[worker]
-        self.failed_starts = 0
-        for warning in [text for text in dict.fromkeys(opened.warnings) if text not in self.warned]:
-            self.warned.add(warning)
-            self.rundir.log("warning", text=warning)
-            self.watcher.notice(warning)
-        self.first_ready = self.first_ready or time.monotonic()
-        self.dispatcher.add_worker(worker)
-        self.rundir.log("worker-ready", worker=worker, host=opened.host, pid=opened.pid)
+    def _answered(self, message: Answered) -> None:
+        worker, job = message.worker, self._job_of(message.worker)
+        if isinstance(message.answer, Opened):
+            self._dispatcher.opened(worker)
+            if job is not None:
+                self._opened(job, worker, message.answer)
+            return
+        self._end_question(worker, job)
+        if job is not None:
+            job.client.deliver(message.answer)
 
-    def _commit(self, worker: str, record: Record, message: ChunkDone) -> None:
-        self.rundir.commit(message.segment)
-        self.dispatcher.completed(worker, record.chunk, time.monotonic())
-        self.rendered += len(record.chunk.frames)
-        self.rundir.log("done", worker=worker, chunk=record.chunk.name, seconds=round(record.ended - record.began, 3))
-        for note in record.notes:
-            self.rundir.log("note", chunk=record.chunk.name, frame=note.frame, kind=note.kind, text=note.text)
-            self.watcher.notice(f"frame {note.frame}: {note.text}")
+    def _end_question(self, worker: str, job: _Job | None) -> None:
+        """A device that was measured had to close its plan."""
+        described = job is not None and isinstance(job.question, Describe)
+        self._dispatcher.answered(worker, keeps_plan=described)
+
+    def _opened(self, job: _Job, worker: str, opened: Opened) -> None:
+        job.opened += 1
+        job.failed_opens = 0
+        job.first_ready = job.first_ready or time.monotonic()
+        job.client.deliver(Logged("opened", {"worker": worker, "seconds": round(opened.seconds, 3)}))
+        for warning in [text for text in dict.fromkeys(opened.warnings) if text not in job.warned]:
+            job.warned.add(warning)
+            job.client.deliver(Logged("warning", {"text": warning}))
+            job.client.watcher.notice(warning)
+
+    def _refused(self, message: Refused) -> None:
+        """A worker could not answer, or not open a plan."""
+        worker, job = message.worker, self._job_of(message.worker)
+        if isinstance(self._dispatcher.errand(worker), Ask):
+            self._end_question(worker, job)
+            if job is not None:
+                self._fail(job, message.error or FarmError(f"worker {worker} failed: {message.cause}"))
+            return
+        self._dispatcher.open_failed(worker)
+        if job is None:
+            return
+        self._tell(job.kind, "worker-lost", worker=worker, cause=message.cause, **_details(message.details))
+        if message.error is None and self._farm is not None:  # nobody knows what state its process is in
+            self._farm.stop(worker)
+            self._dispatcher.lost(worker, message.cause, charge=False)
+        self._open_failed(job, worker, message.cause, message.error)
+
+    def _open_failed(self, job: _Job, worker: str, cause: str, error: RenderError | None) -> None:
+        """A wrong model stays wrong however often it is loaded; a bad machine leaves the others to work."""
+        job.failed_opens += 1
+        self._staff.changed = True
+        others = self._dispatcher.workers_of(job.client.number)
+        if error is not None and not others and not job.opened:
+            return self._fail(job, error)
+        if job.failed_opens >= MAX_FAILED_STARTS and not others:
+            text = f"{job.failed_opens} workers in a row could not open the job; the last one said: {cause}"
+            return self._fail(job, FarmError(text))
+        if job.failed_opens >= MAX_FAILED_STARTS and job.kind is not None:
+            self._staff.pause(job.kind, time.monotonic())
+        return job.client.watcher.notice(f"worker {worker} could not open the job: {cause}")
+
+    def _done(self, message: ChunkDone) -> None:
+        worker, record = message.worker, message.segment.record
+        job = self._job_of(worker)
+        self._dispatcher.completed(worker, record.chunk, time.monotonic())
+        if job is None:
+            return
+        job.rendered += len(record.chunk.frames)
+        job.client.deliver(message.segment)
+        self._told = 0.0  # the terminal hears of it at once
+        self._settle(job)
 
     def _chunk_failed(self, message: ChunkFailed) -> None:
-        worker = message.worker
-        self._failure(worker, message.chunk, message.cause, message.details)
-        self.dispatcher.failed(worker, message.chunk, message.cause, time.monotonic())
-        if self.dispatcher.retired(worker):
+        worker, job = message.worker, self._job_of(message.worker)
+        if job is not None:
+            self._failure(job, message)
+        self._dispatcher.failed(worker, message.chunk, message.cause, time.monotonic())
+        if self._dispatcher.retired(worker):
             self._retire(worker)
+        if job is not None:
+            self._settle(job)
 
     def _retire(self, worker: str) -> None:
-        """Replace a worker that failed too often; one that never completed anything (a bad device) only if alone."""
-        fruitless = self.dispatcher.fruitless(worker)
-        self.rundir.log("worker-retired", worker=worker)
-        self.farm.stop_worker(worker)
-        self.dispatcher.lost(worker, "retired", charge=False)
-        replaced = not fruitless or not (self.dispatcher.workers or self.starting)
-        end = "is replaced" if replaced else "gets no more; the others go on without it"
-        self.watcher.notice(f"worker {worker} failed several chunks and {end}")
-        if replaced:
-            self._replace()
+        """Let a worker go that failed too often. A bad device (nothing completed) is not tried again beside others."""
+        kind = self._dispatcher.kind_of(worker)
+        fruitless = self._dispatcher.fruitless(worker)
+        self._tell(kind, "worker-retired", worker=worker)
+        if self._farm is not None:
+            self._farm.stop(worker)
+        self._dispatcher.lost(worker, "retired", charge=False)
+        benched = fruitless and bool(self._dispatcher.count(kind) or self._staff.starting_by_kind().get(kind))
+        if benched:
+            self._staff.bench(kind)
+        end = "gets no more; the others go on without it" if benched else "is replaced"
+        self._notice(kind, f"worker {worker} failed several chunks and {end}")
+        self._staff.changed = True
 
     def _worker_lost(self, message: WorkerLost) -> None:
         worker, cause = message.worker, message.cause
-        details = {"details": message.details} if message.details else {}
-        self.rundir.log("worker-lost", worker=worker, cause=cause, preempted=message.preempted, **details)
-        if self.starting.pop(worker, None) is not None:
-            self._start_failed(message)
+        self._staff.changed = True
+        starting = self._staff.starting.get(worker)
+        kind = starting[0] if starting else self._dispatcher.kind_of(worker)
+        details = _details(message.details)
+        self._tell(kind, "worker-lost", worker=worker, cause=cause, preempted=message.preempted, **details)
+        if starting:
+            self._start_failed(kind, message)
             return
-        held = self.dispatcher.held(worker)
-        if held and not message.preempted:
-            self._failure(worker, held[0], cause)
+        job, errand, held = self._job_of(worker), self._dispatcher.errand(worker), self._dispatcher.held(worker)
+        if job is not None and held and not message.preempted:
+            self._failure(job, ChunkFailed(worker, held[0], cause))
         else:
-            self.watcher.notice(f"worker {worker} is gone ({cause}); its chunks go to others")
-        self.dispatcher.lost(worker, cause, charge=not message.preempted)
-        self._replace()
+            self._notice(kind, f"worker {worker} is gone ({cause}); its chunks go to others")
+        self._dispatcher.lost(worker, cause, charge=not message.preempted)
+        if job is None:
+            return
+        if errand is not None and not message.preempted:
+            self._errand_failed(job, worker, errand, cause)
+        self._settle(job)
 
-    def _start_failed(self, message: WorkerLost) -> None:
-        alone = not self.dispatcher.workers and not self.starting
-        if message.error is not None and alone:
-            raise message.error  # a wrong model stays wrong however often it is loaded
-        self.watcher.notice(f"worker {message.worker} could not start: {message.cause}")
-        self.failed_starts += not message.preempted
-        if self.failed_starts >= MAX_FAILED_STARTS and alone:
-            raise FarmError(
-                f"{self.failed_starts} workers in a row could not start; the last one said: {message.cause}"
-            )
-        if self.failed_starts < MAX_FAILED_STARTS:
-            self._replace()
+    def _errand_failed(self, job: _Job, worker: str, errand: Step, cause: str) -> None:
+        if isinstance(errand, Open):
+            self._open_failed(job, worker, cause, None)
+            return
+        job.lost_asks += 1
+        if job.lost_asks >= MAX_FAILED_STARTS:
+            self._fail(job, FarmError(f"{job.lost_asks} workers died over the job's model; of the last one: {cause}"))
 
-    def _replace(self) -> None:
-        """Start a worker for one that is gone, unless enough are there for what is left."""
-        if self.dispatcher.waiting > len(self.starting):
-            self._start_worker()
+    def _start_failed(self, kind: Kind, message: WorkerLost) -> None:
+        failed = self._staff.start_failed(message.worker, counts=not message.preempted)
+        alone = not self._dispatcher.count(kind) and not self._staff.starting_by_kind().get(kind)
+        self._notice(kind, f"worker {message.worker} could not start: {message.cause}")
+        if failed >= MAX_FAILED_STARTS and alone:
+            text = f"{failed} workers in a row could not start; the last one said: {message.cause}"
+            self._fail_all(kind, FarmError(text))
+        elif failed >= MAX_FAILED_STARTS:
+            self._staff.pause(kind, time.monotonic())
 
     def _stop_overdue(self) -> None:
-        """Workers that hang: over a chunk, or before they were ready at all."""
+        """Workers that hang: over a chunk, over a model, or before they were ready at all."""
         now = time.monotonic()
-        for worker, since in list(self.starting.items()):
-            if now - since > FIRST_DEADLINE_S:
-                self.farm.stop_worker(worker)
-                self._hear(WorkerLost(worker, f"not ready after {now - since:.0f} s"))
-        for worker, chunk, seconds in self.dispatcher.overdue(now):
-            cause = f"no result after {seconds:.0f} s; the worker was stopped (farm.deadline sets the limit)"
-            self._failure(worker, chunk, cause)
-            self.farm.stop_worker(worker)
-            self.dispatcher.lost(worker, cause)
-            self._replace()
+        overdue = [(name, f"not ready after {seconds:.0f} s") for name, seconds in self._staff.overdue(now)]
+        for name, seconds in self._dispatcher.overdue(now):
+            what = "no result" if self._dispatcher.held(name) else "no answer"
+            overdue.append(
+                (name, f"{what} after {seconds:.0f} s; the worker was stopped (farm.deadline sets the limit)")
+            )
+        for name, cause in overdue:
+            if self._farm is not None:
+                self._farm.stop(name)
+            self._hear(WorkerLost(name, cause))
 
-    def _failure(self, worker: str, chunk: Chunk, cause: str, details: str = "") -> None:
-        """Tell of an attempt that came to nothing; ``details`` (a stack trace) go into the log only."""
-        self.rundir.log(
-            "failed", worker=worker, chunk=chunk.name, cause=cause, **({"details": details} if details else {})
-        )
-        self.watcher.notice(f"{chunk} failed on worker {worker}: {cause}")
+    # Stopping
+
+    def _drain(self) -> None:
+        """Begin nothing more; jobs end when what their workers render just now is committed."""
+        self._draining = True
+        rendering = [job for job in self._jobs.values() if job.ledger is not None and not job.ledger.finished]
+        self._dispatcher.drain()
+        for job in rendering:
+            executing = job.ledger.executing if job.ledger else 0
+            job.client.deliver(Logged("draining", {"executing": executing}))
+            job.client.watcher.notice(
+                f"stopping: the {executing} chunks being rendered are finished first; once more stops at once"
+                if executing
+                else "stopping"
+            )
+            self._settle(job)
+        for job in [job for job in self._jobs.values() if job.question is not None and job not in rendering]:
+            self._fail(job, _stopped())
+        for worker in self._dispatcher.workers:
+            self._let_go(worker)
+
+    def _let_go(self, worker: str) -> None:
+        """Stop a worker that has finished what it was executing, before it begins what waits in its own queue."""
+        if self._farm is not None and self._dispatcher.knows(worker) and not self._dispatcher.held(worker):
+            self._farm.stop(worker)
+            self._dispatcher.lost(worker, "drained", charge=False)
+
+    # Jobs
+
+    def _job_of(self, worker: str) -> _Job | None:
+        """The job that a worker works for, None where it has left."""
+        number = self._dispatcher.job_of(worker)
+        return None if number is None else self._jobs.get(number)
+
+    def _settle(self, job: _Job) -> None:
+        """Tell a job whose chunks are all done, given up or abandoned."""
+        ledger = job.ledger
+        if ledger is None or not ledger.finished:
+            return
+        job.ledger = None
+        if ledger.given_up:
+            job.client.deliver(FarmError(_given_up(ledger)))
+        elif ledger.abandoned:
+            job.client.deliver(_stopped())
+        else:
+            self._show(job, ledger)
+            job.client.deliver(Finished())
+
+    def _fail(self, job: _Job, error: RenderError) -> None:
+        """End a job's request with an error; what its workers still do counts for nobody."""
+        self._dispatcher.remove_job(job.client.number)
+        job.kind = job.ledger = job.question = None
+        job.client.deliver(error)
+
+    def _fail_all(self, kind: Kind, error: RenderError) -> None:
+        for job in self._of_kind(kind):
+            self._fail(job, error)
+
+    def _of_kind(self, kind: Kind | None) -> Iterator[_Job]:
+        yield from [job for job in self._jobs.values() if kind is not None and job.kind == kind]
+
+    def _tell(self, kind: Kind | None, event: str, **details: object) -> None:
+        """Into the log of every job that such workers serve."""
+        for job in self._of_kind(kind):
+            job.client.deliver(Logged(event, details))
+
+    def _notice(self, kind: Kind, text: str) -> None:
+        for job in self._of_kind(kind):
+            job.client.watcher.notice(text)
+
+    def _failure(self, job: _Job, failed: ChunkFailed) -> None:
+        """Tell of an attempt that came to nothing; details (a stack trace) go into the log only."""
+        what = {"worker": failed.worker, "chunk": failed.chunk.name, "cause": failed.cause}
+        job.client.deliver(Logged("failed", what | _details(failed.details)))
+        job.client.watcher.notice(f"{failed.chunk} failed on worker {failed.worker}: {failed.cause}")
 
     def _report(self) -> None:
         now = time.monotonic()
-        self.watcher.progress(
+        if now - self._told < TICK_S:
+            return
+        self._told = now
+        for job in self._jobs.values():
+            if job.ledger is not None:
+                self._show(job, job.ledger)
+
+    def _show(self, job: _Job, ledger: Ledger) -> None:
+        busy = self._dispatcher.workers_of(job.client.number)
+        opening = sum(isinstance(self._dispatcher.errand(worker), Open) for worker in busy)
+        job.client.watcher.progress(
             Progress(
-                frames_done=self.done_before + self.rendered,
-                frames_total=self.total,
-                rendered=self.rendered,
-                elapsed_s=now - self.first_ready if self.first_ready else 0.0,
-                workers=len(self.dispatcher.workers),
-                retries=self.dispatcher.retries,
+                frames_done=job.done_before + job.rendered,
+                frames_total=job.total,
+                rendered=job.rendered,
+                elapsed_s=time.monotonic() - job.first_ready if job.first_ready else 0.0,
+                workers=len(busy) - opening,
+                retries=ledger.retries,
+                opening=opening,
             )
         )
 
-    def _given_up(self) -> str:
-        lines = [f"{len(self.dispatcher.given_up)} of {self.num_missing} chunks failed for good; all others are done:"]
-        for chunk, failures in sorted(self.dispatcher.given_up.items()):
-            lines.append(
-                f"  {chunk}: {len(failures)} attempts; the last, on worker {failures[-1].worker}: {failures[-1].cause}"
-            )
-        lines.append("mend the cause and run the same command again: it renders only what is missing")
-        return "\n".join(lines)
+
+def _model_of(plan: Plan) -> str:
+    """What two plans must have in common for a worker to keep its model loaded."""
+    settings = plan.settings
+    return "/".join(
+        (plan.model.fingerprint, settings.device, settings.backend, settings.dtype, settings.attention, settings.memory)
+    )
+
+
+def _details(details: str) -> dict[str, str]:
+    return {"details": details} if details else {}
+
+
+def _stopped() -> StoppedError:
+    return StoppedError("stopped; what is done stays done, the same command goes on")
+
+
+def _given_up(ledger: Ledger) -> str:
+    others = f"{ledger.abandoned} were not begun after that" if ledger.abandoned else "all others are done"
+    total = len(ledger.given_up) + ledger.num_done + ledger.abandoned
+    lines = [f"{len(ledger.given_up)} of {total} chunks failed for good; {others}:"]
+    for chunk, failures in sorted(ledger.given_up.items()):
+        last = failures[-1]
+        lines.append(f"  {chunk}: {len(failures)} attempts; the last, on worker {last.worker}: {last.cause}")
+    lines.append("mend the cause and run the same command again: it renders only what is missing")
+    return "\n".join(lines)

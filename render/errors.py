@@ -11,7 +11,8 @@
     ├── EngineError          7   a picture could not be rendered: out of memory, NaN, blank
     ├── VideoError           8   a frame could not be encoded, or segments could not be joined
     ├── FarmError            9   workers could not start, or chunks failed for good
-    └── RegressionError     10   a benchmark is slower than the one it is compared with
+    ├── RegressionError     10   a benchmark is slower than the one it is compared with
+    └── StoppedError       130   somebody asked to stop; by SIGTERM it is 143
 
 An interrupted command exits with 130 (Ctrl-C) or 143 (SIGTERM), as shells expect. Every message is meant for the
 person at the terminal: what happened, where, and what to do. A programming mistake is an assertion and
@@ -32,6 +33,7 @@ __all__ = [
     "RenderError",
     "RunDirError",
     "SpecError",
+    "StoppedError",
     "StoreError",
     "VideoError",
 ]
@@ -113,3 +115,9 @@ class RegressionError(RenderError):
     """A case of a benchmark is slower than it was, by more than the threshold."""
 
     exit_code = 10
+
+
+class StoppedError(RenderError):
+    """Somebody asked to stop, by Ctrl-C or SIGTERM: nothing went wrong, and the same command goes on."""
+
+    exit_code = 130

@@ -1,7 +1,7 @@
-"""What a farm is to the driver: something that starts workers, takes chunks and sends messages back.
+"""What a farm is to the driver: something that starts workers, carries work to them and messages back.
 
 Two farms exist, ``local.py`` in the driver's own process and ``cluster.py`` over Ray; the driver cannot tell them
-apart. Messages are facts, not decisions: who renders what next is ``dispatch.py``'s alone.
+apart. Messages are facts, not decisions: who does what next is ``dispatch.py``'s alone.
 """
 
 from __future__ import annotations
@@ -10,34 +10,51 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from render.errors import RenderError
-from render.plan import Chunk, Plan
+from render.plan import Chunk
 from render.record import Segment
-from render.resolve import Machine, ModelInfo, Saturation
+from render.roster import Kind
 from render.spec import JobSpec
-from render.worker import Opened
+from render.worker import Answer, Hello
 
-__all__ = ["ChunkDone", "ChunkFailed", "Farm", "Message", "WorkerLost", "WorkerReady"]
+__all__ = ["Answered", "ChunkDone", "ChunkFailed", "Farm", "Message", "Refused", "WorkerLost", "WorkerReady"]
 
 
 @dataclass(frozen=True)
 class WorkerReady:
-    """A worker has loaded its model and waits for chunks."""
+    """A worker's process is up and waits for work."""
 
     worker: str
-    opened: Opened
+    hello: Hello
 
 
 @dataclass(frozen=True)
 class WorkerLost:
     """A worker's process is gone, or could not start.
 
-    ``preempted``: the cluster took it away; no one is to blame. ``error`` is what starting it raised, if it did.
-    ``details`` is for the log: a stack trace, say.
+    ``preempted``: the cluster took it away, or its machine died; no one is to blame. ``details`` is for the log: a
+    stack trace, say.
     """
 
     worker: str
     cause: str
     preempted: bool = False
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A worker described its machine, measured its device, or opened a plan."""
+
+    worker: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker could not do that and lives on. ``error`` is set where it is one of ours, made for people."""
+
+    worker: str
+    cause: str
     error: RenderError | None = None
     details: str = ""
 
@@ -60,33 +77,45 @@ class ChunkFailed:
     details: str = ""
 
 
-Message = WorkerReady | WorkerLost | ChunkDone | ChunkFailed
+Message = WorkerReady | WorkerLost | Answered | Refused | ChunkDone | ChunkFailed
 
 
 class Farm(Protocol):
-    """Workers somewhere. Whoever made a farm calls ``close`` when done with it."""
+    """Workers somewhere. Whoever made a farm calls ``close`` when done with it.
 
-    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-        """What a worker's machine says of itself and the model. Raises ModelError, EngineError or FarmError."""
+    Nothing here waits for a worker: what a call leads to comes as a message. A worker gets one question or plan at a
+    time, and chunks only of the plan it has opened.
+    """
+
+    def kind(self, spec: JobSpec, device: str) -> Kind:
+        """What the job's workers need of a machine; ``device`` is auto until a plan has resolved it."""
         ...
 
-    def measure(self, plan_json: str) -> Saturation:
-        """How many pictures at a time keep a worker's device busy. Raises ModelError, EngineError or FarmError."""
+    def capacity(self, kind: Kind) -> int:
+        """How many workers of a kind the farm has devices for now; it may grow and shrink."""
         ...
 
-    def size(self, plan: Plan) -> int:
-        """How many workers the job gets: as many as asked for, never more than devices."""
-        ...
-
-    def start_worker(self, plan_json: str) -> str:
+    def start(self, kind: Kind) -> str:
         """Begin to start a worker and return its name; WorkerReady or WorkerLost follows."""
         ...
 
-    def send(self, worker: str, chunk: Chunk) -> None:
-        """Queue a chunk on a worker; ChunkDone, ChunkFailed or WorkerLost follows."""
+    def describe(self, worker: str, spec: JobSpec) -> None:
+        """Ask for the machine and the model; Answered, Refused or WorkerLost follows."""
         ...
 
-    def stop_worker(self, worker: str) -> None:
+    def measure(self, worker: str, plan_json: str) -> None:
+        """Ask how many pictures at a time keep the device busy; Answered, Refused or WorkerLost follows."""
+        ...
+
+    def open(self, worker: str, plan_json: str) -> None:
+        """Have the plan opened; Answered, Refused or WorkerLost follows."""
+        ...
+
+    def send(self, worker: str, chunk: Chunk) -> None:
+        """Queue a chunk; ChunkDone, ChunkFailed or WorkerLost follows."""
+        ...
+
+    def stop(self, worker: str) -> None:
         """Kill a worker; no message follows."""
         ...
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from render.errors import RenderError
-from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
-from render.plan import Chunk, Plan
+from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerReady
+from render.plan import Chunk
 from render.record import Segment
-from render.resolve import Machine, ModelInfo, Saturation
+from render.roster import Kind
 from render.spec import JobSpec
-from render.worker import Worker
+from render.worker import Hello, Worker
 
 __all__ = ["LocalFarm"]
 
@@ -28,39 +33,42 @@ class LocalFarm:
         self._started = 0
         self._workers: dict[str, Worker] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="chunk")
-        self._calls: dict[Future[Segment], tuple[str, Chunk]] = {}
+        self._calls: dict[Future[Any], tuple[str, Chunk | None]] = {}
         self._messages: deque[Message] = deque()
 
-    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-        """This machine, and the model as found from here."""
-        return Worker("local").describe(spec)
+    def kind(self, spec: JobSpec, device: str) -> Kind:  # noqa: ARG002 - one process is one worker
+        """Whatever this machine is."""
+        return Kind(gpu=False)
 
-    def measure(self, plan_json: str) -> Saturation:
-        """This machine's curve."""
-        return Worker("local").measure(plan_json)
-
-    def size(self, plan: Plan) -> int:  # noqa: ARG002 - one process is one worker, whatever was asked for
+    def capacity(self, kind: Kind) -> int:  # noqa: ARG002
         """One."""
         return 1
 
-    def start_worker(self, plan_json: str) -> str:
-        """Load the model here and now."""
+    def start(self, kind: Kind) -> str:  # noqa: ARG002
+        """Ready at once."""
         name = f"local-{self._started}"
         self._started += 1
         self._workers[name] = Worker(name)
-        try:
-            self._messages.append(WorkerReady(name, self._workers[name].open(plan_json)))
-        except RenderError as error:
-            self._messages.append(WorkerLost(name, str(error), error=error))
-        except _FAULTS as error:
-            self._messages.append(WorkerLost(name, _short(error), details=traceback.format_exc()))
+        self._messages.append(WorkerReady(name, Hello(socket.gethostname(), os.getpid())))
         return name
+
+    def describe(self, worker: str, spec: JobSpec) -> None:
+        """This machine, and the model as found from here."""
+        self._call(worker, None, self._workers[worker].describe, spec)
+
+    def measure(self, worker: str, plan_json: str) -> None:
+        """This machine's curve."""
+        self._call(worker, None, self._workers[worker].measure, plan_json)
+
+    def open(self, worker: str, plan_json: str) -> None:
+        """Load the plan's model."""
+        self._call(worker, None, self._workers[worker].open, plan_json)
 
     def send(self, worker: str, chunk: Chunk) -> None:
         """Put a chunk in line."""
-        self._calls[self._threads.submit(self._workers[worker].render, chunk)] = (worker, chunk)
+        self._call(worker, chunk, self._workers[worker].render, chunk)
 
-    def stop_worker(self, worker: str) -> None:
+    def stop(self, worker: str) -> None:
         """Forget a worker and its chunks; what it is rendering just now cannot be stopped, only ignored."""
         self._workers.pop(worker, None)
         for call in [call for call, (name, _) in self._calls.items() if name == worker]:
@@ -68,29 +76,39 @@ class LocalFarm:
             del self._calls[call]
 
     def wait(self, timeout_s: float) -> list[Message]:
-        """What has been rendered meanwhile."""
-        if not self._messages and self._calls:
-            done = wait(self._calls, timeout_s, FIRST_COMPLETED).done
-            first = next((call for call in self._calls if call in done), None)
-            return [] if first is None else [self._message(first)]
-        messages = list(self._messages)
-        self._messages.clear()
-        return messages
-
-    def _message(self, call: Future[Segment]) -> Message:
-        worker, chunk = self._calls.pop(call)
-        try:
-            return ChunkDone(worker, call.result())
-        except RenderError as error:
-            return ChunkFailed(worker, chunk, str(error))
-        except _FAULTS as error:
-            return ChunkFailed(worker, chunk, _short(error), "".join(traceback.format_exception(error)))
+        """What has happened meanwhile."""
+        if self._messages:
+            messages = list(self._messages)
+            self._messages.clear()
+            return messages
+        if not self._calls:
+            time.sleep(timeout_s)
+            return []
+        done = wait(self._calls, timeout_s, FIRST_COMPLETED).done
+        first = next((call for call in self._calls if call in done), None)
+        return [] if first is None else [self._message(first)]
 
     def close(self) -> None:
         """Let go of the models; what is in line is not begun any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._workers.clear()
         self._calls.clear()
+
+    def _call(self, worker: str, chunk: Chunk | None, call: Callable[..., Any], argument: object) -> None:
+        self._calls[self._threads.submit(call, argument)] = (worker, chunk)
+
+    def _message(self, call: Future[Any]) -> Message:
+        worker, chunk = self._calls.pop(call)
+        try:
+            result = call.result()
+        except RenderError as error:
+            return Refused(worker, str(error), error) if chunk is None else ChunkFailed(worker, chunk, str(error))
+        except _FAULTS as error:
+            cause, details = _short(error), "".join(traceback.format_exception(error))
+            if chunk is None:
+                return Refused(worker, cause, details=details)
+            return ChunkFailed(worker, chunk, cause, details)
+        return ChunkDone(worker, result) if isinstance(result, Segment) else Answered(worker, result)
 
 
 def _short(error: Exception) -> str:

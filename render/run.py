@@ -1,264 +1,136 @@
-"""The story of one job: load -> plan -> dispatch -> reduce -> report.
-
-Everything it decides rests on the run directory, so the same call after a crash goes on where the last one stopped,
-and on a complete job it does nothing.
-"""
+"""All jobs of one command on one farm: a thread a job, the driver in the main one."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Generic, TypeVar
 
-from render import reduce, report
-from render.drive import Watcher, drive
-from render.errors import FarmError, RunDirError, VideoError
+from render.client import Client
+from render.drive import Driver, Stop
+from render.errors import RenderError
 from render.farm import Farm
-from render.plan import Chunk, Plan, parse_frames, select
-from render.record import Record
+from render.plan import Plan, select
+from render.progress import Watcher
 from render.resolve import resolve
 from render.rundir import RunDir
-from render.spec import JobFile, JobSpec, dump
+from render.spec import JobFile
+from render.story import Outcome, Story, render_chunks, with_stills
 
-__all__ = ["Outcome", "preview", "run_job"]
+__all__ = ["Outcome", "preview", "run_job", "run_jobs"]
 
-THUMBNAILS = 24  # on the report's contact sheet
 PREVIEW_FRAMES = 12
 PREVIEW_STEPS = 8
-MAX_REPAIRS = 3  # rounds of rendering damaged segments again; a disk that damages more often is broken
+T = TypeVar("T")
+
+LAST_WORDS_S = 10.0  # for threads to end when everything is stopped at once: a commit takes no longer
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What ``run_job`` leaves: ``rendered`` is 0 for a job that was complete already; paths are None if not wanted."""
-
-    plan: Plan
-    rendered: int
-    seconds: float
-    film: Path | None
-    report: Path | None
-    stills: Path | None
-
-
-def run_job(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, frames: str | None = None) -> Outcome:
+def run_job(
+    job: JobFile,
+    make_farm: Callable[[], Farm],
+    watcher: Watcher,
+    frames: str | None = None,
+    *,
+    allow_gaps: bool = False,
+    stop: Stop | None = None,
+) -> Outcome:
     """Render what is missing of a job, join the film, write the report.
 
     ``make_farm`` is called only when there is something to render. ``frames`` is the text of ``--frames``: stills of
-    those frames, no film. Raises RenderError; whatever was rendered until then stays and counts.
+    those frames, no film. ``allow_gaps``: where chunks failed, a second film is made with their frames marked. Raises
+    RenderError; whatever was rendered until then stays and counts.
     """
-    rundir = RunDir(job.spec.run_dir)
-    rundir.create()
-    with rundir.lock():
-        story = _Story(job, rundir, make_farm, watcher, frames)
+    [outcome] = run_jobs([(job, watcher)], make_farm, frames, allow_gaps=allow_gaps, stop=stop)
+    if isinstance(outcome, RenderError):
+        raise outcome
+    return outcome
+
+
+def run_jobs(
+    jobs: Sequence[tuple[JobFile, Watcher]],
+    make_farm: Callable[[], Farm],
+    frames: str | None = None,
+    *,
+    allow_gaps: bool = False,
+    stop: Stop | None = None,
+) -> list[Outcome | RenderError]:
+    """The same for many jobs on one farm, side by side; what became of each, in order.
+
+    A job that fails does not stop the others. With ``stop`` requested every job finishes the chunks that are being
+    rendered and ends with StoppedError. Any other exception, KeyboardInterrupt too, ends all of them.
+    """
+    driver = Driver(make_farm, stop)
+    tellers = []
+    for job, watcher in jobs:
+        client = driver.client(watcher, job.spec.farm.priority)
+        story = Story(job, client, frames, allow_gaps=allow_gaps)
+        tellers.append(_Teller(story.tell, client))
+    return _together(driver, tellers)
+
+
+class _Teller(threading.Thread, Generic[T]):
+    """A job's thread, with what becomes of it."""
+
+    def __init__(self, tell: Callable[[], T], client: Client) -> None:
+        super().__init__(name=f"job-{client.number}", daemon=True)
+        self._tell, self._client = tell, client
+        self.outcome: T | BaseException | None = None
+
+    def run(self) -> None:
         try:
-            return story.tell()
+            self.outcome = self._tell()
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            self.outcome = error
         finally:
-            story.close()
+            self._client.leave()
 
 
-class _Story:
-    def __init__(
-        self, job: JobFile, rundir: RunDir, make_farm: Callable[[], Farm], watcher: Watcher, frames: str | None
-    ) -> None:
-        self.job_spec = job.spec
-        self.spec = _with_stills(job.spec) if frames else job.spec
-        self.rundir = rundir
-        self.make_farm = make_farm
-        self.watcher = watcher
-        self.frames = frames
-        self.opened: Farm | None = None
-        self.began = time.time()
-        self.rendered = 0
-
-    def tell(self) -> Outcome:
-        if self.frames:
-            parse_frames(self.frames, self.spec.num_frames)  # before anything is started or written
-        plan = self._plan()
-        wanted = select(plan, self.frames) if self.frames else plan.chunks
-        records = self._wanted(plan, wanted)
-        missing = [chunk for chunk in wanted if chunk not in records]
-        if self._complete(plan, missing):
-            return self._outcome(plan)
-        # began when the command did: starting Ray and fetching the model are part of the job's time
-        self.rundir.log("run-started", time=self.began, digest=plan.digest, missing=len(missing), chunks=len(wanted))
-        records = self._render(plan, wanted, missing)
-        if not self.frames:
-            self._finish(plan, records)
-        return self._outcome(plan)
-
-    def _outcome(self, plan: Plan) -> Outcome:
-        """What stands in the run directory now; of a selection neither film nor report."""
-        name = None if self.frames else reduce.film_name(plan)
-        film = self.rundir.path / name if name else None
-        page = None if self.frames else self.rundir.path / "report.html"
-        stills = self.rundir.stills if plan.spec.output.frames else None
-        return Outcome(plan, self.rendered, time.time() - self.began, film, page, stills)
-
-    def close(self) -> None:
-        if self.opened is not None:
-            self.opened.close()
-
-    def _farm(self) -> Farm:
-        if self.opened is None:
-            self.opened = self.make_farm()
-        return self.opened
-
-    def _plan(self) -> Plan:
-        """The plan of the run directory where the spec still means the same, else a fresh one."""
-        before = self.rundir.read_plan()
-        if before is None:
-            plan = self._first_plan()
-        else:
-            plan = self._again(before)
-            if plan.digest != before.digest:
-                changes = "; ".join(before.differences(plan)[:5])
-                raise RunDirError(
-                    f"{self.rundir.path}: holds another plan ({changes}); give this one a directory of its own "
-                    f"(--set output.dir=…), or delete the old one (render clean --film-too {self.rundir.path})"
-                )
-        stored = replace(plan, spec=self.job_spec)  # stills of a selection are no part of the job
-        self.rundir.write("job.yaml", dump(stored.spec).encode())
-        self.rundir.write("plan.json", stored.to_json().encode())
-        return plan
-
-    def _first_plan(self) -> Plan:
-        """A plan with every ``auto`` resolved by what the first worker says, and measures where the batch is open."""
-        spec, farm = self.spec, self._farm()
-        machine, model = farm.describe(spec)
-        plan = Plan(spec, resolve(spec, machine, model), model)
-        if spec.engine.batch != "auto" or model.family == "testcard":
-            return plan
-        self.watcher.notice("measuring how many pictures at a time keep the device busy")
-        return replace(plan, settings=resolve(spec, machine, model, farm.measure(plan.to_json())))
-
-    def _again(self, before: Plan) -> Plan:
-        """The plan of a rerun. Another name may mean the same model's files; only a worker can tell."""
-        model = before.model
-        if self.spec.model != before.spec.model:
-            _, model = self._farm().describe(self.spec)
-        return before.again(self.spec, model)
-
-    def _wanted(self, plan: Plan, wanted: Iterable[Chunk]) -> dict[Chunk, Record]:
-        """The records of the wanted chunks that count for this plan and hold the stills it asks for."""
-        found, suffix = self.rundir.records(), plan.spec.output.frames
-        counts = {chunk: record for chunk, record in found.items() if record.digest == plan.digest}
-        if suffix is not None:
-            counts = {chunk: record for chunk, record in counts.items() if record.stills == suffix}
-        return {chunk: counts[chunk] for chunk in wanted if chunk in counts}
-
-    def _complete(self, plan: Plan, missing: list[Chunk]) -> bool:
-        """Whether nothing is left to do. Segments that ``render clean`` took away do not count as missing."""
-        if self.frames:
-            return not missing
-        if missing and (plan.spec.output.frames or not reduce.film_name(plan) or not self.rundir.cleaned()):
-            return False
-        return reduce.film_stands(plan, self.rundir) and self._report_stands(plan)
-
-    def _report_stands(self, plan: Plan) -> bool:
-        """Whether the report is that of the whole film: one of a failed run, or of before a crash, is not."""
-        try:
-            told = json.loads(self.rundir.read_text("report.json") or "{}")
-        except ValueError:
-            return False
-        return (
-            bool(told.get("complete"))
-            and told.get("digest") == plan.digest
-            and (self.rundir.path / "report.html").exists()
-        )
-
-    def _render(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> dict[Chunk, Record]:
-        """Render ``missing``, then whatever of the rest turns out to be damaged, until every segment is whole."""
-        for _ in range(1 + MAX_REPAIRS):
-            if missing:
-                self._drive(plan, wanted, missing)
-            records = self._wanted(plan, wanted)
-            damaged = reduce.damaged(self.rundir, records.values())
-            if not damaged and len(records) == len(wanted):
-                return records
-            for record in damaged:
-                self.rundir.log("damaged", chunk=record.chunk.name)
-                self.watcher.notice(f"{record.chunk}: the segment on disk is damaged and is rendered again")
-                self.rundir.discard(record)
-            whole = records.keys() - {record.chunk for record in damaged}
-            missing = [chunk for chunk in wanted if chunk not in whole]
-        raise RunDirError(f"{self.rundir.path}: segments are damaged as soon as they are written; check the disk")
-
-    def _drive(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> None:
-        """Render ``missing``; where chunks fail for good, the report of the others is written all the same."""
-        try:
-            drive(self._farm(), plan, missing, self.rundir, self.watcher, _count(wanted) - _count(missing))
-        except FarmError:
-            if not self.frames:
-                records = self._wanted(plan, plan.chunks)
-                with contextlib.suppress(VideoError):  # a damaged segment has no thumbnail, and is not what to tell now
-                    self._report(plan, [records[chunk] for chunk in plan.chunks if chunk in records])
-            raise
-        self.rendered += _count(missing)
-
-    def _finish(self, plan: Plan, records: Mapping[Chunk, Record]) -> None:
-        """Film and report, from segments whose sums were checked."""
-        film = reduce.make_film(plan, self.rundir, records)
-        name, size = (film.name, film.stat().st_size) if film else (None, 0)
-        self.rundir.log("run-finished", digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
-        self._report(plan, reduce.ordered(plan, records))
-
-    def _report(self, plan: Plan, records: list[Record]) -> None:
-        """Write ``report.json`` and ``report.html`` of the chunks that are done, in order."""
-        summary = report.summarize(plan, records, self.rundir.events())
-        self.rundir.write("report.json", json.dumps(summary, indent=1).encode())
-        html = report.to_html(summary, _thumbnails(self.rundir, records))
-        self.rundir.write("report.html", html.encode())
+def _together(driver: Driver, tellers: Sequence[_Teller[T]]) -> list[T | RenderError]:
+    """Start the threads, drive until all have left, and say what became of each. Mistakes of ours are raised here."""
+    for teller in tellers:
+        teller.start()
+    try:
+        driver.run()
+    finally:
+        for teller in tellers:
+            teller.join(LAST_WORDS_S)
+    found: list[T | RenderError] = []
+    for teller in tellers:
+        if isinstance(teller.outcome, BaseException) and not isinstance(teller.outcome, RenderError):
+            raise teller.outcome
+        assert teller.outcome is not None
+        found.append(teller.outcome)
+    return found
 
 
-def preview(job: JobFile, farm: Farm, watcher: Watcher, target: Path) -> int:
+def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Path) -> int:
     """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
 
     The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
     """
-    from tempfile import TemporaryDirectory
+    driver = Driver(make_farm)
+    client = driver.client(watcher)
+    [count] = _together(driver, [_Teller(lambda: _preview(job, client, target), client)])
+    if isinstance(count, RenderError):
+        raise count
+    return count
 
+
+def _preview(job: JobFile, client: Client, target: Path) -> int:
     from render.stills import contact_sheet, encode_still, read_still
 
-    spec = _with_stills(job.spec).model_copy(update={"steps": min(job.spec.steps, PREVIEW_STEPS)})
-    machine, model = farm.describe(spec)
-    plan = Plan(spec, resolve(spec, machine, model), model)
+    spec = with_stills(job.spec).model_copy(update={"steps": min(job.spec.steps, PREVIEW_STEPS)})
+    described = client.describe(spec)
+    plan = Plan(spec, resolve(spec, described.machine, described.model), described.model)
     every = math.ceil(spec.num_frames / PREVIEW_FRAMES)
     chunks = select(plan, f"0-{spec.num_frames - 1}x{every}")
     with TemporaryDirectory(prefix="render-preview-") as folder:
         rundir = RunDir(Path(folder))
-        drive(farm, plan, chunks, rundir, watcher, 0)
+        render_chunks(client, plan, chunks, rundir, 0)
         pictures = [read_still(path) for path in sorted(rundir.stills.glob("*.png"))]
     RunDir(target.parent).write(target.name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)
-
-
-def _with_stills(spec: JobSpec) -> JobSpec:
-    """The spec with every picture kept as a still, PNG unless it says otherwise."""
-    return spec.model_copy(update={"output": spec.output.model_copy(update={"frames": spec.output.frames or "png"})})
-
-
-def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]]:
-    """(frame index, JPEG) of evenly spaced frames, decoded from the segments that hold them."""
-    from itertools import islice
-
-    from render.stills import encode_still
-    from render.video import decode
-
-    total = records[-1].chunk.stop if records else 0
-    wanted = sorted({round(place * (total - 1) / max(THUMBNAILS - 1, 1)) for place in range(THUMBNAILS)})
-    found = []
-    for record in records:
-        inside = [index for index in wanted if index in record.chunk.frames]
-        if inside:
-            frames = islice(decode(rundir.path / str(record.file)), inside[-1] - record.chunk.start + 1)
-            pictures = {record.chunk.start + place: pixels for place, pixels in enumerate(frames)}
-            found += [(index, encode_still(pictures[index], ".jpg", 85)) for index in inside]
-    return found
-
-
-def _count(chunks: Iterable[Chunk]) -> int:
-    return sum(len(chunk.frames) for chunk in chunks)

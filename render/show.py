@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from rich.status import Status
 
 from render.bench.tables import headline
-from render.drive import Progress
+from render.progress import Progress
 from render.run import Outcome
 from render.words import count, size, span
 

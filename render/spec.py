@@ -161,6 +161,14 @@ class FarmSpec(_Section):
         Auto | Time,
         Field(union_mode="left_to_right", description="longest time one chunk may take on a worker, for example 10m"),
     ] = "auto"
+    max_failed: Annotated[
+        Auto | Annotated[int, Field(ge=0, le=1_000_000)],
+        Field(description="more chunks than that given up, and the rest is not begun; auto: a tenth, at least 3"),
+    ] = "auto"
+    priority: Annotated[
+        int, Field(ge=-1000, le=1000, description="among jobs of one command, the higher one gets workers first")
+    ] = 0
+    workers_per_gpu: Annotated[int, Field(ge=1, le=16, description="workers that share one GPU")] = 1
 
 
 class OutputSpec(_Section):

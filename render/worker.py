@@ -23,76 +23,112 @@ from render.record import Note, Record, Segment
 from render.resolve import Machine, ModelInfo, Saturation
 from render.spec import JobSpec
 
-__all__ = ["Opened", "Worker"]
+__all__ = ["Answer", "Described", "Hello", "Opened", "Worker"]
 
 AHEAD = 32  # pictures rendered but not yet encoded: one or two batches, so that neither side waits for long
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A worker that has loaded its plan: the process it is, and what a person should know of the plan there."""
+class Hello:
+    """The process that a worker is, and the node of the cluster it runs on."""
 
     host: str
     pid: int
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What ``resolve`` needs to know: the worker's machine, and the model as found from there."""
+
+    machine: Machine
+    model: ModelInfo
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A plan is open: what a person should know of it there, and the seconds it took."""
+
     warnings: tuple[str, ...]
+    seconds: float
+
+
+Answer = Described | Saturation | Opened
 
 
 class Worker:
-    """Says what its machine is, opens one plan, renders chunks of it."""
+    """Says what its machine is, opens a plan, renders chunks of it; then another plan, if there is one."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._opening = Stopwatch()
+        self._source: PictureSource | None = None
         # All work on the device happens in this thread, a chunk after another; encoding what it leaves goes on beside.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="device")
 
-    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-        """The machine this runs on and the model as found from here: what ``resolve`` needs. Fetches a hub model.
+    def hello(self) -> Hello:
+        """The process this is: what there is to ask before any work."""
+        return Hello(socket.gethostname(), os.getpid())
+
+    def describe(self, spec: JobSpec) -> Described:
+        """This machine, and the model as found from here. Fetches a hub model.
 
         Raises ModelError when the model is not to be had, EngineError when the wanted device is not there.
         """
         if modelfiles.testcard_cost_s(spec.model) is not None:
-            return this_cpu(), modelfiles.describe(spec.model)
+            return Described(this_cpu(), modelfiles.describe(spec.model))
         from render.engine.device import machine
 
-        return machine(spec.engine.device), modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True)
+        model = modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True)
+        return Described(machine(spec.engine.device), model)
 
     def measure(self, plan_json: str) -> Saturation:
-        """How many pictures at a time keep this device busy. Raises ModelError or EngineError."""
+        """How many pictures at a time keep this device busy. What was open is closed, to be out of the way.
+
+        Raises ModelError or EngineError.
+        """
         from render.engine.saturation import measure
 
+        self._source = None
         plan = Plan.from_json(plan_json)
         folder = modelfiles.find(_as_planned(plan).model, download=True)
         return self._thread.submit(measure, plan, folder).result()
 
     def open(self, plan_json: str) -> Opened:
-        """Load the plan's model.
+        """Load the plan's model, or keep the one that is loaded where it is the same. Nothing may be rendering.
 
         Raises ModelError, and RunDirError when this machine's model files are not those of the plan.
         """
         return self._thread.submit(self._open, plan_json).result()
 
     def _open(self, plan_json: str) -> Opened:
+        began = time.monotonic()
         self._plan = plan = Plan.from_json(plan_json)
         planned = _as_planned(plan)
-        self._source = self._open_source(plan, planned.model)
-        self._machine, model = self.describe(planned)  # after loading: files swapped meanwhile are noticed too
+        self._opening = Stopwatch()
+        source = self._open_source(plan, planned.model)
+        described = self.describe(planned)  # after loading: files swapped meanwhile are noticed too
+        self._machine, model = described.machine, described.model
         if model.fingerprint != plan.model.fingerprint:
             raise RunDirError(
                 f"{plan.spec.model} on {socket.gethostname()} has other files than the plan (fingerprint "
                 f"{model.fingerprint[:12]}, planned {plan.model.fingerprint[:12]}); use the planned model, "
                 "or another output.dir"
             )
-        return Opened(socket.gethostname(), os.getpid(), self._source.warnings)
+        self._source = source
+        return Opened(source.warnings, time.monotonic() - began)
 
     def _open_source(self, plan: Plan, model: str) -> PictureSource:
+        before, self._source = self._source, None
         if plan.model.family == "testcard":
             from render.testcard import TestCard
 
             return TestCard(plan)
         from render.engine.engine import Engine
 
-        return Engine(plan, modelfiles.find(model, download=True), self._opening)
+        warm = before.warm_for(plan) if isinstance(before, Engine) else None
+        del before  # what is not kept is freed before the next model is loaded
+        return Engine(plan, modelfiles.find(model, download=True), self._opening, warm)
 
     def render(self, chunk: Chunk) -> Segment:
         """Render and encode one chunk. The seconds of loading the model are told with the first one.
@@ -110,16 +146,18 @@ class Worker:
         began, watch = time.time(), Stopwatch()
         watch.seconds |= self._opening.seconds
         self._opening = Stopwatch()
+        source = self._source
+        assert source is not None, "no plan is open"
         film = chunk in self._plan.chunks  # else it is a piece of a selection, which gets stills only
         encoder = _Encoder(self._plan, self._plan.spec.output.frames, film=film)
         try:
-            for picture in self._source.pictures(chunk.frames, watch):
+            for picture in source.pictures(chunk.frames, watch):
                 with watch("wait"):
                     encoder.put(picture)
         except BaseException:
             encoder.close()
             raise
-        return _Rendered(chunk, encoder, watch, film, began, time.time())
+        return _Rendered(chunk, encoder, watch, film, source.sampler_table, began, time.time())
 
     def _record(self, rendered: _Rendered, data: bytes) -> Record:
         """The done record. ``ended`` is when the device was through: what follows overlaps the next chunk."""
@@ -140,7 +178,7 @@ class Worker:
             ended=rendered.ended,
             timings_s={stage: round(spent, 6) for stage, spent in seconds.items()},
             versions=self._machine.versions,
-            sampler_table=self._source.sampler_table,
+            sampler_table=rendered.sampler_table,
             notes=tuple(encoder.notes),
         )
 
@@ -160,6 +198,7 @@ class _Rendered:
     encoder: _Encoder
     watch: Stopwatch
     film: bool
+    sampler_table: str
     began: float
     ended: float
 

@@ -11,8 +11,8 @@ from hypothesis import settings
 
 from render import modelfiles
 from render.document import parse
-from render.drive import Progress
 from render.plan import Plan
+from render.progress import Progress
 from render.resolve import Machine, ModelInfo, resolve
 from render.spec import JobFile, JobSpec, load, validate
 

@@ -3,22 +3,58 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.dispatch import DEADLINE_FACTOR, FIRST_DEADLINE_S, RETIRE_AFTER, SHORTEST_DEADLINE_S, Dispatcher
+from render.dispatch import RETIRE_AFTER, Dispatcher
+from render.ledger import DEADLINE_FACTOR, FIRST_DEADLINE_S, FREE_LOSSES, SHORTEST_DEADLINE_S, Ledger
 from render.plan import Chunk
+from render.roster import Ask, Kind, Open, Send
 
 CHUNKS = [Chunk(start, start + 8) for start in range(0, 80, 8)]
 
 
-def dispatcher(chunks: int, workers: str, *, attempts: int = 3, deadline_s: float | None = None) -> Dispatcher:
-    made = Dispatcher(CHUNKS[:chunks], attempts=attempts, deadline_s=deadline_s)
-    for name in workers:
-        made.add_worker(name)
-    return made
+CPU, GPU = Kind(gpu=False), Kind(gpu=True)
+
+
+class OneJob:
+    """A dispatcher with one job, whose workers have its plan open as soon as they are told to."""
+
+    def __init__(self, chunks: Iterable[Chunk], workers: str = "", *, attempts: int = 3, **limits: float) -> None:
+        self.made = Dispatcher()
+        self.made.add_job(0, CPU)
+        self.ledger = Ledger(chunks, attempts=attempts, **limits)  # type: ignore[arg-type]
+        self.made.submit(0, self.ledger)
+        for name in workers:
+            self.add_worker(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.made, name)
+
+    def add_worker(self, name: str) -> None:
+        self.made.add_worker(name, CPU)
+
+    def assign(self, now: float, starting: int = 0) -> list[tuple[str, Chunk]]:
+        sent = []
+        while steps := self.made.assign(now, {CPU: starting}):
+            for step in steps:
+                if isinstance(step, Send):
+                    sent.append((step.worker, step.chunk))
+                else:
+                    self.made.opened(step.worker)
+        return sent
+
+    def completed(self, name: str, chunk: Chunk, now: float) -> None:
+        self.made.completed(name, chunk, now)
+        self.made.committed(0)
+
+
+def dispatcher(chunks: int, workers: str, **limits: Any) -> OneJob:
+    return OneJob(CHUNKS[:chunks], workers, **limits)
 
 
 def test_every_worker_gets_one_before_any_gets_a_second() -> None:
@@ -27,8 +63,7 @@ def test_every_worker_gets_one_before_any_gets_a_second() -> None:
 
 
 def test_chunks_go_out_in_order_whatever_order_they_came_in() -> None:
-    made = Dispatcher(reversed(CHUNKS), attempts=3)
-    made.add_worker("x")
+    made = OneJob(reversed(CHUNKS), "x")
     assert [chunk for _, chunk in made.assign(0.0)] == CHUNKS[:2]
 
 
@@ -38,7 +73,7 @@ def test_a_worker_is_refilled_when_it_is_through_with_one() -> None:
     assert made.assign(0.0) == []
     made.completed("x", CHUNKS[0], 1.0)
     assert made.assign(1.0) == [("x", CHUNKS[2])]
-    assert (made.done, made.waiting, made.finished) == ([CHUNKS[0]], 1, False)
+    assert (made.ledger.num_done, made.ledger.waiting, made.ledger.finished) == (1, 1, False)
 
 
 def test_a_failed_chunk_goes_to_another_worker() -> None:
@@ -46,18 +81,18 @@ def test_a_failed_chunk_goes_to_another_worker() -> None:
     made.assign(0.0)
     made.failed("x", CHUNKS[0], "oops", 1.0)
     assert made.assign(1.0) == [("y", CHUNKS[0])]
-    assert made.retries == 1
+    assert made.ledger.retries == 1
 
 
 def test_the_last_worker_standing_may_try_again() -> None:
     made = dispatcher(1, "x")
     for attempt in range(3):
         assert made.assign(0.0) == [("x", CHUNKS[0])]
-        assert not made.finished
+        assert not made.ledger.finished
         made.failed("x", CHUNKS[0], f"oops {attempt}", 1.0)
-    assert made.finished
-    assert [failure.cause for failure in made.given_up[CHUNKS[0]]] == ["oops 0", "oops 1", "oops 2"]
-    assert made.done == []
+    assert made.ledger.finished
+    assert [failure.cause for failure in made.ledger.given_up[CHUNKS[0]]] == ["oops 0", "oops 1", "oops 2"]
+    assert made.ledger.num_done == 0
 
 
 def test_only_the_executing_chunk_is_charged_for_a_death() -> None:
@@ -65,8 +100,8 @@ def test_only_the_executing_chunk_is_charged_for_a_death() -> None:
     made.assign(0.0)
     assert made.held("x") == [CHUNKS[0], CHUNKS[2]]
     made.lost("x", "killed")
-    assert list(made.given_up) == [CHUNKS[0]]
-    assert made.waiting == 1
+    assert list(made.ledger.given_up) == [CHUNKS[0]]
+    assert made.ledger.waiting == 1
     assert not made.knows("x")
 
 
@@ -76,14 +111,14 @@ def test_preemption_is_free() -> None:
         made.add_worker(name)
         assert made.assign(0.0) == [(name, CHUNKS[0])]
         made.lost(name, "preempted", charge=False)
-    assert (made.given_up, made.retries, made.waiting) == ({}, 0, 1)
+    assert (made.ledger.given_up, made.ledger.retries, made.ledger.waiting) == ({}, 0, 1)
 
 
 def test_a_death_with_nothing_to_do_is_charged_to_no_one() -> None:
     made = dispatcher(1, "xy")
     made.assign(0.0)
     made.lost("y", "killed")
-    assert made.retries == 0
+    assert made.ledger.retries == 0
 
 
 def test_a_worker_that_fails_many_chunks_is_retired() -> None:
@@ -102,10 +137,7 @@ def test_the_first_deadline_is_long_and_the_next_follow_what_was_measured() -> N
     made = dispatcher(10, "xy")
     made.assign(0.0)
     assert made.overdue(FIRST_DEADLINE_S) == []
-    assert [(name, chunk) for name, chunk, _ in made.overdue(FIRST_DEADLINE_S + 1)] == [
-        ("x", CHUNKS[0]),
-        ("y", CHUNKS[1]),
-    ]
+    assert [name for name, _ in made.overdue(FIRST_DEADLINE_S + 1)] == ["x", "y"]
     made.completed("x", CHUNKS[0], 100.0)
     assert made.overdue(DEADLINE_FACTOR * 100.0 + 100) == []
     assert [name for name, *_ in made.overdue(DEADLINE_FACTOR * 100.0 + 101)] == ["x"], "y is not measured yet"
@@ -127,7 +159,7 @@ def test_a_deadline_that_is_given_counts() -> None:
     made = dispatcher(1, "x", deadline_s=5.0)
     made.assign(10.0)
     assert made.overdue(15.0) == []
-    assert made.overdue(15.5) == [("x", CHUNKS[0], 5.5)]
+    assert made.overdue(15.5) == [("x", 5.5)]
 
 
 def test_an_idle_worker_is_never_overdue() -> None:
@@ -136,15 +168,16 @@ def test_an_idle_worker_is_never_overdue() -> None:
 
 @pytest.mark.parametrize("chunks", [0, 1])
 def test_no_chunks_are_finished_at_once(chunks: int) -> None:
-    assert dispatcher(chunks, "x").finished == (chunks == 0)
+    assert dispatcher(chunks, "x").ledger.finished == (chunks == 0)
 
 
-class Ledger:
+class Books:
     """Plays a farm at random against a dispatcher and keeps its own books."""
 
     def __init__(self, chunks: int, workers: int, attempts: int, dice: random.Random) -> None:
         self.attempts, self.dice, self.born = attempts, dice, 0
-        self.made = Dispatcher(CHUNKS[:chunks], attempts=attempts)
+        self.made = OneJob(CHUNKS[:chunks], attempts=attempts)
+        self.done: list[Chunk] = []
         self.charges: dict[Chunk, list[str]] = {chunk: [] for chunk in CHUNKS[:chunks]}
         self.executions: dict[Chunk, int] = dict.fromkeys(CHUNKS[:chunks], 0)
         for _ in range(workers):
@@ -168,11 +201,12 @@ class Ledger:
         name = self.dice.choice([name for name in self.made.workers if self.made.held(name)])
         chunk = self.made.held(name)[0]
         self.executions[chunk] += 1
-        assert chunk not in self.made.done
-        assert chunk not in self.made.given_up
+        assert chunk not in self.done
+        assert chunk not in self.made.ledger.given_up
         match self.dice.choice(["done", "done", "failed", "died", "preempted"]):
             case "done":
                 self.made.completed(name, chunk, 0.0)
+                self.done.append(chunk)
             case "failed":
                 self.charges[chunk].append(name)
                 self.made.failed(name, chunk, "oops", 0.0)
@@ -195,20 +229,22 @@ class Ledger:
     dice=st.randoms(use_true_random=False),
 )
 def test_nothing_is_lost_under_random_failures(chunks: int, workers: int, attempts: int, dice: random.Random) -> None:
-    ledger = Ledger(chunks, workers, attempts, dice)
-    made = ledger.made
+    books = Books(chunks, workers, attempts, dice)
+    made = books.made
     for _ in range(10_000):
-        if made.finished:
+        if made.ledger.finished:
             break
-        ledger.send()
-        ledger.happen()
-    assert made.finished
-    assert sorted([*made.done, *made.given_up]) == CHUNKS[:chunks], "each done or given up, never both, never twice"
-    for chunk, charged in ledger.charges.items():
+        books.send()
+        books.happen()
+    assert made.ledger.finished
+    assert sorted([*books.done, *made.ledger.given_up]) == CHUNKS[:chunks], (
+        "each done or given up, never both, never twice"
+    )
+    for chunk, charged in books.charges.items():
         assert len(charged) <= attempts
-        assert ledger.executions[chunk] <= attempts
-        assert (len(charged) == attempts) == (chunk in made.given_up)
-    assert made.retries == sum(len(charged) for charged in ledger.charges.values())
+        assert books.executions[chunk] <= attempts
+        assert (len(charged) == attempts) == (chunk in made.ledger.given_up)
+    assert made.ledger.retries == sum(len(charged) for charged in books.charges.values())
 
 
 def test_a_chunk_that_failed_everywhere_waits_for_a_worker_that_is_starting() -> None:
@@ -221,11 +257,154 @@ def test_a_chunk_that_failed_everywhere_waits_for_a_worker_that_is_starting() ->
 
 def test_a_chunk_that_failed_is_rendered_alone() -> None:
     """A worker begins a chunk while it encodes the one before: of two, either may have killed it."""
-    dispatcher = Dispatcher([Chunk(start, start + 1) for start in range(4)], attempts=3)
-    dispatcher.add_worker("a")
+    dispatcher = OneJob([Chunk(start, start + 1) for start in range(4)], "a")
     assert dispatcher.assign(0.0) == [("a", Chunk(0, 1)), ("a", Chunk(1, 2))]
     dispatcher.lost("a", "killed")
     dispatcher.add_worker("b")
     assert dispatcher.assign(1.0) == [("b", Chunk(0, 1))]
     dispatcher.completed("b", Chunk(0, 1), 2.0)
     assert dispatcher.assign(2.0) == [("b", Chunk(1, 2)), ("b", Chunk(2, 3))]
+
+
+def test_a_chunk_that_loses_machine_after_machine_is_charged_in_the_end() -> None:
+    made = dispatcher(1, "", attempts=1)
+    for place in range(FREE_LOSSES + 1):
+        assert not made.ledger.given_up
+        made.add_worker(f"w{place}")
+        made.assign(0.0)
+        made.lost(f"w{place}", "its node died", charge=False)
+    assert list(made.ledger.given_up) == [CHUNKS[0]]
+
+
+def test_too_many_failed_chunks_end_the_job() -> None:
+    made = dispatcher(10, "", attempts=1, max_failed=2)
+    for place in range(3):
+        made.add_worker(f"w{place}")
+        made.assign(0.0)
+        made.lost(f"w{place}", "killed")
+    assert made.ledger.finished
+    assert (len(made.ledger.given_up), made.ledger.abandoned) == (3, 7)
+
+
+def test_a_slow_worker_leaves_the_last_chunks_to_faster_ones() -> None:
+    """x takes 10 s a chunk, y 1 s: of the last four chunks x would still be at its first when y is through."""
+    made = dispatcher(8, "xy")
+    assert made.assign(0.0) == [("x", CHUNKS[0]), ("y", CHUNKS[1]), ("x", CHUNKS[2]), ("y", CHUNKS[3])]
+    for now, chunk in enumerate((CHUNKS[1], CHUNKS[3]), start=1):
+        made.completed("y", chunk, float(now))
+        assert [name for name, _ in made.assign(float(now))] == ["y"]
+    made.completed("x", CHUNKS[0], 10.0)
+    made.made._workers["y"].since = 9.5  # half way through its chunk
+    assert made.assign(10.0) == [], "two chunks wait, and y has done both before x begins them"
+    made.completed("y", CHUNKS[4], 10.5)
+    assert [name for name, _ in made.assign(10.5)] == ["y"]
+
+
+def test_equal_workers_are_never_kept_waiting() -> None:
+    made = dispatcher(5, "xyz")
+    made.assign(0.0)
+    for name, now in (("x", 1.0), ("y", 1.01), ("z", 1.02)):
+        made.completed(name, made.held(name)[0], now)
+        made.assign(now)
+    assert [len(made.held(name)) for name in "xyz"] == [1, 1, 0]
+    assert made.ledger.waiting == 0
+
+
+def jobs(*priorities: int, kinds: tuple[Kind, ...] = (), models: tuple[str, ...] = ()) -> Dispatcher:
+    """A dispatcher with jobs of four chunks each."""
+    made = Dispatcher()
+    for number, priority in enumerate(priorities):
+        made.add_job(number, kinds[number] if kinds else CPU, priority)
+        made.submit(number, Ledger(CHUNKS[:4], attempts=3), model=models[number] if models else "m")
+    return made
+
+
+def test_jobs_go_by_priority_then_in_order() -> None:
+    made = jobs(0, 5, 5)
+    made.add_worker("x", CPU)
+    assert made.assign(0.0) == [Open("x", 1)]
+    made.opened("x")
+    order = []
+    while steps := made.assign(0.0):
+        for step in steps:
+            if isinstance(step, Open):
+                order.append(step.job)
+                made.opened("x")
+            elif isinstance(step, Send):
+                made.completed("x", step.chunk, 1.0)
+                made.committed(step.job)
+    assert order == [2, 0]
+
+
+def test_a_worker_stays_with_its_plan_then_with_its_model() -> None:
+    made = jobs(0, 0, 0, models=("a", "b", "a"))
+    made.add_worker("x", CPU)
+    order = []
+    while steps := made.assign(0.0):
+        for step in steps:
+            if isinstance(step, Open):
+                order.append(step.job)
+                made.opened("x")
+            elif isinstance(step, Send):
+                made.completed("x", step.chunk, 1.0)
+                made.committed(step.job)
+    assert order == [0, 2, 1]
+
+
+def test_a_job_of_more_weight_does_not_wait_behind_a_second_chunk() -> None:
+    made = jobs(0)
+    made.add_worker("x", CPU)
+    made.assign(0.0)
+    made.opened("x")
+    made.assign(0.0)
+    made.add_job(1, CPU, 1)
+    made.ask(1)
+    made.completed("x", CHUNKS[0], 1.0)
+    assert made.assign(1.0) == [], "no second chunk is queued"
+    made.completed("x", CHUNKS[1], 2.0)
+    assert made.assign(2.0) == [Ask("x", 1)]
+
+
+def test_a_worker_gets_only_jobs_of_its_kind() -> None:
+    made = jobs(0, 0, kinds=(GPU, CPU))
+    made.add_worker("x", CPU)
+    assert made.assign(0.0) == [Open("x", 1)]
+    assert made.demand() == {GPU: 4, CPU: 4}
+
+
+def test_no_more_workers_than_the_job_wants() -> None:
+    made = Dispatcher()
+    made.add_job(0, CPU)
+    made.submit(0, Ledger(CHUNKS, attempts=3), max_workers=1)
+    for name in "xy":
+        made.add_worker(name, CPU)
+    assert made.demand() == {CPU: 1}
+    assert made.assign(0.0) == [Open("x", 0)]
+    made.opened("x")
+    assert {step.worker for step in made.assign(0.0)} == {"x"}
+
+
+def test_chunks_of_a_job_that_left_count_for_nobody() -> None:
+    made = jobs(0, 0)
+    made.add_worker("x", CPU)
+    made.assign(0.0)
+    made.opened("x")
+    made.assign(0.0)
+    made.remove_job(0)
+    assert made.held("x") == CHUNKS[:2]
+    assert made.assign(0.0) == [], "its queue has to empty first"
+    made.completed("x", CHUNKS[0], 1.0)
+    made.failed("x", CHUNKS[1], "oops", 2.0)
+    assert made.assign(2.0) == [Open("x", 1)]
+
+
+def test_draining_takes_back_what_was_not_begun() -> None:
+    made = dispatcher(4, "x")
+    made.assign(0.0)
+    made.drain()
+    assert made.held("x") == [CHUNKS[0]]
+    assert not made.ledger.finished
+    made.completed("x", CHUNKS[0], 1.0)
+    assert made.ledger.finished
+    assert made.assign(1.0) == []
+    assert made.ledger.abandoned == 3

@@ -9,126 +9,17 @@ from typing import Any
 
 import pytest
 
-from render.dispatch import FIRST_DEADLINE_S
-from render.drive import MAX_FAILED_STARTS, Progress, drive
+from render.drive import MAX_FAILED_STARTS
 from render.errors import EngineError, FarmError, ModelError, RenderError
-from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
+from render.farm import ChunkFailed, Message
+from render.ledger import FIRST_DEADLINE_S
 from render.plan import Chunk, Plan
-from render.record import Note, Record, Segment
-from render.resolve import Machine, ModelInfo
+from render.progress import Progress
+from render.record import Note
 from render.rundir import RunDir
-from render.spec import JobSpec
-from render.worker import Opened
+from tests.scripted import BEGINNING, ScriptedFarm, all_done, on, play
 
 Make = Callable[..., Plan]
-Script = Callable[[str, Chunk], str]
-
-BEGINNING = 1000.0
-
-
-class ScriptedFarm:
-    """Workers that do what ``script(worker, chunk)`` says: done, fail, die, preempt or hang. A chunk takes a second.
-
-    ``starts`` says what comes of starting a worker: ready (unless it says else), lost, refused, preempt or hang.
-    """
-
-    def __init__(self, workers: int, script: Script, starts: dict[str, str] | None = None) -> None:
-        self.now = BEGINNING
-        self.workers, self.script, self.starts = workers, script, starts or {}
-        self.started: list[str] = []
-        self.stopped: list[str] = []
-        self.executed: list[tuple[str, Chunk]] = []
-        self.notes: tuple[Note, ...] = ()
-        self.warnings: tuple[str, ...] = ()
-        self._queues: dict[str, deque[Chunk]] = {}
-        self._messages: deque[Message] = deque()
-        self._digest = ""
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-        raise AssertionError("the plan is there already")
-
-    def size(self, plan: Plan) -> int:
-        return self.workers
-
-    def start_worker(self, plan_json: str) -> str:
-        name = f"w{len(self.started)}"
-        self.started.append(name)
-        self._digest = Plan.from_json(plan_json).digest
-        match self.starts.get(name, self.starts.get("all", "ready")):
-            case "ready":
-                self._queues[name] = deque()
-                self._messages.append(WorkerReady(name, Opened("here", 1, self.warnings)))
-            case "lost":
-                self._messages.append(WorkerLost(name, "no such device"))
-            case "refused":
-                self._messages.append(WorkerLost(name, "no such model", error=ModelError("no such model")))
-            case "preempt":
-                self._messages.append(WorkerLost(name, "node is gone", preempted=True))
-        return name
-
-    def send(self, worker: str, chunk: Chunk) -> None:
-        self._queues[worker].append(chunk)
-
-    def stop_worker(self, worker: str) -> None:
-        self.stopped.append(worker)
-        self._queues.pop(worker, None)
-
-    def wait(self, timeout_s: float) -> list[Message]:
-        if not self._messages:
-            self.now += timeout_s
-            for name in list(self._queues):
-                self._work(name)
-        messages = list(self._messages)
-        self._messages.clear()
-        return messages
-
-    def close(self) -> None:
-        self._queues.clear()
-
-    def _work(self, name: str) -> None:
-        if not self._queues[name]:
-            return
-        chunk = self._queues[name][0]
-        deed = self.script(name, chunk)
-        if deed == "hang":
-            return
-        self.executed.append((name, chunk))
-        self._queues[name].popleft()
-        match deed:
-            case "done":
-                self._messages.append(ChunkDone(name, self._segment(name, chunk)))
-            case "fail":
-                self._messages.append(ChunkFailed(name, chunk, "out of luck"))
-            case "die":
-                del self._queues[name]
-                self._messages.append(WorkerLost(name, "killed"))
-            case "preempt":
-                del self._queues[name]
-                self._messages.append(WorkerLost(name, "node is gone", preempted=True))
-
-    def _segment(self, name: str, chunk: Chunk) -> Segment:
-        record = Record(
-            digest=self._digest,
-            chunk=chunk,
-            pictures=("0" * 64,) * len(chunk.frames),
-            file=f"segments/{chunk.name}.mp4",
-            bytes=4,
-            sha256="",
-            stills=None,
-            stills_bytes={},
-            worker=name,
-            device="cpu",
-            began=self.now - 1,
-            ended=self.now,
-            timings_s={},
-            versions={},
-            sampler_table="",
-            notes=self.notes,
-        )
-        return Segment(record, b"data")
 
 
 class Stage:
@@ -142,9 +33,10 @@ class Stage:
     def play(
         self, farm: ScriptedFarm, *, done_before: int = 0, missing: tuple[Chunk, ...] | None = None
     ) -> list[Chunk]:
-        self._patch.setattr("render.drive.time", farm)
-        self._patch.setattr("os.fsync", lambda _descriptor: None)
-        drive(farm, self.plan, self.plan.chunks if missing is None else missing, self.rundir, self.watcher, done_before)
+        chunks = self.plan.chunks if missing is None else missing
+        [outcome] = play(farm, [(self.plan, chunks, self.rundir, self.watcher)], self._patch, done_before=done_before)
+        if isinstance(outcome, RenderError):
+            raise outcome
         return self.done()
 
     def done(self) -> list[Chunk]:
@@ -157,15 +49,6 @@ class Stage:
 @pytest.fixture
 def stage(plan_of: Make, tmp_path: Path, watcher: Any, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return Stage(plan_of("frames=24", "farm.chunk=4"), tmp_path / "run", watcher, monkeypatch)
-
-
-def all_done(_worker: str, _chunk: Chunk) -> str:
-    return "done"
-
-
-def on(worker: str | None, start: int | None, deed: str) -> Script:
-    """``deed`` where worker and chunk are the named ones (None: any), else done."""
-    return lambda name, chunk: deed if worker in (None, name) and start in (None, chunk.start) else "done"
 
 
 @pytest.mark.parametrize(("workers", "started"), [(1, 1), (2, 2), (99, 6)])

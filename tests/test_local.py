@@ -10,10 +10,11 @@ from contextlib import closing
 import pytest
 
 from render.errors import EngineError, ModelError
-from render.farm import ChunkDone, ChunkFailed, Farm, WorkerLost, WorkerReady
+from render.farm import Answered, ChunkDone, ChunkFailed, Refused, WorkerReady
 from render.local import LocalFarm
 from render.plan import Chunk, Plan
-from render.worker import Opened, Worker
+from render.roster import Kind
+from render.worker import Described, Hello, Opened, Worker
 
 Make = Callable[..., Plan]
 
@@ -24,17 +25,31 @@ def farm() -> Iterator[LocalFarm]:
         yield farm
 
 
-def test_one_worker_whatever_was_asked_for(farm: Farm, plan_of: Make) -> None:
+def ready(farm: LocalFarm, plan: Plan | None = None) -> str:
+    """A worker, with the plan open."""
+    worker = farm.start(Kind(gpu=False))
+    assert farm.wait(0) == [WorkerReady(worker, Hello(socket.gethostname(), os.getpid()))]
+    if plan is not None:
+        farm.open(worker, plan.to_json())
+        [message] = farm.wait(30)
+        assert isinstance(message, Answered)
+        assert isinstance(message.answer, Opened)
+    return worker
+
+
+def test_one_worker_whatever_was_asked_for(farm: LocalFarm, plan_of: Make) -> None:
     spec = plan_of("farm.workers=8").spec
-    assert farm.size(spec) == 1
-    machine, model = farm.describe(spec)
-    assert (machine.device, model.family) == ("cpu", "testcard")
+    assert farm.capacity(farm.kind(spec, "auto")) == 1
+    farm.describe(ready(farm), spec)
+    [message] = farm.wait(30)
+    assert isinstance(message, Answered)
+    assert isinstance(message.answer, Described)
+    assert (message.answer.machine.device, message.answer.model.family) == ("cpu", "testcard")
 
 
-def test_chunks_come_back_in_the_order_they_were_sent(farm: Farm, plan_of: Make) -> None:
+def test_chunks_come_back_in_the_order_they_were_sent(farm: LocalFarm, plan_of: Make) -> None:
     plan = plan_of()
-    worker = farm.start_worker(plan.to_json())
-    assert farm.wait(0) == [WorkerReady(worker, Opened(socket.gethostname(), os.getpid(), ()))]
+    worker = ready(farm, plan)
     farm.send(worker, plan.chunks[1])
     farm.send(worker, plan.chunks[0])
     for chunk in (plan.chunks[1], plan.chunks[0]):
@@ -44,35 +59,50 @@ def test_chunks_come_back_in_the_order_they_were_sent(farm: Farm, plan_of: Make)
     assert farm.wait(0) == []
 
 
-def test_a_stopped_worker_sends_nothing(farm: Farm, plan_of: Make) -> None:
+def test_a_worker_goes_from_plan_to_plan(farm: LocalFarm, plan_of: Make) -> None:
+    worker = ready(farm)
+    for plan in (plan_of(), plan_of("frames=8", "size=64x64"), plan_of()):
+        farm.open(worker, plan.to_json())
+        farm.wait(30)
+        farm.send(worker, plan.chunks[-1])
+        [message] = farm.wait(30)
+        assert isinstance(message, ChunkDone)
+        assert message.segment.record.digest == plan.digest
+
+
+def test_a_stopped_worker_sends_nothing(farm: LocalFarm, plan_of: Make) -> None:
     plan = plan_of()
-    first, second = farm.start_worker(plan.to_json()), farm.start_worker(plan.to_json())
+    first, second = ready(farm, plan), ready(farm, plan)
     assert first != second
-    farm.wait(0)
     farm.send(first, plan.chunks[0])
     farm.send(second, plan.chunks[1])
-    farm.stop_worker(first)
+    farm.stop(first)
     [message] = farm.wait(30)
     assert message.worker == second
 
 
-def test_errors_become_messages(farm: Farm, plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_become_messages(farm: LocalFarm, plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_worker: Worker, _chunk: Chunk) -> None:
         raise EngineError("out of memory")
 
-    worker = farm.start_worker(plan_of().to_json())
-    farm.wait(0)
+    worker = ready(farm, plan_of())
     monkeypatch.setattr(Worker, "render", fail)
     farm.send(worker, Chunk(0, 4))
     assert farm.wait(30) == [ChunkFailed(worker, Chunk(0, 4), "out of memory")]
 
 
-def test_a_worker_that_cannot_open_the_plan_is_lost(farm: Farm, plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = ModelError("no weights")
-
+@pytest.mark.parametrize("error", [ModelError("no weights"), RuntimeError("no kernel\nimage")])
+def test_a_plan_that_cannot_be_opened_is_refused(
+    error: Exception, farm: LocalFarm, plan_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_worker: Worker, _plan: str) -> None:
         raise error
 
     monkeypatch.setattr(Worker, "open", fail)
-    worker = farm.start_worker(plan_of().to_json())
-    assert farm.wait(0) == [WorkerLost(worker, "no weights", error=error)]
+    worker = ready(farm)
+    farm.open(worker, plan_of().to_json())
+    [message] = farm.wait(30)
+    assert isinstance(message, Refused)
+    ours = isinstance(error, ModelError)
+    assert (message.cause, message.error) == (("no weights", error) if ours else ("RuntimeError: no kernel", None))
+    assert ("Traceback" in message.details) != ours

@@ -17,14 +17,13 @@ from render.errors import FarmError, LockedError, ModelError, RunDirError, SpecE
 from render.local import LocalFarm
 from render.plan import Chunk
 from render.record import Segment
-from render.resolve import Machine, ModelInfo
 from render.run import Outcome, preview, run_job
 from render.rundir import RunDir
 from render.spec import JobFile, JobSpec, load
 from render.stills import read_still
 from render.testcard import read_index
 from render.video import decode, probe
-from render.worker import Worker
+from render.worker import Described, Worker
 
 Make = Callable[..., JobFile]
 
@@ -287,9 +286,9 @@ def test_another_model_in_the_same_directory_is_refused(
     run(job_of())
     describe = Worker.describe
 
-    def other(worker: Worker, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-        machine, model = describe(worker, spec.model_copy(update={"model": "testcard"}))
-        return machine, replace(model, fingerprint="e" * 64)
+    def other(worker: Worker, spec: JobSpec) -> Described:
+        described = describe(worker, spec.model_copy(update={"model": "testcard"}))
+        return replace(described, model=replace(described.model, fingerprint="e" * 64))
 
     monkeypatch.setattr(Worker, "describe", other)
     with pytest.raises(RunDirError, match=r"model: testcard -> org/name; model.fingerprint: testcard-1 -> eee"):
@@ -419,17 +418,18 @@ def test_a_second_driver_is_refused(job_of: Make, run: Runner, tmp_path: Path) -
         assert run(job_of()).rendered == 0, "a dead driver's lock falls to the next"
 
 
-def test_the_farm_is_closed_whatever_happens(job_of: Make, watcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ModelError, KeyboardInterrupt, AssertionError])
+def test_the_farm_is_closed_whatever_happens(error: type[BaseException], job_of: Make, watcher: Any) -> None:
     closed: list[bool] = []
 
     class Closing(LocalFarm):
-        def describe(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-            raise ModelError("no weights")
+        def describe(self, worker: str, spec: JobSpec) -> None:
+            raise error("no weights")
 
         def close(self) -> None:
             closed.append(True)
 
-    with pytest.raises(ModelError):
+    with pytest.raises(error):
         run_job(job_of(), Closing, watcher)
     assert closed == [True]
 
@@ -439,7 +439,7 @@ def test_a_preview_shows_the_whole_walk(
     frames: int, shown: list[int], job_of: Make, watcher: Any, tmp_path: Path
 ) -> None:
     farm, target = CountingFarm(), tmp_path / "new" / "sheet.png"
-    assert preview(job_of(f"frames={frames}"), farm, watcher, target) == len(shown)
+    assert preview(job_of(f"frames={frames}"), lambda: farm, watcher, target) == len(shown)
     assert sorted(farm.frames) == shown
     sheet = read_still(target)
     assert read_index(sheet[4:76, 4:132]) == 0

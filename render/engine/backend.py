@@ -18,12 +18,12 @@ from render import modelfiles
 from render.engine import deep
 from render.engine.conditioning import Conditioning
 from render.engine.device import DTYPES
-from render.engine.models import Models, Text, TextEncoder, load
+from render.engine.models import Models, Text, TextEncoder, load, load_text
 from render.picture import Stopwatch
 from render.plan import Plan
 from render.resolve import GRAPH_BACKENDS
 
-__all__ = ["BACKENDS", "Backend", "CutBackend", "Loaded", "Opening", "open_model"]
+__all__ = ["BACKENDS", "Backend", "CutBackend", "Loaded", "Opening", "Warm", "open_model", "open_text"]
 
 
 class Backend(Protocol):
@@ -102,6 +102,49 @@ def open_model(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Loaded, Text
     if settings.cuts_unet:
         deep.check(models.unet)
     return models, encoder
+
+
+def open_text(plan: Plan, folder: Path, watch: Stopwatch) -> TextEncoder:
+    """The text encoder alone, for a plan whose other models are loaded already. Raises ModelError."""
+    device = torch.device(plan.settings.device)
+    with watch("load"):
+        if plan.model.layout == "onnx":
+            from render.engine.onnx import text_encoder
+
+            return text_encoder(plan, folder, device)
+        return load_text(folder, plan.model.family, device)
+
+
+@dataclass(frozen=True)
+class Warm:
+    """What stays loaded when a worker goes from one plan to another of the same model, and what it is."""
+
+    plan: Plan
+    models: Loaded
+    backend: Backend
+
+    def serves(self, plan: Plan) -> bool:
+        """Whether the models are those that ``plan`` would load."""
+        return self._of(plan) == self._of(self.plan)
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether the backend takes the plan's batches as well: a compiled one has the shapes it was made for."""
+        return self.serves(plan) and self._shape(plan) == self._shape(self.plan)
+
+    @staticmethod
+    def _of(plan: Plan) -> tuple[object, ...]:
+        settings = plan.settings
+        return (
+            *(plan.model.fingerprint, settings.device, settings.backend, settings.dtype, settings.attention),
+            *(settings.memory, settings.tiny_vae, settings.cuts_unet, settings.threads),
+        )
+
+    @staticmethod
+    def _shape(plan: Plan) -> tuple[object, ...]:
+        settings = plan.settings
+        # a guided step has another batch than one without guidance, and the interval may leave both
+        guided = (plan.timeline.guided, settings.guidance_from, settings.guidance_until, plan.spec.steps)
+        return (settings.width, settings.height, settings.batch, *guided)
 
 
 def _torch(opening: Opening) -> Models:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from render.engine import device as device_module
-from render.engine.backend import BACKENDS, Backend, CutBackend, Opening, open_model
+from render.engine.backend import BACKENDS, Backend, CutBackend, Opening, Warm, open_model, open_text
 from render.engine.between import Between, anchors_of
 from render.engine.device import Marks, download, upload
 from render.engine.evaluation import Network, Told, guided, network, schedule
@@ -48,14 +48,20 @@ Flags = NDArray[np.bool_]
 class Engine:
     """A picture source over a diffusion model."""
 
-    def __init__(self, plan: Plan, folder: Path, watch: Stopwatch) -> None:
-        """Load the model, encode the keyframes' prompts, write the sampler out. Raises ModelError or EngineError."""
+    def __init__(self, plan: Plan, folder: Path, watch: Stopwatch, warm: Warm | None = None) -> None:
+        """Load the model, encode the keyframes' prompts, write the sampler out. Raises ModelError or EngineError.
+
+        ``warm`` is what an engine of before left for this plan (``warm_for``): it is not loaded again.
+        """
         settings = plan.settings
         device_module.set_up(settings.threads)
         self._plan = plan
         self._dtype = device_module.DTYPES[settings.dtype]
         self._device = torch.device(settings.device)
-        self._models, encoder = open_model(plan, folder, watch)
+        if warm is None:
+            self._models, encoder = open_model(plan, folder, watch)
+        else:
+            self._models, encoder = warm.models, open_text(plan, folder, watch)
         with watch("prompt"):
             texts = plan.timeline.texts()
             self._prompts = encoder.encode(texts)
@@ -75,12 +81,19 @@ class Engine:
         self._noises = lru_cache(maxsize=8)(self._draw)
         self._ahead = AHEAD[settings.device]
         self._fits = settings.batch  # pictures that fit into memory at once
-        self._backend: Backend = BACKENDS[settings.backend](self._opening(watch))
+        self._backend: Backend = (
+            warm.backend if warm and warm.fits(plan) else BACKENDS[settings.backend](self._opening(watch))
+        )
         self._between: Between | None = None
         if settings.interpolate_frames > 1:
             anchors = anchors_of(plan.spec.num_frames, settings.interpolate_frames, plan.timeline.cuts())
             assert isinstance(self._backend, CutBackend)
             self._between = Between(self._walked_frames, self._backend, anchors)
+
+    def warm_for(self, plan: Plan) -> Warm | None:
+        """What of this engine another one can go on with, None where ``plan`` has another model."""
+        warm = Warm(self._plan, self._models, self._backend)
+        return warm if warm.serves(plan) else None
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered.

@@ -25,7 +25,7 @@ from render.errors import EngineError, ModelError
 from render.picture import Stopwatch
 from render.plan import Plan
 
-__all__ = ["Graphs", "open_graphs"]
+__all__ = ["Graphs", "open_graphs", "text_encoder"]
 
 
 class Graphs:
@@ -107,7 +107,7 @@ def open_graphs(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Graphs, Tex
     device = torch.device(plan.settings.device)
     if plan.model.layout == "onnx":
         with watch("load"):
-            return Graphs(folder, plan, None), _text_encoder(plan, folder, device)
+            return Graphs(folder, plan, None), text_encoder(plan, folder, device)
     with watch("export"):
         graphs = _exported(plan, folder)
     with watch("load"):
@@ -133,7 +133,7 @@ def _exported(plan: Plan, folder: Path) -> Path:
     return path
 
 
-def _text_encoder(plan: Plan, folder: Path, device: torch.device) -> TextEncoder:
+def text_encoder(plan: Plan, folder: Path, device: torch.device) -> TextEncoder:
     """diffusers' own ``encode_prompt`` over the folder's graphs."""
     from transformers import CLIPTokenizer
 

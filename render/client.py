@@ -1,0 +1,144 @@
+"""A job's side of the driver: what it asks for, and what comes back. Lives in the job's own thread.
+
+Every call waits for its answer; the driver hears of it through one queue and answers through another, so nothing else
+is shared between the threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+from render.plan import Chunk, Plan
+from render.progress import Watcher
+from render.record import Segment
+from render.resolve import Saturation
+from render.spec import JobSpec
+from render.worker import Described
+
+__all__ = ["Client", "Committed", "Describe", "Finished", "Leave", "Logged", "Measure", "Render", "Request"]
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Ask a worker for its machine and the spec's model."""
+
+    job: int
+    spec: JobSpec
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Ask a worker how many of the plan's pictures keep its device busy."""
+
+    job: int
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Render:
+    """Have chunks of a plan rendered. ``done_before`` are the frames of earlier runs."""
+
+    job: int
+    plan: Plan
+    chunks: Sequence[Chunk]
+    done_before: int
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A segment of the job is where it counts."""
+
+    job: int
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The job wants nothing more."""
+
+    job: int
+
+
+Request = Describe | Measure | Render | Committed | Leave
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line for the job's log."""
+
+    event: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All chunks of a ``Render`` were delivered."""
+
+
+Delivery = Logged | Segment | Described | Saturation | Finished | BaseException
+
+
+class Client:
+    """One job at the driver. ``number`` is its place in line among jobs of the same ``priority``."""
+
+    def __init__(self, number: int, priority: int, watcher: Watcher, request: Callable[[Request], None]) -> None:
+        self.number, self.priority, self.watcher = number, priority, watcher
+        self._request = request
+        self._inbox: SimpleQueue[Delivery] = SimpleQueue()
+        self._log: list[Logged] = []
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Called by the driver. An exception is raised where the job waits."""
+        self._inbox.put(delivery)
+
+    def describe(self, spec: JobSpec) -> Described:
+        """What a worker says of its machine and the model. Raises ModelError, EngineError, FarmError, StoppedError."""
+        self._request(Describe(self.number, spec))
+        answer = self._answer()
+        assert isinstance(answer, Described)
+        return answer
+
+    def measure(self, plan: Plan) -> Saturation:
+        """What a worker measured of its device. Raises what ``describe`` raises."""
+        self._request(Measure(self.number, plan))
+        answer = self._answer()
+        assert isinstance(answer, Saturation)
+        return answer
+
+    def render(self, plan: Plan, chunks: Sequence[Chunk], done_before: int) -> Iterator[Segment | Logged]:
+        """Segments as they come, and lines for the log between them; the caller says ``committed`` of each segment.
+
+        Raises FarmError when chunks failed for good, after all others are done, or when no worker can be started, and
+        StoppedError when the driver was asked to stop.
+        """
+        yield from self.logged()
+        self._request(Render(self.number, plan, chunks, done_before))
+        while not isinstance(item := self._receive(), Finished):
+            assert isinstance(item, Segment | Logged)
+            yield item
+
+    def committed(self) -> None:
+        """A segment counts now."""
+        self._request(Committed(self.number))
+
+    def leave(self) -> None:
+        """Nothing more is wanted."""
+        self._request(Leave(self.number))
+
+    def logged(self) -> list[Logged]:
+        """Lines for the log that came while the job waited for an answer."""
+        lines, self._log = self._log, []
+        return lines
+
+    def _answer(self) -> Delivery:
+        while isinstance(item := self._receive(), Logged):
+            self._log.append(item)
+        return item
+
+    def _receive(self) -> Delivery:
+        item = self._inbox.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item

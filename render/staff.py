@@ -1,0 +1,108 @@
+"""How many workers there should be: the farm's devices, the jobs' demand, and what became of earlier starts.
+
+Looked at again every few seconds: a cluster grows and shrinks while a job runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from render.dispatch import Dispatcher
+from render.farm import Farm
+from render.ledger import FIRST_DEADLINE_S
+from render.roster import Kind
+
+__all__ = ["Orders", "Staff"]
+
+LOOK_EVERY_S = 5.0
+PAUSE_S = 30.0  # after several failed starts in a row; doubled each time
+LONGEST_PAUSE_S = 600.0
+ANNOUNCE_AFTER_S = 30.0  # a busy cluster: say that the job waits for a place on it
+HOPELESS_AFTER_S = 300.0  # an autoscaler may have to start a machine; beyond that nobody is coming
+
+
+@dataclass
+class Orders:
+    """What the driver is to do about its workers; ``hopeless`` kinds will not come to be."""
+
+    start: list[Kind] = field(default_factory=list)
+    stop: list[str] = field(default_factory=list)
+    notices: list[tuple[Kind, str]] = field(default_factory=list)
+    hopeless: list[tuple[Kind, str]] = field(default_factory=list)
+
+
+class Staff:
+    """Workers that are starting, and how starting went so far. Times are those of the driver's clock."""
+
+    def __init__(self) -> None:
+        self.starting: dict[str, tuple[Kind, float]] = {}
+        self.changed = True  # something happened that may call for more workers or fewer
+        self._next_look = 0.0
+        self._benched: Counter[Kind] = Counter()
+        self._failed: Counter[Kind] = Counter()  # starts in a row
+        self._pauses: dict[Kind, tuple[float, float]] = {}  # until when, and how long it was
+        self._announced: set[str] = set()
+
+    def starting_by_kind(self) -> Counter[Kind]:
+        """How many of each kind will be ready soon."""
+        return Counter(kind for kind, _ in self.starting.values())
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to look again."""
+        return self.changed or now >= self._next_look
+
+    def orders(self, farm: Farm, dispatcher: Dispatcher, now: float) -> Orders:
+        """Workers to start for what waits, idle ones to stop where another kind wants their place."""
+        self.changed = False
+        self._next_look = now + LOOK_EVERY_S
+        orders, starting, short = Orders(), self.starting_by_kind(), set()
+        for kind, useful in dispatcher.demand().items():
+            room = max(farm.capacity(kind) - self._benched[kind], 1)
+            missing = min(useful, room) - dispatcher.count(kind) - starting[kind]
+            if missing > 0 or starting[kind]:
+                short.add(kind)
+            if missing > 0 and now >= self._pauses.get(kind, (0.0, 0.0))[0]:
+                orders.start += [kind] * missing
+        if short:
+            orders.stop = [name for name, kind in dispatcher.idle().items() if kind not in short]
+        self._look_at_waiting(farm, dispatcher, now, orders)
+        return orders
+
+    def ready(self, worker: str) -> tuple[Kind, float]:
+        """A worker has started: its kind, and when that began."""
+        kind, since = self.starting.pop(worker)
+        self._failed[kind] = 0
+        self._pauses.pop(kind, None)
+        self.changed = True
+        return kind, since
+
+    def start_failed(self, worker: str, *, counts: bool) -> int:
+        """A worker could not start. How many in a row could not; a preempted start does not count."""
+        kind, _ = self.starting.pop(worker)
+        self._failed[kind] += counts
+        return self._failed[kind]
+
+    def pause(self, kind: Kind, now: float) -> None:
+        """Start no more of the kind for a while, longer each time."""
+        until, length = self._pauses.get(kind, (0.0, PAUSE_S / 2))
+        if now >= until:
+            length = min(2 * length, LONGEST_PAUSE_S)
+            self._pauses[kind] = (now + length, length)
+
+    def bench(self, kind: Kind) -> None:
+        """One device of the kind is bad: go on without it."""
+        self._benched[kind] += 1
+
+    def overdue(self, now: float) -> list[tuple[str, float]]:
+        """Workers whose start takes too long, with the seconds it has taken, though there is a place for them."""
+        return [(name, now - since) for name, (_, since) in self.starting.items() if now - since > FIRST_DEADLINE_S]
+
+    def _look_at_waiting(self, farm: Farm, dispatcher: Dispatcher, now: float, orders: Orders) -> None:
+        """Say that workers wait for a place, or that none will ever come free."""
+        for name, (kind, since) in self.starting.items():
+            if now - since > HOPELESS_AFTER_S and not dispatcher.count(kind) and not farm.capacity(kind):
+                orders.hopeless.append((kind, f"no worker could start in {now - since:.0f} s: nobody offers {kind}"))
+            elif now - since > ANNOUNCE_AFTER_S and name not in self._announced:
+                self._announced.add(name)
+                orders.notices.append((kind, f"worker {name} waits for {kind}: the cluster is busy, or still starting"))

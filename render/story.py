@@ -1,0 +1,244 @@
+"""The story of one job: load -> plan -> dispatch -> reduce -> report.
+
+Everything it decides rests on the run directory, so the same call after a crash goes on where the last one stopped,
+and on a complete job it does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from render import reduce, report
+from render.client import Client, Logged
+from render.errors import FarmError, RunDirError, StoppedError, VideoError
+from render.plan import Chunk, Plan, parse_frames, select
+from render.record import Record, Segment
+from render.resolve import resolve
+from render.rundir import RunDir
+from render.spec import JobFile, JobSpec, dump
+
+__all__ = ["Outcome", "Story", "render_chunks", "with_stills"]
+
+THUMBNAILS = 24  # on the report's contact sheet
+MAX_REPAIRS = 3  # rounds of rendering damaged segments again; a disk that damages more often is broken
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a story leaves: ``rendered`` is 0 for a job that was complete already; paths are None if not wanted."""
+
+    plan: Plan
+    rendered: int
+    seconds: float
+    film: Path | None
+    report: Path | None
+    stills: Path | None
+
+
+class Story:
+    """One job from spec to film, told in a thread of its own."""
+
+    def __init__(self, job: JobFile, client: Client, frames: str | None = None, *, allow_gaps: bool = False) -> None:
+        """``frames`` is the text of ``--frames``: stills of those frames, no film."""
+        self.job_spec = job.spec
+        self.spec = with_stills(job.spec) if frames else job.spec
+        self.rundir = RunDir(job.spec.run_dir)
+        self.client = client
+        self.watcher = client.watcher
+        self.frames = frames
+        self.allow_gaps = allow_gaps
+        self.began = time.time()
+        self.rendered = 0
+
+    def tell(self) -> Outcome:
+        """Render what is missing, join the film, write the report. Raises RenderError; what was rendered stays."""
+        self.rundir.create()
+        with self.rundir.lock():
+            return self._tell()
+
+    def _tell(self) -> Outcome:
+        if self.frames:
+            parse_frames(self.frames, self.spec.num_frames)  # before anything is started or written
+        plan = self._plan()
+        wanted = select(plan, self.frames) if self.frames else plan.chunks
+        records = self._wanted(plan, wanted)
+        missing = [chunk for chunk in wanted if chunk not in records]
+        if self._complete(plan, missing):
+            return self._outcome(plan)
+        # began when the command did: starting Ray and fetching the model are part of the job's time
+        self.rundir.log("run-started", time=self.began, digest=plan.digest, missing=len(missing), chunks=len(wanted))
+        records = self._render(plan, wanted, missing)
+        if not self.frames:
+            self._finish(plan, records)
+        return self._outcome(plan)
+
+    def _outcome(self, plan: Plan) -> Outcome:
+        """What stands in the run directory now; of a selection neither film nor report."""
+        name = None if self.frames else reduce.film_name(plan)
+        film = self.rundir.path / name if name else None
+        page = None if self.frames else self.rundir.path / "report.html"
+        stills = self.rundir.stills if plan.spec.output.frames else None
+        return Outcome(plan, self.rendered, time.time() - self.began, film, page, stills)
+
+    def _plan(self) -> Plan:
+        """The plan of the run directory where the spec still means the same, else a fresh one."""
+        before = self.rundir.read_plan()
+        if before is None:
+            plan = self._first_plan()
+        else:
+            plan = self._again(before)
+            if plan.digest != before.digest:
+                changes = "; ".join(before.differences(plan)[:5])
+                raise RunDirError(
+                    f"{self.rundir.path}: holds another plan ({changes}); give this one a directory of its own "
+                    f"(--set output.dir=…), or delete the old one (render clean --film-too {self.rundir.path})"
+                )
+        stored = replace(plan, spec=self.job_spec)  # stills of a selection are no part of the job
+        self.rundir.write("job.yaml", dump(stored.spec).encode())
+        self.rundir.write("plan.json", stored.to_json().encode())
+        return plan
+
+    def _first_plan(self) -> Plan:
+        """A plan with every ``auto`` resolved by what the first worker says, and measures where the batch is open."""
+        spec, described = self.spec, self.client.describe(self.spec)
+        machine, model = described.machine, described.model
+        plan = Plan(spec, resolve(spec, machine, model), model)
+        if spec.engine.batch != "auto" or model.family == "testcard":
+            return plan
+        self.watcher.notice("measuring how many pictures at a time keep the device busy")
+        return replace(plan, settings=resolve(spec, machine, model, self.client.measure(plan)))
+
+    def _again(self, before: Plan) -> Plan:
+        """The plan of a rerun. Another name may mean the same model's files; only a worker can tell."""
+        model = before.model
+        if self.spec.model != before.spec.model:
+            model = self.client.describe(self.spec).model
+        return before.again(self.spec, model)
+
+    def _wanted(self, plan: Plan, wanted: Iterable[Chunk]) -> dict[Chunk, Record]:
+        """The records of the wanted chunks that count for this plan and hold the stills it asks for."""
+        found, suffix = self.rundir.records(), plan.spec.output.frames
+        counts = {chunk: record for chunk, record in found.items() if record.digest == plan.digest}
+        if suffix is not None:
+            counts = {chunk: record for chunk, record in counts.items() if record.stills == suffix}
+        return {chunk: counts[chunk] for chunk in wanted if chunk in counts}
+
+    def _complete(self, plan: Plan, missing: list[Chunk]) -> bool:
+        """Whether nothing is left to do. Segments that ``render clean`` took away do not count as missing."""
+        if self.frames:
+            return not missing
+        if missing and (plan.spec.output.frames or not reduce.film_name(plan) or not self.rundir.cleaned()):
+            return False
+        return reduce.film_stands(plan, self.rundir) and self._report_stands(plan)
+
+    def _report_stands(self, plan: Plan) -> bool:
+        """Whether the report is that of the whole film: one of a failed run, or of before a crash, is not."""
+        try:
+            told = json.loads(self.rundir.read_text("report.json") or "{}")
+        except ValueError:
+            return False
+        return (
+            bool(told.get("complete"))
+            and told.get("digest") == plan.digest
+            and (self.rundir.path / "report.html").exists()
+        )
+
+    def _render(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> dict[Chunk, Record]:
+        """Render ``missing``, then whatever of the rest turns out to be damaged, until every segment is whole."""
+        for _ in range(1 + MAX_REPAIRS):
+            if missing:
+                self._drive(plan, wanted, missing)
+            records = self._wanted(plan, wanted)
+            damaged = reduce.damaged(self.rundir, records.values())
+            if not damaged and len(records) == len(wanted):
+                return records
+            for record in damaged:
+                self.rundir.log("damaged", chunk=record.chunk.name)
+                self.watcher.notice(f"{record.chunk}: the segment on disk is damaged and is rendered again")
+                self.rundir.discard(record)
+            whole = records.keys() - {record.chunk for record in damaged}
+            missing = [chunk for chunk in wanted if chunk not in whole]
+        raise RunDirError(f"{self.rundir.path}: segments are damaged as soon as they are written; check the disk")
+
+    def _drive(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> None:
+        """Render ``missing``; where chunks fail for good, the report of the others is written all the same."""
+        try:
+            self.rendered += render_chunks(self.client, plan, missing, self.rundir, _count(wanted) - _count(missing))
+        except (FarmError, StoppedError) as error:
+            self.rundir.log("run-ended", cause=type(error).__name__)
+            if not self.frames:
+                records = self._wanted(plan, plan.chunks)
+                with contextlib.suppress(VideoError):  # a damaged segment has no thumbnail, and is not what to tell now
+                    self._report(plan, [records[chunk] for chunk in plan.chunks if chunk in records])
+            raise
+
+    def _finish(self, plan: Plan, records: Mapping[Chunk, Record]) -> None:
+        """Film and report, from segments whose sums were checked."""
+        film = reduce.make_film(plan, self.rundir, records)
+        name, size = (film.name, film.stat().st_size) if film else (None, 0)
+        self.rundir.log("run-finished", digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
+        self._report(plan, reduce.ordered(plan, records))
+
+    def _report(self, plan: Plan, records: list[Record]) -> None:
+        """Write ``report.json`` and ``report.html`` of the chunks that are done, in order."""
+        summary = report.summarize(plan, records, self.rundir.events())
+        self.rundir.write("report.json", json.dumps(summary, indent=1).encode())
+        html = report.to_html(summary, _thumbnails(self.rundir, records))
+        self.rundir.write("report.html", html.encode())
+
+
+def render_chunks(client: Client, plan: Plan, chunks: Sequence[Chunk], rundir: RunDir, done_before: int) -> int:
+    """Have ``chunks`` rendered and commit each; returns the number of their frames when all count.
+
+    ``done_before`` are the frames of earlier runs. Raises FarmError, StoppedError, StoreError.
+    """
+    for item in client.render(plan, chunks, done_before):
+        if isinstance(item, Logged):
+            rundir.log(item.event, **item.details)
+        else:
+            _commit(item, rundir, client)
+    return _count(chunks)
+
+
+def _commit(segment: Segment, rundir: RunDir, client: Client) -> None:
+    record = segment.record
+    rundir.commit(segment)
+    client.committed()
+    seconds = round(record.ended - record.began, 3)
+    rundir.log("done", worker=record.worker, chunk=record.chunk.name, seconds=seconds)
+    for note in record.notes:
+        rundir.log("note", chunk=record.chunk.name, frame=note.frame, kind=note.kind, text=note.text)
+        client.watcher.notice(f"frame {note.frame}: {note.text}")
+
+
+def with_stills(spec: JobSpec) -> JobSpec:
+    """The spec with every picture kept as a still, PNG unless it says otherwise."""
+    return spec.model_copy(update={"output": spec.output.model_copy(update={"frames": spec.output.frames or "png"})})
+
+
+def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]]:
+    """(frame index, JPEG) of evenly spaced frames, decoded from the segments that hold them."""
+    from itertools import islice
+
+    from render.stills import encode_still
+    from render.video import decode
+
+    total = records[-1].chunk.stop if records else 0
+    wanted = sorted({round(place * (total - 1) / max(THUMBNAILS - 1, 1)) for place in range(THUMBNAILS)})
+    found = []
+    for record in records:
+        inside = [index for index in wanted if index in record.chunk.frames]
+        if inside:
+            frames = islice(decode(rundir.path / str(record.file)), inside[-1] - record.chunk.start + 1)
+            pictures = {record.chunk.start + place: pixels for place, pixels in enumerate(frames)}
+            found += [(index, encode_still(pictures[index], ".jpg", 85)) for index in inside]
+    return found
+
+
+def _count(chunks: Iterable[Chunk]) -> int:
+    return sum(len(chunk.frames) for chunk in chunks)
