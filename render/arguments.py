@@ -24,6 +24,7 @@ examples:
   render run job.yaml                render it; the same command goes on after a crash
   render run job.yaml --set steps=8 --set output.dir=out/quick
   render run job.yaml --frames 0-99,200-300x2
+  render run jobs/                   a night's work: every job of a directory, on one farm
   render status out/my-dream
   render inspect out/my-dream/video.mp4
   render export demo out/demo-onnx   ONNX graphs, to use as a model
@@ -61,6 +62,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     run.add_argument("--frames", metavar="RANGES", help="only these pictures, ends included, no film: 0-99,200-300x2")
     run.add_argument("--local", action="store_true", help="one worker in this process, without Ray")
     run.add_argument("--address", help="join this Ray cluster (default: $RAY_ADDRESS, else one is started here)")
+    run.add_argument(
+        "--allow-gaps",
+        action="store_true",
+        help="where chunks failed for good, also write a film in which their frames are marked (still exit code 9)",
+    )
     preview = add.job("preview", "a quick contact sheet: few frames, few steps", "render preview job.yaml")
     preview.add_argument(
         "--to", type=Path, metavar="FILE.png", help="where to (default: preview.png in the run directory)"
@@ -96,7 +102,8 @@ class _Adder:
 
     def job(self, name: str, purpose: str, example: str, *, many: bool = False) -> argparse.ArgumentParser:
         parser = self(name, purpose, example)
-        parser.add_argument("jobs", type=Path, nargs="+" if many else 1, metavar="JOB.yaml")
+        what = "job specs, or directories of them" if many else "a job spec"
+        parser.add_argument("jobs", type=Path, nargs="+" if many else 1, metavar="JOB.yaml", help=what)
         parser.add_argument(
             "--set",
             dest="overrides",

@@ -7,23 +7,26 @@ torch nor ray, and answer at once.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from render.arguments import parse
-from render.errors import FarmError, RenderError, SpecError
+from render.errors import FarmError, RenderError, SpecError, StoppedError
 
 if TYPE_CHECKING:
+    from render.drive import Stop
     from render.farm import Farm
     from render.run import Outcome
+    from render.spec import JobFile
 
 __all__ = ["main"]
 
@@ -88,7 +91,7 @@ def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[s
     from render.spec import load
 
     code = 0
-    for path in options.jobs:
+    for path in _specs(options.jobs):
         try:
             summary, text = command(load(path, options.overrides))
         except RenderError as error:
@@ -100,36 +103,86 @@ def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[s
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Every job in turn, on one cluster; a job that fails never stops the next. The code of the first that failed."""
+    """All jobs on one farm; a job that fails never stops the others. The exit code of the first that failed."""
+    from render.drive import Stop
+    from render.run import run_jobs
+    from render.show import Show, describe_night, describe_outcome
+
     address = options.address or os.environ.get("RAY_ADDRESS")
     if options.local and options.address:
         raise SpecError("--local and --address exclude each other")
+    stop = Stop()
+    with ExitStack() as cluster, Show() as show:
+        loaded = _loaded(options, check=options.local or not address)
+        jobs = [(job, show.job(path.name)) for path, job in loaded if not isinstance(job, RenderError)]
+        farm = _farm_maker(address, cluster, local=options.local)
+        with _draining(stop):
+            ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
+    outcomes = [job if isinstance(job, RenderError) else next(ended) for _, job in loaded]
     code = 0
-    with ExitStack() as cluster:
-        for path in options.jobs:
-            failed = _run_one(path, options, _farm_maker(address, cluster, local=options.local), check=not address)
+    for outcome in outcomes:
+        if isinstance(outcome, RenderError):
+            failed = _complain(outcome)
             code = code or failed
-    return code
+        else:
+            print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
+    if len(loaded) > 1:
+        rows = [(path.name, outcome) for (path, _), outcome in zip(loaded, outcomes, strict=True)]
+        print(describe_night(rows), file=sys.stderr if options.json else sys.stdout)
+    return 128 + stop.signal if stop.signal is not None and code == StoppedError.exit_code else code
 
 
-def _run_one(path: Path, options: argparse.Namespace, make_farm: Callable[[], Farm], *, check: bool) -> int:
-    from render.run import run_job
-    from render.show import Show, describe_outcome
+def _loaded(options: argparse.Namespace, *, check: bool) -> list[tuple[Path, JobFile | RenderError]]:
+    """The jobs, or what is wrong with them; ``check`` looks for their models here. Wrong ones are named at once."""
     from render.spec import load
     from render.summary import check_model, check_run_dir
 
-    with Show(path.name) as show:
+    found: list[tuple[Path, JobFile | RenderError]] = []
+    places: dict[Path, Path] = {}
+    for path in _specs(options.jobs):
         try:
             job = load(path, options.overrides)
             check_run_dir(job)
-            if options.local or check:
+            if check:
                 check_model(job)
-            outcome = run_job(job, make_farm, show, options.frames)
+            other = places.setdefault(job.spec.run_dir.absolute(), path)
+            if other != path:
+                raise job.mistake(("output", "dir"), f"{job.spec.run_dir}: {other} renders into the same directory")
+            found.append((path, job))
         except RenderError as error:
-            show.stop()
-            return _complain(error)
-    print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
-    return 0
+            found.append((path, error))
+    return found
+
+
+def _specs(paths: Sequence[Path]) -> list[Path]:
+    """Job files, those of a directory in the order of their names. Raises SpecError for a directory without any."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
+            if not inside:
+                raise SpecError(f"{path}: no .yaml files in this directory")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+@contextlib.contextmanager
+def _draining(stop: Stop) -> Iterator[None]:
+    """Within, the first Ctrl-C or SIGTERM asks to stop, the second one stops at once."""
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop.requested:
+            _on_sigterm(number, None) if number == signal.SIGTERM else signal.default_int_handler(number, None)
+        stop.request(number)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool) -> Callable[[], Farm]:
@@ -176,8 +229,8 @@ def _preview(options: argparse.Namespace) -> int:
     target = options.to or job.spec.run_dir / "preview.png"
     if target.suffix != ".png":
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
-    with Show(options.jobs[0].name) as show:
-        frames = preview(job, LocalFarm, show, target)
+    with Show() as show:
+        frames = preview(job, LocalFarm, show.job(options.jobs[0].name), target)
     print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,32 @@ from rich.progress import Progress as Bar
 from rich.status import Status
 
 from render.bench.tables import headline
+from render.errors import RenderError, StoppedError
 from render.progress import Progress
-from render.run import Outcome
+from render.story import Outcome
 from render.words import count, size, span
 
-__all__ = ["Show", "Steps", "describe_bench", "describe_job", "describe_outcome", "describe_plan", "describe_status"]
+__all__ = [
+    "JobShow",
+    "Show",
+    "Steps",
+    "describe_bench",
+    "describe_job",
+    "describe_night",
+    "describe_outcome",
+    "describe_plan",
+    "describe_status",
+]
 
 PLAIN_EVERY_S = 10.0  # without a terminal one line in ten seconds: a night's log stays readable
 
 
 class Show:
-    """A watcher for people: a live bar on a terminal, plain lines elsewhere, on stderr: stdout is for results."""
+    """Live bars for all jobs of a command on a terminal, plain lines elsewhere; on stderr: stdout is for results."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._bar: Bar | None = None
-        self._last_line = 0.0
+        self._bars: Bar | None = None
 
     def __enter__(self) -> Show:
         if self._console.is_terminal:
@@ -41,25 +50,36 @@ class Show:
                 BarColumn(),
                 TextColumn("{task.fields[text]}"),
             )
-            self._bar = Bar(*columns, console=self._console, transient=True)
-            self._task = self._bar.add_task(escape(self._name), total=None, text="starting")
-            self._bar.start()
+            self._bars = Bar(*columns, console=self._console, transient=True)
+            self._bars.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.stop()
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
 
-    def stop(self) -> None:
-        """End the live line, so that an error message stands by itself."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+    def job(self, name: str) -> JobShow:
+        """The watcher of one job."""
+        return JobShow(name, self._console, self._bars)
+
+
+class JobShow:
+    """A watcher for people: a bar of its own, or a line every few seconds."""
+
+    def __init__(self, name: str, console: Console, bars: Bar | None) -> None:
+        self._name = name
+        self._console = console
+        self._bars = bars
+        self._task = bars.add_task(escape(name), total=None, text="starting") if bars else None
+        self._last_line = 0.0
 
     def progress(self, progress: Progress) -> None:
         """Frames done, speed, time to go, workers, retries."""
         text = describe_progress(progress)
-        if self._bar is not None:
-            self._bar.update(self._task, total=progress.frames_total, completed=progress.frames_done, text=text)
+        if self._bars is not None and self._task is not None:
+            total, done = progress.frames_total, progress.frames_done
+            self._bars.update(self._task, total=total, completed=done, text=text)
         elif time.monotonic() - self._last_line >= PLAIN_EVERY_S or progress.frames_done == progress.frames_total:
             self._last_line = time.monotonic()
             print(f"{self._name}: {text}", file=sys.stderr, flush=True)
@@ -124,7 +144,8 @@ def describe_progress(progress: Progress) -> str:
         parts.append(f"{progress.frames_per_s:.2f} frames/s")
     if progress.eta_s:
         parts.append(f"{span(progress.eta_s)} left")
-    parts.append(count(progress.workers, "worker") if progress.workers else "loading the model")
+    idle = "loading the model" if progress.opening else "waiting for a worker"
+    parts.append(count(progress.workers, "worker") if progress.workers else idle)
     if progress.retries:
         parts.append(count(progress.retries, "retry", "retries"))
     return "  ".join(parts)
@@ -199,3 +220,44 @@ def describe_outcome(outcome: Outcome) -> str:
         if path is not None:
             lines.append(f"  {what:7} {path}")
     return "\n".join(lines)
+
+
+def describe_night(rows: Sequence[tuple[str, Outcome | RenderError]]) -> str:
+    """A line a job: its name, what became of it, frames, time, film."""
+    table = [
+        (
+            name,
+            _state(outcome),
+            *_figures(outcome),
+            _first_line(outcome) if isinstance(outcome, RenderError) else _film(outcome),
+        )
+        for name, outcome in rows
+    ]
+    widths = [max(len(row[column]) for row in table) for column in range(4)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in table
+    ]
+    failed = sum(isinstance(outcome, RenderError) for _, outcome in rows)
+    return "\n".join(
+        [*lines, f"{count(len(rows), 'job')}, {failed} failed" if failed else f"{count(len(rows), 'job')}, all done"]
+    )
+
+
+def _state(outcome: Outcome | RenderError) -> str:
+    if isinstance(outcome, StoppedError):
+        return "stopped"
+    return "failed" if isinstance(outcome, RenderError) else "done"
+
+
+def _figures(outcome: Outcome | RenderError) -> tuple[str, str]:
+    if isinstance(outcome, RenderError):
+        return "", ""
+    return f"{outcome.rendered} frames" if outcome.rendered else "complete already", span(outcome.seconds)
+
+
+def _film(outcome: Outcome) -> str:
+    return str(outcome.film or outcome.stills or "")
+
+
+def _first_line(error: RenderError) -> str:
+    return str(error).partition("\n")[0]

@@ -419,7 +419,7 @@ def test_a_closed_pipe_is_no_error(here: Path) -> None:
 def test_an_interrupted_run_says_so_and_goes_on(
     number: signal.Signals, code: int, job: str, render: Render, here: Path
 ) -> None:
-    slow = ["--set", "model=testcard:100ms"]
+    slow = ["--set", "model=testcard:50ms", "--set", "frames=96"]
     with subprocess.Popen(
         [sys.executable, "-m", "render", "run", job, "--local", *slow],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -436,6 +436,7 @@ def test_an_interrupted_run_says_so_and_goes_on(
     assert running.returncode == code
     assert "what is done stays done, the same command goes on" in err
     assert "Traceback" not in err
-    answer = render("run", job, "--local", "--json")
+    assert "being rendered are finished first; once more stops at once" in err
+    answer = render("run", job, "--local", "--json", "--set", "frames=96")
     assert answer.code == 0
-    assert 0 < answer.json["rendered"] < 12
+    assert 0 < answer.json["rendered"] < 96

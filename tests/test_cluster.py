@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 
-from render.drive import Progress
-from render.farm import Farm, Message, WorkerReady
+from render.farm import Answered, Farm, Message
 from render.local import LocalFarm
+from render.progress import Progress
 from render.reduce import film_name
 from render.run import run_job
 from render.rundir import RunDir
 from render.spec import load
 from render.testcard import read_index
 from render.video import decode
+from render.worker import Opened
 
 pytestmark = pytest.mark.ray
 
@@ -121,25 +122,29 @@ def test_same_pictures_with_every_backend(tmp_path: Path, cluster: Callable[[], 
 
 
 class Together:
-    """A farm that tells of its workers when two are ready, so that neither has done all before the other begins."""
+    """A farm whose workers begin together: of the first open plan it tells when the second is open too."""
 
     def __init__(self, farm: Farm) -> None:
         self.farm = farm
         self.held: list[Message] = []
-        self.ready = 0
+        self.num_open = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.farm, name)
 
     def wait(self, timeout_s: float) -> list[Message]:
-        """Messages, from the second worker on."""
+        """Messages; from the first open plan to the second none."""
         messages = self.farm.wait(timeout_s)
-        self.ready += sum(isinstance(message, WorkerReady) for message in messages)
-        self.held += messages
-        if self.ready < 2:
-            return []
+        opened = [
+            message for message in messages if isinstance(message, Answered) and isinstance(message.answer, Opened)
+        ]
+        self.num_open += len(opened)
+        self.held += opened
+        others = [message for message in messages if message not in opened]
+        if self.num_open < 2:
+            return others
         told, self.held = self.held, []
-        return told
+        return [*others, *told]
 
 
 def test_a_killed_worker_costs_one_attempt_and_no_frame(
