@@ -44,6 +44,7 @@ class ScriptedFarm:
         self._messages: deque[Message] = deque()
         self._digests: dict[str, str] = {}
         self.opened: list[tuple[str, str]] = []
+        self.done: list[str] = []
 
     def monotonic(self) -> float:
         return self.now
@@ -121,6 +122,7 @@ class ScriptedFarm:
         self._queues[name].popleft()
         match deed:
             case "done":
+                self.done.append(self._digests[name])
                 self._messages.append(ChunkDone(name, self._segment(name, chunk)))
             case "fail":
                 self._messages.append(ChunkFailed(name, chunk, "out of luck"))

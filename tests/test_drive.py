@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from render.drive import MAX_FAILED_STARTS
-from render.errors import EngineError, FarmError, ModelError, RenderError
+from render.drive import MAX_FAILED_STARTS, Stop
+from render.errors import EngineError, FarmError, ModelError, RenderError, StoppedError
 from render.farm import ChunkFailed, Message
 from render.ledger import FIRST_DEADLINE_S
 from render.plan import Chunk, Plan
@@ -249,3 +249,122 @@ def test_what_was_done_before_the_driver_fell_stays(error: type[BaseException], 
     with pytest.raises((RenderError, KeyboardInterrupt)):
         stage.play(ScriptedFarm(1, script))
     assert stage.done() == list(stage.plan.chunks[:3])
+
+
+def test_a_plan_that_no_worker_can_open_is_told_as_such(stage: Stage) -> None:
+    farm = ScriptedFarm(3, all_done, {"all": "refused"})
+    with pytest.raises(ModelError, match="no such model"):
+        stage.play(farm)
+
+
+@pytest.mark.parametrize("fate", ["broken", "killed"])
+def test_workers_that_break_over_a_plan_are_not_replaced_for_ever(fate: str, stage: Stage) -> None:
+    farm = ScriptedFarm(1, all_done, {"all": fate})
+    with pytest.raises(FarmError, match="3 workers in a row could not open the job; the last one said: "):
+        stage.play(farm)
+    assert len(farm.started) == MAX_FAILED_STARTS
+
+
+@pytest.mark.parametrize("fate", ["refused", "broken", "killed"])
+def test_one_worker_that_can_open_the_plan_is_enough(fate: str, stage: Stage) -> None:
+    farm = ScriptedFarm(2, all_done, {"w0": fate})
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert "w0" not in {name for name, _ in farm.executed}
+
+
+class Jobs:
+    """Several jobs on one farm, each with a run directory of its own."""
+
+    def __init__(self, path: Path, plan_of: Make, watcher: Any, patch: pytest.MonkeyPatch) -> None:
+        self.path, self.plan_of, self.watcher, self.patch = path, plan_of, watcher, patch
+
+    def play(self, farm: ScriptedFarm, *settings: str, stop: Stop | None = None) -> list[Any]:
+        """One job for each of ``settings``; what became of it: the chunks done, or the error."""
+        jobs = []
+        for number, setting in enumerate(settings):
+            plan = self.plan_of("frames=24", "farm.chunk=4", f"crf={20 + number}", *setting.split())
+            rundir = RunDir(self.path / str(number))
+            rundir.create()
+            jobs.append((plan, plan.chunks, rundir, self.watcher))
+        outcomes = play(farm, jobs, self.patch, stop=stop)
+        done = [len(rundir.records()) for _, _, rundir, _ in jobs]
+        return [
+            outcome if isinstance(outcome, RenderError) else chunks
+            for outcome, chunks in zip(outcomes, done, strict=True)
+        ]
+
+
+@pytest.fixture
+def jobs(plan_of: Make, tmp_path: Path, watcher: Any, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    def of(*settings: str) -> Plan:
+        return plan_of(*[f"output.{text}" if text.startswith("crf") else text for text in settings])
+
+    return Jobs(tmp_path, of, watcher, monkeypatch)
+
+
+def test_jobs_share_the_workers(jobs: Jobs) -> None:
+    farm = ScriptedFarm(2, all_done)
+    assert jobs.play(farm, "", "", "") == [6, 6, 6]
+    assert farm.started == ["w0", "w1"]
+    assert len({digest for _, digest in farm.opened}) == 3
+    assert len(farm.opened) <= 6, "a worker opens a plan once"
+
+
+def test_a_job_that_fails_stops_no_other(jobs: Jobs) -> None:
+    farm = ScriptedFarm(2, lambda _name, chunk: "fail" if chunk.start == 100 else "done")
+    first, second, third = jobs.play(farm, "", "frames=104", "")
+    assert (first, third) == (6, 6)
+    assert isinstance(second, FarmError)
+    assert "frames 100-103: 3 attempts" in str(second)
+
+
+def test_a_job_of_more_weight_goes_first(jobs: Jobs) -> None:
+    farm = ScriptedFarm(1, all_done)
+    jobs.play(farm, "", "farm.priority=9", "frames=28")
+    digests = [next(iter(RunDir(jobs.path / str(number)).records().values())).digest for number in range(3)]
+    light, heavy, other = (max(at for at, done in enumerate(farm.done) if done == digest) for digest in digests)
+    assert heavy < min(light, other), "whichever asked first"
+
+
+def test_draining_finishes_what_is_executing_and_nothing_else(jobs: Jobs) -> None:
+    stop, seen = Stop(), []
+
+    def script(_name: str, chunk: Chunk) -> str:
+        seen.append(chunk.start)
+        if len(seen) == 3:
+            stop.request(2)
+        return "done"
+
+    farm = ScriptedFarm(2, script)
+    first, second = jobs.play(farm, "frames=48", "frames=48", stop=stop)
+    assert isinstance(first, StoppedError)
+    assert isinstance(second, StoppedError)
+    assert len(seen) == 6, "what each of two workers executed when it was told, and no more"
+    assert sum(len(RunDir(jobs.path / name).records()) for name in "01") == len(seen), "all of it is committed"
+    assert any("finished first; once more stops at once" in text for text in jobs.watcher.notices)
+
+
+def test_workers_join_a_job_that_runs(plan_of: Make, stage: Stage) -> None:
+    """The farm grows: its new devices are used. It shrinks: what is lost is rendered elsewhere, for free."""
+    stage.plan = plan_of("frames=240")
+
+    class Growing(ScriptedFarm):
+        def wait(self, timeout_s: float) -> list[Message]:
+            self.workers = 1 if self.now < BEGINNING + 10 else 3
+            return super().wait(timeout_s)
+
+    gone = iter([True])
+    farm = Growing(
+        1, lambda name, chunk: "preempt" if name == "w1" and chunk.start > 80 and next(gone, False) else "done"
+    )
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert farm.started == ["w0", "w1", "w2", "w3"]
+    assert stage.logged("failed") == []
+
+
+def test_more_workers_than_devices_are_not_started_and_that_is_told(plan_of: Make, stage: Stage) -> None:
+    stage.plan = plan_of("frames=24", "farm.workers=8")
+    farm = ScriptedFarm(2, all_done)
+    stage.play(farm)
+    assert farm.started == ["w0", "w1"]
+    assert stage.watcher.notices[0] == "8 workers are asked for, there are devices for 2"
