@@ -12,13 +12,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from render import modelfiles
 from render.errors import FarmError, RenderError
 from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerLost, WorkerReady
+from render.metrics import METRICS, Sample
 from render.plan import Chunk
 from render.record import Segment
 from render.roster import Kind
@@ -38,6 +39,7 @@ from ray.exceptions import (
     RayError,
     RayTaskError,
 )
+from ray.util.metrics import Counter, Gauge
 
 __all__ = ["RayFarm", "connected"]
 
@@ -61,6 +63,7 @@ class RayFarm:
         self._started = 0
         self._actors: dict[str, Any] = {}
         self._nodes: dict[str, str] = {}
+        self._metrics = _Metrics()
         self._calls: dict[ray.ObjectRef[Any], tuple[str, Chunk | None]] = {}
 
     def kind(self, spec: JobSpec, device: str) -> Kind:
@@ -126,6 +129,12 @@ class RayFarm:
             ready, _ = ray.wait(calls, num_returns=len(calls), timeout=0, fetch_local=True)
         return [message for call in ready if (message := self._message(call)) is not None]
 
+    def publish(self, samples: Sequence[Sample]) -> None:
+        """Into Ray's metrics, which every node serves to Prometheus on its metrics port."""
+        for sample in samples:
+            for name, value in sample.values.items():
+                self._metrics.set(sample.job, name, value)
+
     def close(self) -> None:
         """Kill the actors."""
         for worker in list(self._actors):
@@ -158,6 +167,29 @@ class RayFarm:
             self._nodes[worker] = result.node
             return WorkerReady(worker, result)
         return ChunkDone(worker, result) if isinstance(result, Segment) else Answered(worker, result)
+
+
+class _Metrics:
+    """Ray's counters and gauges by name. Ray's counters want differences."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Counter | Gauge] = {}
+        self._sums: dict[tuple[str, str], float] = {}
+
+    def set(self, job: str, name: str, value: float) -> None:
+        """The value of a metric of a job now."""
+        metric = METRICS[name]
+        if name not in self._known:
+            kind = Counter if metric.kind == "counter" else Gauge
+            self._known[name] = kind(name, description=metric.description, tag_keys=("job",))
+        if metric.kind == "gauge":
+            self._known[name].set(value, tags={"job": job})
+            return
+        before = self._sums.get((job, name), 0.0)
+        self._sums[job, name] = value
+        grown = value - before if value >= before else value  # a job's second round counts from 0 again
+        if grown > 0:
+            self._known[name].inc(grown, tags={"job": job})
 
 
 def _cause_of_death(error: RayError, node: str) -> tuple[str, bool]:

@@ -16,6 +16,7 @@ from render.dispatch import Dispatcher
 from render.errors import FarmError, RenderError, StoppedError
 from render.farm import Answered, ChunkDone, ChunkFailed, Farm, Message, Refused, WorkerLost, WorkerReady
 from render.ledger import Ledger
+from render.metrics import Sample
 from render.plan import Plan
 from render.progress import Progress, Watcher
 from render.roster import Ask, Kind, Open, Send, Step
@@ -62,6 +63,7 @@ class _Job:
     lost_asks: int = 0
     failed_opens: int = 0  # in a row
     opened: int = 0
+    s_per_image: float | None = None  # of the last chunks
     warned: set[str] = field(default_factory=set)
 
 
@@ -314,7 +316,10 @@ class Driver:
         self._dispatcher.completed(worker, record.chunk, time.monotonic())
         if job is None:
             return
-        job.rendered += len(record.chunk.frames)
+        frames, seconds = len(record.chunk.frames), record.ended - record.began
+        job.rendered += frames
+        before = seconds / frames if job.s_per_image is None else job.s_per_image
+        job.s_per_image = before + (seconds / frames - before) / 8
         job.client.deliver(message.segment)
         self._told = 0.0  # the terminal hears of it at once
         self._settle(job)
@@ -479,9 +484,26 @@ class Driver:
         if now - self._told < TICK_S:
             return
         self._told = now
-        for job in self._jobs.values():
-            if job.ledger is not None:
-                self._show(job, job.ledger)
+        active = [(job, job.ledger) for job in self._jobs.values() if job.ledger is not None]
+        for job, ledger in active:
+            self._show(job, ledger)
+        if self._farm is not None:
+            self._farm.publish([self._sample(job, ledger) for job, ledger in active])
+
+    def _sample(self, job: _Job, ledger: Ledger) -> Sample:
+        busy = self._dispatcher.workers_of(job.client.number)
+        idle, workers = len(self._dispatcher.idle()), len(self._dispatcher.workers)
+        values = {
+            "render_frames": job.rendered,
+            "render_retries": ledger.retries,
+            "render_frames_left": job.total - job.done_before - job.rendered,
+            "render_queue_depth": ledger.waiting,
+            "render_workers": len(busy),
+            "render_idle_share": idle / workers if workers else 0.0,
+        }
+        if job.s_per_image is not None:
+            values["render_seconds_per_image"] = job.s_per_image
+        return Sample(job.plan.spec.name if job.plan else "", values)
 
     def _show(self, job: _Job, ledger: Ledger) -> None:
         busy = self._dispatcher.workers_of(job.client.number)

@@ -6,10 +6,12 @@ apart. Messages are facts, not decisions: who does what next is ``dispatch.py``'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from render.errors import RenderError
+from render.metrics import Sample
 from render.plan import Chunk
 from render.record import Segment
 from render.roster import Kind
@@ -121,6 +123,10 @@ class Farm(Protocol):
 
     def wait(self, timeout_s: float) -> list[Message]:
         """Messages that have arrived, in order; an empty list after ``timeout_s`` without any."""
+        ...
+
+    def publish(self, samples: Sequence[Sample]) -> None:
+        """Carry the jobs' metrics to whoever monitors the farm."""
         ...
 
     def close(self) -> None:

@@ -7,12 +7,13 @@ import socket
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from render.errors import RenderError
 from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerReady
+from render.metrics import Sample
 from render.plan import Chunk
 from render.record import Segment
 from render.roster import Kind
@@ -87,6 +88,9 @@ class LocalFarm:
         done = wait(self._calls, timeout_s, FIRST_COMPLETED).done
         first = next((call for call in self._calls if call in done), None)
         return [] if first is None else [self._message(first)]
+
+    def publish(self, samples: Sequence[Sample]) -> None:
+        """Nobody monitors a process that a person looks at."""
 
     def close(self) -> None:
         """Let go of the models; what is in line is not begun any more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from render.drive import Driver, Stop
 from render.errors import ModelError, RenderError
 from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerLost, WorkerReady
+from render.metrics import Sample
 from render.plan import Chunk, Plan
 from render.record import Note, Record, Segment
 from render.roster import Kind
@@ -45,6 +46,7 @@ class ScriptedFarm:
         self._digests: dict[str, str] = {}
         self.opened: list[tuple[str, str]] = []
         self.done: list[str] = []
+        self.samples: list[Sample] = []
 
     def monotonic(self) -> float:
         return self.now
@@ -107,6 +109,9 @@ class ScriptedFarm:
         messages = list(self._messages)
         self._messages.clear()
         return messages
+
+    def publish(self, samples: Sequence[Sample]) -> None:
+        self.samples += samples
 
     def close(self) -> None:
         self._queues.clear()

@@ -13,6 +13,7 @@ from render.drive import MAX_FAILED_STARTS, Stop
 from render.errors import EngineError, FarmError, ModelError, RenderError, StoppedError
 from render.farm import ChunkFailed, Message
 from render.ledger import FIRST_DEADLINE_S
+from render.metrics import METRICS
 from render.plan import Chunk, Plan
 from render.progress import Progress
 from render.record import Note
@@ -368,3 +369,17 @@ def test_more_workers_than_devices_are_not_started_and_that_is_told(plan_of: Mak
     stage.play(farm)
     assert farm.started == ["w0", "w1"]
     assert stage.watcher.notices[0] == "8 workers are asked for, there are devices for 2"
+
+
+def test_monitors_are_told(stage: Stage) -> None:
+    farm = ScriptedFarm(2, on("w0", 0, "fail"))
+    stage.play(farm)
+    last = farm.samples[-1]
+    assert set(last.values) <= set(METRICS)
+    assert last.job == stage.plan.spec.name
+    assert (last.values["render_frames"], last.values["render_retries"], last.values["render_queue_depth"]) == (
+        20,
+        1,
+        0,
+    )
+    assert last.values["render_seconds_per_image"] == pytest.approx(0.25), "a chunk of four takes a second"
