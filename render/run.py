@@ -18,6 +18,7 @@ from render import reduce, report
 from render.drive import Watcher, drive
 from render.errors import FarmError, RunDirError, VideoError
 from render.farm import Farm
+from render.place import Place
 from render.plan import Chunk, Plan, parse_frames, select
 from render.record import Record
 from render.resolve import resolve
@@ -34,14 +35,14 @@ MAX_REPAIRS = 3  # rounds of rendering damaged segments again; a disk that damag
 
 @dataclass(frozen=True)
 class Outcome:
-    """What ``run_job`` leaves: ``rendered`` is 0 for a job that was complete already; paths are None if not wanted."""
+    """What ``run_job`` leaves: ``rendered`` is 0 for a job that was complete already; places are None if not wanted."""
 
     plan: Plan
     rendered: int
     seconds: float
-    film: Path | None
-    report: Path | None
-    stills: Path | None
+    film: Place | None
+    report: Place | None
+    stills: Place | None
 
 
 def run_job(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, frames: str | None = None) -> Outcome:
@@ -93,9 +94,9 @@ class _Story:
     def _outcome(self, plan: Plan) -> Outcome:
         """What stands in the run directory now; of a selection neither film nor report."""
         name = None if self.frames else reduce.film_name(plan)
-        film = self.rundir.path / name if name else None
-        page = None if self.frames else self.rundir.path / "report.html"
-        stills = self.rundir.stills if plan.spec.output.frames else None
+        film = self.rundir.place(name) if name else None
+        page = None if self.frames else self.rundir.place("report.html")
+        stills = self.rundir.place("frames") if plan.spec.output.frames else None
         return Outcome(plan, self.rendered, time.time() - self.began, film, page, stills)
 
     def close(self) -> None:
@@ -117,8 +118,8 @@ class _Story:
             if plan.digest != before.digest:
                 changes = "; ".join(before.differences(plan)[:5])
                 raise RunDirError(
-                    f"{self.rundir.path}: holds another plan ({changes}); give this one a directory of its own "
-                    f"(--set output.dir=…), or delete the old one (render clean --film-too {self.rundir.path})"
+                    f"{self.rundir}: holds another plan ({changes}); give this one a directory of its own "
+                    f"(--set output.dir=…), or delete the old one (render clean --film-too {self.rundir})"
                 )
         stored = replace(plan, spec=self.job_spec)  # stills of a selection are no part of the job
         self.rundir.write("job.yaml", dump(stored.spec).encode())
@@ -167,7 +168,7 @@ class _Story:
         return (
             bool(told.get("complete"))
             and told.get("digest") == plan.digest
-            and (self.rundir.path / "report.html").exists()
+            and self.rundir.size("report.html") is not None
         )
 
     def _render(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> dict[Chunk, Record]:
@@ -185,7 +186,7 @@ class _Story:
                 self.rundir.discard(record)
             whole = records.keys() - {record.chunk for record in damaged}
             missing = [chunk for chunk in wanted if chunk not in whole]
-        raise RunDirError(f"{self.rundir.path}: segments are damaged as soon as they are written; check the disk")
+        raise RunDirError(f"{self.rundir}: segments are damaged as soon as they are written; check the disk")
 
     def _drive(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> None:
         """Render ``missing``; where chunks fail for good, the report of the others is written all the same."""
@@ -214,8 +215,8 @@ class _Story:
         self.rundir.write("report.html", html.encode())
 
 
-def preview(job: JobFile, farm: Farm, watcher: Watcher, target: Path) -> int:
-    """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
+def preview(job: JobFile, farm: Farm, watcher: Watcher, rundir: RunDir, name: str) -> int:
+    """A contact sheet of a few frames in a few steps, as a PNG in ``rundir``; returns the number of frames.
 
     The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
     """
@@ -229,10 +230,9 @@ def preview(job: JobFile, farm: Farm, watcher: Watcher, target: Path) -> int:
     every = math.ceil(spec.num_frames / PREVIEW_FRAMES)
     chunks = select(plan, f"0-{spec.num_frames - 1}x{every}")
     with TemporaryDirectory(prefix="render-preview-") as folder:
-        rundir = RunDir(Path(folder))
-        drive(farm, plan, chunks, rundir, watcher, 0)
-        pictures = [read_still(path) for path in sorted(rundir.stills.glob("*.png"))]
-    RunDir(target.parent).write(target.name, encode_still(contact_sheet(pictures, columns=4), ".png"))
+        drive(farm, plan, chunks, RunDir(Path(folder)), watcher, 0)
+        pictures = [read_still(path) for path in sorted(Path(folder).glob("frames/*.png"))]
+    rundir.write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)
 
 
@@ -254,7 +254,7 @@ def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]
     for record in records:
         inside = [index for index in wanted if index in record.chunk.frames]
         if inside:
-            frames = islice(decode(rundir.path / str(record.file)), inside[-1] - record.chunk.start + 1)
+            frames = islice(decode(rundir.fetch(str(record.file))), inside[-1] - record.chunk.start + 1)
             pictures = {record.chunk.start + place: pixels for place, pixels in enumerate(frames)}
             found += [(index, encode_still(pictures[index], ".jpg", 85)) for index in inside]
     return found
