@@ -112,8 +112,9 @@ class Lease:
             seen = self._cell.read()
             if seen is None:
                 continue  # released a moment ago
-            if self._is_mine(seen):
-                break  # it was written, only the store's answer got lost
+            if self._is_mine(seen):  # it was written, only the store's answer got lost
+                self._settle()
+                break
             self._await_death(seen)
             if self._cell.read() == seen:
                 self._cell.write(self._mine.to_bytes())
@@ -122,7 +123,6 @@ class Lease:
         self._thread.start()
 
     def _claim(self) -> bool:
-        self._renewed = _clock()
         if not self._cell.create(self._mine.to_bytes()):
             return False
         self._settle()
@@ -131,10 +131,10 @@ class Lease:
     def _settle(self) -> None:
         """Two may write at once, where a store cannot create exclusively or a holder died: who stays has it."""
         time.sleep(self._beat_s / 3)
-        now = self._cell.read()
-        if now != self._mine.to_bytes():
-            raise LockedError.held(self._where, _name(now or b""))
-        self._renewed = _clock() - self._beat_s / 3
+        now, seen = _clock(), self._cell.read()
+        if seen != self._mine.to_bytes():
+            raise LockedError.held(self._where, _name(seen or b""))
+        self._renewed = now
 
     def _await_death(self, seen: bytes) -> None:
         """Return when the holder is dead or has released the lease. Raises LockedError as soon as it beats."""

@@ -13,7 +13,7 @@ from tempfile import gettempdir
 
 from render.errors import StoreError
 
-__all__ = ["blame", "scrubbed"]
+__all__ = ["OutageError", "blame", "scrubbed"]
 
 VENDORS = ("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "ocifs", "ossfs", "requests")
 LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the disk with the temporary files: no store says that
@@ -21,11 +21,17 @@ SECRETS = (
     (re.compile(r"//[^/\s@]*@"), "//***@"),  # user:password@host
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{8,}\b"), "***"),  # names of AWS keys
     (
-        re.compile(r"(?i)([\w-]*(?:signature|credential|secret|token|password|accesskey\w*)[\"']?\s*[=:]\s*)[^\s&,;]+"),
+        re.compile(
+            r"(?i)((?:signature|credential|secret|token|password|access_?key)[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s&,;\"']+"
+        ),
         r"\1***",
     ),
 )
-MESSAGE_CHARS = 300
+READ_CHARS, TOLD_CHARS = 2_000, 300  # of what a library says
+
+
+class OutageError(StoreError):
+    """The store does not answer, or not now: worth another try."""
 
 
 @contextlib.contextmanager
@@ -36,18 +42,20 @@ def blame(where: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in VENDORS:
             raise
-        raise StoreError(f"{where}: {_cure(error)}") from None  # the chain would tell what the message leaves out
+        lasting = _lasting(error)  # the chain would tell what the message leaves out: from None
+        raise (StoreError(f"{where}: {lasting}") if lasting else OutageError(f"{where}: {_outage(error)}")) from None
 
 
 def scrubbed(text: str) -> str:
     """One short line without what may be a secret."""
+    text = " ".join(text[:READ_CHARS].split())
     for pattern, instead in SECRETS:
         text = pattern.sub(instead, text)
-    text = " ".join(text.split())
-    return text if len(text) <= MESSAGE_CHARS else f"{text[:MESSAGE_CHARS]}…"
+    return text if len(text) <= TOLD_CHARS else f"{text[:TOLD_CHARS]}…"
 
 
-def _cure(error: Exception) -> str:
+def _lasting(error: Exception) -> str | None:
+    """What stays so until somebody mends it, with the cure; None for what may pass."""
     text = scrubbed(str(error)) or type(error).__name__
     if isinstance(error, FileNotFoundError):
         return "there is no such bucket; make it, or choose another output.dir"
@@ -66,6 +74,11 @@ def _cure(error: Exception) -> str:
             f"its copy does not fit on this machine's disk of temporary files ({gettempdir()}); free some space or set "
             "TMPDIR, and run the same command again, it goes on where it stopped"
         )
+    return None
+
+
+def _outage(error: Exception) -> str:
+    text = scrubbed(str(error)) or type(error).__name__
     return (
         f"the store refuses or cannot be reached ({text}); what is committed stays: when it answers again, "
         "run the same command again, it goes on where it stopped"

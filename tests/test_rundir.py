@@ -256,7 +256,7 @@ def test_clean(keep_film: bool, folder: Path, rundir: RunDir) -> None:
     assert rundir.cleaned() == keep_film
 
 
-def test_clean_leaves_no_empty_folder(rundir: RunDir) -> None:
+def test_clean_leaves_no_empty_folder(folder: Path, rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
     rundir.write("plan.json", b"x")
     rundir.clean(keep_film=False)
