@@ -83,7 +83,8 @@ class DiskStore:
 
     def _write(self, target: Path, data: bytes) -> None:
         with _blame(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            # a folder below must not bring back the whole place: its disk may have been unmounted a moment ago
+            target.parent.mkdir(parents=target.parent == self._folder, exist_ok=True)
             beside = target.with_name(f".{target.name}.part")
             try:
                 with beside.open("wb") as file:
