@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from render import place
 from render.arguments import parse
 from render.errors import FarmError, RenderError, SpecError
 
@@ -166,7 +167,6 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 def _preview(options: argparse.Namespace) -> int:
     from render.local import LocalFarm
     from render.run import preview
-    from render.rundir import RunDir
     from render.show import Show
     from render.spec import load
     from render.summary import check_model, check_run_dir
@@ -175,13 +175,11 @@ def _preview(options: argparse.Namespace) -> int:
     if options.to is None:
         check_run_dir(job)
     check_model(job)
-    folder, name = (options.to.parent, options.to.name) if options.to else (job.spec.run_dir, "preview.png")
-    if not name.endswith(".png"):
-        raise SpecError(f"--to {options.to}: a preview is a PNG; give a name that ends in .png")
-    rundir = RunDir(folder)
-    target = rundir.place(name)
+    target = options.to or place.join(job.spec.run_dir, "preview.png")
+    if not str(target).endswith(".png"):
+        raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
     with Show(options.jobs[0].name) as show, contextlib.closing(LocalFarm()) as farm:
-        frames = preview(job, farm, show, rundir, name)
+        frames = preview(job, farm, show, target)
     print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
     return 0
 

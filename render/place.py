@@ -8,7 +8,7 @@ from pathlib import Path
 
 from render.errors import SpecError
 
-__all__ = ["Place", "is_url", "masked", "parse", "url_mistake"]
+__all__ = ["Place", "is_url", "join", "masked", "parse", "split", "url_mistake"]
 
 Place = Path | str
 """A folder as ``Path``, an object store's prefix as its URL (``s3://bucket/prefix``), which carries no credentials."""
@@ -30,6 +30,19 @@ def parse(text: str) -> Place:
     if mistake := url_mistake(text):
         raise SpecError(mistake)
     return text.rstrip("/")
+
+
+def join(place: Place, name: str) -> Place:
+    """Where a file of a place is."""
+    return place / name if isinstance(place, Path) else f"{place}/{name}"
+
+
+def split(place: Place) -> tuple[Place, str]:
+    """The place a file lies in, and its name."""
+    if isinstance(place, Path):
+        return place.parent, place.name
+    folder, _, name = place.rpartition("/")
+    return folder, name
 
 
 def url_mistake(url: str) -> str | None:

@@ -18,7 +18,7 @@ from render import reduce, report
 from render.drive import Watcher, drive
 from render.errors import FarmError, RunDirError, VideoError
 from render.farm import Farm
-from render.place import Place
+from render.place import Place, split
 from render.plan import Chunk, Plan, parse_frames, select
 from render.record import Record
 from render.resolve import resolve
@@ -215,8 +215,8 @@ class _Story:
         self.rundir.write("report.html", html.encode())
 
 
-def preview(job: JobFile, farm: Farm, watcher: Watcher, rundir: RunDir, name: str) -> int:
-    """A contact sheet of a few frames in a few steps, as a PNG in ``rundir``; returns the number of frames.
+def preview(job: JobFile, farm: Farm, watcher: Watcher, target: Place) -> int:
+    """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
 
     The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
     """
@@ -232,7 +232,8 @@ def preview(job: JobFile, farm: Farm, watcher: Watcher, rundir: RunDir, name: st
     with TemporaryDirectory(prefix="render-preview-") as folder:
         drive(farm, plan, chunks, RunDir(Path(folder)), watcher, 0)
         pictures = [read_still(path) for path in sorted(Path(folder).glob("frames/*.png"))]
-    rundir.write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
+    place, name = split(target)
+    RunDir(place).write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)
 
 

@@ -32,7 +32,6 @@ from render.errors import RunDirError, SpecError
 from render.place import Place
 from render.plan import Chunk, Plan
 from render.record import Record, Segment
-from render.remote import open_store
 from render.store import Store
 
 __all__ = ["RunDir"]
@@ -54,13 +53,7 @@ class RunDir:
     """One job's directory. Every method raises StoreError when its store refuses."""
 
     def __init__(self, at: Place | Store) -> None:
-        self._store: Store
-        if isinstance(at, Path):
-            self._store = DiskStore(at)
-        elif isinstance(at, str):
-            self._store = open_store(at)
-        else:
-            self._store = at
+        self._store = _opened(at) if isinstance(at, Path | str) else at
 
     def __str__(self) -> str:
         return str(self._store.place())
@@ -216,6 +209,14 @@ class RunDir:
         for name in self._store.sizes(folder):
             if any(pattern.fullmatch(name) for pattern in patterns) or (not keep_film and name in FILES):
                 yield name
+
+
+def _opened(place: Place) -> Store:
+    if isinstance(place, Path):
+        return DiskStore(place)
+    from render.remote import open_store
+
+    return open_store(place)
 
 
 def _record_name(record: Record) -> str:

@@ -15,11 +15,10 @@ from render import modelfiles
 from render.errors import ModelError, RunDirError, VideoError
 from render.estimate import estimate, measured_s_per_frame
 from render.machine import has_gpu, this_cpu
-from render.place import Place
+from render.place import Place, split
 from render.plan import Plan
 from render.record import Record
 from render.reduce import film_name
-from render.remote import unusable
 from render.resolve import ModelInfo, graph_mistakes, resolve
 from render.rundir import RunDir
 from render.spec import JobFile
@@ -150,7 +149,7 @@ def _probe(film: Place) -> VideoInfo:
 
     if isinstance(film, Path):
         return probe(film)
-    folder, _, name = film.rpartition("/")
+    folder, name = split(film)
     with contextlib.closing(RunDir(folder)) as rundir:
         if rundir.size(name) is None:
             raise VideoError(f"{film}: no such film")
@@ -169,6 +168,8 @@ def check_run_dir(job: JobFile) -> None:
     is no such kind of store here. Reaches no network."""
     place, path = job.spec.run_dir, ("output", "dir") if job.spec.output.dir else ("name",)
     if isinstance(place, str):
+        from render.remote import unusable
+
         if refusal := unusable(place):
             raise job.mistake(path, refusal)
         return

@@ -141,7 +141,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> str:
         inside = url.replace("s3://", "memory://")
         return ObjectStore(inside, Refusing(skip_instance_cache=True), beat_s=0.05, lease_s=0.5)
 
-    monkeypatch.setattr("render.rundir.open_store", opened)
+    monkeypatch.setattr("render.remote.open_store", opened)
     return f"s3://{uuid.uuid4()}/run"
 
 
@@ -196,7 +196,7 @@ def test_a_passing_outage_is_waited_for(
         calls = 0
 
     store = ObjectStore(f"memory://{uuid.uuid4()}/run", Flaky(skip_instance_cache=True), beat_s=0.05, lease_s=5)
-    monkeypatch.setattr("render.rundir.open_store", lambda url: store)
+    monkeypatch.setattr("render.remote.open_store", lambda url: store)
     monkeypatch.setattr("render.objects.PATIENCE_S", 5.0)
     monkeypatch.setattr("render.objects.PAUSES_S", (0.01, 0.1))
     Flaky.calls = 0

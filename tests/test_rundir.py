@@ -99,6 +99,7 @@ class Watched(DiskStore):
 
 def test_the_record_is_written_last(folder: Path) -> None:
     store = Watched(folder)
+    store.create()
     RunDir(store).commit(SEGMENT)
     assert store.written[-1] == "segments/000000-000002.json"
     assert len(store.written) == 4
