@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,9 @@ from render.dispatch import Dispatcher
 from render.farm import Farm
 from render.local import LocalFarm
 from render.plan import Chunk
+from render.record import Record
 from render.run import run_job
+from render.rundir import RunDir
 from render.spec import load
 
 JOBS = Path(__file__).parent.parent / "jobs"
@@ -105,3 +109,53 @@ def test_dispatch_of_10_000_chunks(benchmark: BenchmarkFixture) -> None:
                 dispatcher.completed(worker, chunk, 1.0)
 
     benchmark.pedantic(dispatch, rounds=3)
+
+
+class Begun(Exception):  # noqa: N818 (no error: a job has come so far)
+    """The first chunk was sent."""
+
+
+class Beginning(LocalFarm):
+    """Ends where rendering begins."""
+
+    def send(self, worker: str, chunk: Chunk) -> None:
+        """Enough."""
+        raise Begun
+
+
+def test_resume_of_10_000_chunks(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """From the command to the first chunk sent, with 10,000 chunks of 8 pictures committed on a disk before it."""
+    job = load(JOBS / "testcard.yaml", [f"output.dir={tmp_path}", "frames=80008", "farm.chunk=8"])
+
+    def resume() -> None:
+        with contextlib.suppress(Begun):
+            run_job(job, Beginning, Quiet())
+
+    resume()
+    plan = RunDir(tmp_path).read_plan()
+    assert plan is not None
+    data = bytes(1000)
+    for chunk in plan.chunks[:-1]:
+        record = Record(
+            digest=plan.digest,
+            chunk=chunk,
+            pictures=tuple(hashlib.sha256(str(index).encode()).hexdigest() for index in chunk.frames),
+            file=f"segments/{chunk.name}.mp4",
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            stills=None,
+            stills_bytes={},
+            worker="w0",
+            device="cpu",
+            began=1.0,
+            ended=2.0,
+            timings_s={"denoise": 0.7, "decode": 0.2, "encode": 0.1},
+            versions={"render": "0.1.0", "torch": "2.13.0", "diffusers": "0.42.1", "ray": "2.60.0", "av": "18.1.0"},
+            sampler_table="0" * 64,
+        )
+        (tmp_path / "segments" / f"{chunk.name}.mp4").write_bytes(data)
+        (tmp_path / "segments" / f"{chunk.name}.json").write_text(record.to_json())
+    assert len(RunDir(tmp_path).records()) == 10_000
+    benchmark.extra_info |= {"chunks": 10_000}
+    benchmark.pedantic(resume, rounds=3)
+    assert benchmark.stats.stats.max < 10

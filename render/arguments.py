@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from render import __version__
+from render import __version__, place
 from render.errors import SpecError
 
 __all__ = ["EXAMPLES", "parse"]
@@ -80,7 +80,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of UNet and VAE (default: fp32)")
     export.add_argument("--with", dest="optimum", choices=("optimum",), help="export through Optimum instead")
     inspect = add("inspect", "print the job spec a film was made from", "render inspect video.mp4 > job.yaml")
-    inspect.add_argument("film", type=Path)
+    inspect.add_argument("film", type=place.parse, help="a file, or s3://bucket/prefix/video.mp4")
     _add_bench(add)
     add("schema", "print the JSON Schema of job specs", "render schema > job.schema.json")
     return parser.parse_args(arguments)
@@ -116,7 +116,7 @@ class _Adder:
 
     def run_dir(self, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
         parser = self(name, purpose, example)
-        parser.add_argument("dir", type=Path, metavar="RUN_DIR")
+        parser.add_argument("dir", type=place.parse, metavar="RUN_DIR", help="a folder, or s3://bucket/prefix")
         return parser
 
 

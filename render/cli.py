@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from render import place
 from render.arguments import parse
 from render.errors import FarmError, RenderError, SpecError, StoppedError
 
@@ -138,14 +139,15 @@ def _loaded(options: argparse.Namespace, *, check: bool) -> list[tuple[Path, Job
     from render.summary import check_model, check_run_dir
 
     found: list[tuple[Path, JobFile | RenderError]] = []
-    places: dict[Path, Path] = {}
+    places: dict[str, Path] = {}
     for path in _specs(options.jobs):
         try:
             job = load(path, options.overrides)
             check_run_dir(job)
             if check:
                 check_model(job)
-            other = places.setdefault(job.spec.run_dir.absolute(), path)
+            where = job.spec.run_dir
+            other = places.setdefault(str(where.absolute() if isinstance(where, Path) else where), path)
             if other != path:
                 raise job.mistake(("output", "dir"), f"{job.spec.run_dir}: {other} renders into the same directory")
             found.append((path, job))
@@ -226,8 +228,8 @@ def _preview(options: argparse.Namespace) -> int:
     if options.to is None:
         check_run_dir(job)
     check_model(job)
-    target = options.to or job.spec.run_dir / "preview.png"
-    if target.suffix != ".png":
+    target = options.to or place.join(job.spec.run_dir, "preview.png")
+    if not str(target).endswith(".png"):
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
     with Show() as show:
         frames = preview(job, LocalFarm, show.job(options.jobs[0].name), target)

@@ -52,6 +52,7 @@ class Committed:
     """A segment of the job is where it counts."""
 
     job: int
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,9 @@ class Client:
             assert isinstance(item, Segment | Logged)
             yield item
 
-    def committed(self) -> None:
-        """A segment counts now."""
-        self._request(Committed(self.number))
+    def committed(self, frames: int) -> None:
+        """A segment of so many frames counts now."""
+        self._request(Committed(self.number, frames))
 
     def leave(self) -> None:
         """Nothing more is wanted."""

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from render.errors import SpecError
+from render.place import masked
 
 __all__ = ["Document", "parse", "read"]
 
@@ -40,7 +41,8 @@ class Document:
         """Where the value at ``path``, or its nearest parent, was written: ``job.yaml:7`` or ``--set steps=0``."""
         parents = [path[:end] for end in range(len(path), -1, -1)]
         if over := next((parent for parent in parents if parent in self.overridden), None):
-            return f"--set {self.overridden[over]}"  # what --set wrote has replaced all that the file says below it
+            # what --set wrote has replaced all that the file says below it
+            return f"--set {masked(self.overridden[over])}"
         line = self.line(path)
         return f"{self.name}:{line}" if line else self.name
 

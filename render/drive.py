@@ -56,6 +56,7 @@ class _Job:
     plan: Plan | None = None
     plan_json: str = ""
     ledger: Ledger | None = None
+    settled: bool = False  # it has heard how its chunks ended
     total: int = 0
     done_before: int = 0
     rendered: int = 0
@@ -134,8 +135,10 @@ class Driver:
     def _serve(self, request: Request) -> None:
         job = self._jobs[request.job]
         match request:
-            case Committed():
-                self._dispatcher.committed(request.job)
+            case Committed(number, frames):
+                self._dispatcher.committed(number)
+                job.rendered += frames
+                self._show(job)
             case Leave():
                 self._dispatcher.remove_job(request.job)
                 del self._jobs[request.job]
@@ -181,6 +184,7 @@ class Driver:
         deadline, limit = farm.deadline, farm.max_failed
         job.plan, job.plan_json = plan, plan.to_json()
         job.done_before, job.rendered = request.done_before, 0
+        job.settled = False
         job.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
         job.ledger = Ledger(
             request.chunks,
@@ -317,11 +321,9 @@ class Driver:
         if job is None:
             return
         frames, seconds = len(record.chunk.frames), record.ended - record.began
-        job.rendered += frames
         before = seconds / frames if job.s_per_image is None else job.s_per_image
         job.s_per_image = before + (seconds / frames - before) / 8
         job.client.deliver(message.segment)
-        self._told = 0.0  # the terminal hears of it at once
         self._settle(job)
 
     def _chunk_failed(self, message: ChunkFailed) -> None:
@@ -408,7 +410,7 @@ class Driver:
     def _drain(self) -> None:
         """Begin nothing more; jobs end when what their workers render just now is committed."""
         self._draining = True
-        rendering = [job for job in self._jobs.values() if job.ledger is not None and not job.ledger.finished]
+        rendering = self._rendering()
         self._dispatcher.drain()
         for job in rendering:
             executing = job.ledger.executing if job.ledger else 0
@@ -440,15 +442,14 @@ class Driver:
     def _settle(self, job: _Job) -> None:
         """Tell a job whose chunks are all done, given up or abandoned."""
         ledger = job.ledger
-        if ledger is None or not ledger.finished:
+        if ledger is None or job.settled or not ledger.finished:
             return
-        job.ledger = None
+        job.settled = True
         if ledger.given_up:
             job.client.deliver(FarmError(_given_up(ledger)))
         elif ledger.abandoned:
             job.client.deliver(_stopped())
         else:
-            self._show(job, ledger)
             job.client.deliver(Finished())
 
     def _fail(self, job: _Job, error: RenderError) -> None:
@@ -484,13 +485,17 @@ class Driver:
         if now - self._told < TICK_S:
             return
         self._told = now
-        active = [(job, job.ledger) for job in self._jobs.values() if job.ledger is not None]
-        for job, ledger in active:
-            self._show(job, ledger)
+        for job in self._rendering():
+            self._show(job)
         if self._farm is not None:
-            self._farm.publish([self._sample(job, ledger) for job, ledger in active])
+            self._farm.publish([self._sample(job) for job in self._rendering()])
 
-    def _sample(self, job: _Job, ledger: Ledger) -> Sample:
+    def _rendering(self) -> list[_Job]:
+        return [job for job in self._jobs.values() if job.ledger is not None and not job.settled]
+
+    def _sample(self, job: _Job) -> Sample:
+        assert job.ledger is not None
+        ledger = job.ledger
         busy = self._dispatcher.workers_of(job.client.number)
         idle, workers = len(self._dispatcher.idle()), len(self._dispatcher.workers)
         values = {
@@ -505,7 +510,7 @@ class Driver:
             values["render_seconds_per_image"] = job.s_per_image
         return Sample(job.plan.spec.name if job.plan else "", values)
 
-    def _show(self, job: _Job, ledger: Ledger) -> None:
+    def _show(self, job: _Job) -> None:
         busy = self._dispatcher.workers_of(job.client.number)
         opening = sum(isinstance(self._dispatcher.errand(worker), Open) for worker in busy)
         job.client.watcher.progress(
@@ -515,7 +520,7 @@ class Driver:
                 rendered=job.rendered,
                 elapsed_s=time.monotonic() - job.first_ready if job.first_ready else 0.0,
                 workers=len(busy) - opening,
-                retries=ledger.retries,
+                retries=job.ledger.retries if job.ledger else 0,
                 opening=opening,
             )
         )

@@ -62,6 +62,12 @@ class LockedError(RunDirError):
 
     exit_code = 4
 
+    @classmethod
+    def held(cls, place: Path | str, holder: str) -> LockedError:
+        """What to tell a second driver; ``holder`` is empty where nobody knows it."""
+        who = holder or "another process"
+        return cls(f"{place}: {who} is rendering here; wait for it, stop it, or choose another output.dir")
+
 
 _CURES = {
     errno.EFBIG: "the disk takes no file so large; choose another output.dir",
@@ -72,6 +78,12 @@ _CURES = {
     errno.ENOTDIR: "something on the way to it is a file, not a folder; choose another output.dir",
     errno.EEXIST: "a file of that name is in the way; choose another output.dir",
     errno.ENOENT: "it is gone; was the folder deleted in the middle of the work?",
+    errno.ESTALE: "the network disk has lost it; mount it again and run the same command again, it goes on",
+    errno.EIO: "the disk cannot read or write it; check the disk, then run the same command again, it goes on",
+    errno.ETIMEDOUT: "the disk does not answer; when it does again, run the same command again, it goes on",
+    errno.EPERM: "the disk does not permit it; choose another output.dir",
+    errno.ENOLCK: "this disk cannot lock files; mount it with locking, or choose another output.dir",
+    errno.ENOTSUP: "this disk cannot do that (lock or sync a file); choose another output.dir",
 }
 
 

@@ -44,6 +44,8 @@ def ordered(plan: Plan, records: Mapping[Chunk, Record]) -> list[Record]:
 
 def damaged(rundir: RunDir, records: Iterable[Record]) -> list[Record]:
     """The records whose segment's bytes are not what was committed: bit rot, a half-copied directory."""
+    records = list(records)
+    rundir.fetch_all(record.file for record in records if record.file)
     return [record for record in records if not rundir.intact(record)]
 
 
@@ -54,13 +56,14 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     name = film_name(plan)
     if name is None:
         return True
-    path = rundir.path / name
-    if not path.exists():
+    size = rundir.size(name)
+    if size is None:
         return False
-    if name.endswith((".gif", ".webp")):
-        return path.stat().st_size == _bytes_of(name, plan, rundir)  # their frame counts cannot be read back exactly
+    told, animation = _bytes_of(name, plan, rundir), name.endswith((".gif", ".webp"))
+    if animation or (told is not None and isinstance(rundir.place(name), str)):
+        return size == told  # the frames of an animation cannot be counted exactly; a film far away is not downloaded
     try:
-        film = probe(path)
+        film = probe(rundir.fetch(name))
     except VideoError:
         return False
     return film.frames == plan.spec.num_frames and film.metadata.get("render-digest") == plan.digest
@@ -76,15 +79,16 @@ def _bytes_of(name: str, plan: Plan, rundir: RunDir) -> int | None:
 
 
 def make_film(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> Path | None:
-    """Join all segments, verify the frame count, move the film into place; None for a job that wants none.
+    """Join all segments, verify the frame count, bring the film to its place; None for a job that wants none.
 
+    Returns a local path of it; in an object store that is a copy, there until the directory's lock is released.
     Raises RunDirError for a gap, VideoError for segments that do not fit together; the film's place stays as it was.
     """
     name = film_name(plan)
     in_order = ordered(plan, records)
     if name is None:
         return None
-    segments = [rundir.path / str(record.file) for record in in_order]
+    segments = rundir.fetch_all(str(record.file) for record in in_order)
     beside = rundir.scratch(name)
     try:
         if name.endswith((".gif", ".webp")):

@@ -13,6 +13,7 @@ from render.client import Client
 from render.drive import Driver, Stop
 from render.errors import RenderError
 from render.farm import Farm
+from render.place import Place, split
 from render.plan import Plan, select
 from render.progress import Watcher
 from render.resolve import resolve
@@ -107,7 +108,7 @@ def _together(driver: Driver, tellers: Sequence[_Teller[T]]) -> list[T | RenderE
     return found
 
 
-def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Path) -> int:
+def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Place) -> int:
     """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
 
     The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
@@ -120,7 +121,7 @@ def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, targe
     return count
 
 
-def _preview(job: JobFile, client: Client, target: Path) -> int:
+def _preview(job: JobFile, client: Client, target: Place) -> int:
     from render.stills import contact_sheet, encode_still, read_still
 
     spec = with_stills(job.spec).model_copy(update={"steps": min(job.spec.steps, PREVIEW_STEPS)})
@@ -129,8 +130,8 @@ def _preview(job: JobFile, client: Client, target: Path) -> int:
     every = math.ceil(spec.num_frames / PREVIEW_FRAMES)
     chunks = select(plan, f"0-{spec.num_frames - 1}x{every}")
     with TemporaryDirectory(prefix="render-preview-") as folder:
-        rundir = RunDir(Path(folder))
-        render_chunks(client, plan, chunks, rundir, 0)
-        pictures = [read_still(path) for path in sorted(rundir.stills.glob("*.png"))]
-    RunDir(target.parent).write(target.name, encode_still(contact_sheet(pictures, columns=4), ".png"))
+        render_chunks(client, plan, chunks, RunDir(Path(folder)), 0)
+        pictures = [read_still(path) for path in sorted(Path(folder).glob("frames/*.png"))]
+    place, name = split(target)
+    RunDir(place).write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)

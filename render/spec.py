@@ -7,7 +7,6 @@ directory: what can be known from the text alone is checked here, and nothing el
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +24,11 @@ from pydantic import (
     model_serializer,
 )
 
-from render import document
+from render import document, place
 from render.codecs import CODECS, VideoFormat
 from render.document import Document, KeyPath
 from render.errors import SpecError
+from render.place import Place
 from render.refusals import Mistake, did_you_mean, explained, spec_error
 from render.samplers import SAMPLERS
 from render.units import MAX_FRAMES, Rate, Size, Time
@@ -67,9 +67,11 @@ def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _printable(path: str) -> str:
+def _possible(path: str) -> str:
     if not path.isprintable():
         raise ValueError(f"{path!r} holds a character that no folder's name should have")
+    if place.is_url(path) and (mistake := place.url_mistake(path)):
+        raise ValueError(mistake)
     return path
 
 
@@ -172,9 +174,10 @@ class FarmSpec(_Section):
 
 
 class OutputSpec(_Section):
-    """What is written, and where. ``dir`` is the run directory; left out, ``out/<name>``."""
+    """What is written, and where. ``dir`` is the run directory: a folder, or a prefix in an object store
+    (``s3://bucket/prefix``); left out, ``out/<name>``."""
 
-    dir: Annotated[str | None, StringConstraints(min_length=1, max_length=4096), AfterValidator(_printable)] = None
+    dir: Annotated[str | None, StringConstraints(min_length=1, max_length=4096), AfterValidator(_possible)] = None
     video: Literal["mp4", "mov", "gif", "webp"] | None = "mp4"
     codec: Annotated[str, _listed("codec", CODECS)] = "h264"
     crf: Annotated[int | None, Field(ge=0, le=63, description="quality of the codec: lower is better and larger")] = (
@@ -223,9 +226,9 @@ class JobSpec(_Section):
         return self.keyframes[-1].at.at(self.fps) + 1
 
     @property
-    def run_dir(self) -> Path:
-        """The run directory as the user wrote it, relative to the folder the command runs in; ``~`` is home."""
-        return Path(os.path.expanduser(self.output.dir)) if self.output.dir else Path("out") / self.name
+    def run_dir(self) -> Place:
+        """The run directory as the user wrote it; a folder is relative to where the command runs, ``~`` is home."""
+        return place.parse(self.output.dir) if self.output.dir else Path("out") / self.name
 
 
 @dataclass(frozen=True)

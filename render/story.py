@@ -11,11 +11,11 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from render import reduce, report
 from render.client import Client, Logged
 from render.errors import FarmError, RunDirError, StoppedError, VideoError
+from render.place import Place
 from render.plan import Chunk, Plan, parse_frames, select
 from render.record import Record, Segment
 from render.resolve import resolve
@@ -30,14 +30,14 @@ MAX_REPAIRS = 3  # rounds of rendering damaged segments again; a disk that damag
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a story leaves: ``rendered`` is 0 for a job that was complete already; paths are None if not wanted."""
+    """What a story leaves: ``rendered`` is 0 for a job that was complete already; places are None if not wanted."""
 
     plan: Plan
     rendered: int
     seconds: float
-    film: Path | None
-    report: Path | None
-    stills: Path | None
+    film: Place | None
+    report: Place | None
+    stills: Place | None
 
 
 class Story:
@@ -80,9 +80,9 @@ class Story:
     def _outcome(self, plan: Plan) -> Outcome:
         """What stands in the run directory now; of a selection neither film nor report."""
         name = None if self.frames else reduce.film_name(plan)
-        film = self.rundir.path / name if name else None
-        page = None if self.frames else self.rundir.path / "report.html"
-        stills = self.rundir.stills if plan.spec.output.frames else None
+        film = self.rundir.place(name) if name else None
+        page = None if self.frames else self.rundir.place("report.html")
+        stills = self.rundir.place("frames") if plan.spec.output.frames else None
         return Outcome(plan, self.rendered, time.time() - self.began, film, page, stills)
 
     def _plan(self) -> Plan:
@@ -95,8 +95,8 @@ class Story:
             if plan.digest != before.digest:
                 changes = "; ".join(before.differences(plan)[:5])
                 raise RunDirError(
-                    f"{self.rundir.path}: holds another plan ({changes}); give this one a directory of its own "
-                    f"(--set output.dir=…), or delete the old one (render clean --film-too {self.rundir.path})"
+                    f"{self.rundir}: holds another plan ({changes}); give this one a directory of its own "
+                    f"(--set output.dir=…), or delete the old one (render clean --film-too {self.rundir})"
                 )
         stored = replace(plan, spec=self.job_spec)  # stills of a selection are no part of the job
         self.rundir.write("job.yaml", dump(stored.spec).encode())
@@ -145,7 +145,7 @@ class Story:
         return (
             bool(told.get("complete"))
             and told.get("digest") == plan.digest
-            and (self.rundir.path / "report.html").exists()
+            and self.rundir.size("report.html") is not None
         )
 
     def _render(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> dict[Chunk, Record]:
@@ -163,7 +163,7 @@ class Story:
                 self.rundir.discard(record)
             whole = records.keys() - {record.chunk for record in damaged}
             missing = [chunk for chunk in wanted if chunk not in whole]
-        raise RunDirError(f"{self.rundir.path}: segments are damaged as soon as they are written; check the disk")
+        raise RunDirError(f"{self.rundir}: segments are damaged as soon as they are written; check the disk")
 
     def _drive(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> None:
         """Render ``missing``; where chunks fail for good, the report of the others is written all the same."""
@@ -208,7 +208,7 @@ def render_chunks(client: Client, plan: Plan, chunks: Sequence[Chunk], rundir: R
 def _commit(segment: Segment, rundir: RunDir, client: Client) -> None:
     record = segment.record
     rundir.commit(segment)
-    client.committed()
+    client.committed(len(record.chunk.frames))
     seconds = round(record.ended - record.began, 3)
     rundir.log("done", worker=record.worker, chunk=record.chunk.name, seconds=seconds)
     for note in record.notes:
@@ -234,7 +234,7 @@ def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]
     for record in records:
         inside = [index for index in wanted if index in record.chunk.frames]
         if inside:
-            frames = islice(decode(rundir.path / str(record.file)), inside[-1] - record.chunk.start + 1)
+            frames = islice(decode(rundir.fetch(str(record.file))), inside[-1] - record.chunk.start + 1)
             pictures = {record.chunk.start + place: pixels for place, pixels in enumerate(frames)}
             found += [(index, encode_still(pictures[index], ".jpg", 85)) for index in inside]
     return found

@@ -5,21 +5,26 @@ Reads specs, run directories and films; renders nothing, and needs neither torch
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from render import modelfiles
 from render.errors import ModelError, RunDirError, VideoError
 from render.estimate import estimate, measured_s_per_frame
 from render.machine import has_gpu, this_cpu
+from render.place import Place, split
 from render.plan import Plan
 from render.record import Record
 from render.reduce import film_name
 from render.resolve import ModelInfo, graph_mistakes, resolve
 from render.rundir import RunDir
 from render.spec import JobFile
+
+if TYPE_CHECKING:
+    from render.video import VideoInfo
 
 __all__ = ["check", "check_model", "check_run_dir", "inspect", "plan", "status"]
 
@@ -93,20 +98,19 @@ def plan(job: JobFile) -> Summary:
     }
 
 
-def status(path: Path) -> Summary:
+def status(place: Place) -> Summary:
     """How far a job is, from its run directory alone. Raises RunDirError where there is no job."""
-    rundir = RunDir(path)
+    rundir = RunDir(place)
     planned = rundir.read_plan()
     if planned is None:
-        raise RunDirError(f"{path}: no plan.json in it, so no job has been started here")
+        raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
     records, events = _counting(planned, rundir), rundir.events()
     frames = sum(len(record.pictures) for record in records)
     name = film_name(planned)
     per_frame = measured_s_per_frame(records)
-    film = path / name if name else None
-    there = film is not None and film.exists()
+    there = name is not None and rundir.size(name) is not None
     return {
-        "dir": str(path),
+        "dir": str(rundir),
         "name": planned.spec.name,
         "digest": planned.digest,
         "running": rundir.locked(),
@@ -118,16 +122,14 @@ def status(path: Path) -> Summary:
         "workers": len({record.worker for record in records}),
         "failures": sum(event["event"] == "failed" for event in events),
         "last_event": events[-1] if events else None,
-        "film": str(film) if there else None,
-        "complete": len(records) == len(planned.chunks) and (there or film is None),
+        "film": str(rundir.place(name)) if name and there else None,
+        "complete": len(records) == len(planned.chunks) and (there or name is None),
     }
 
 
-def inspect(film: Path) -> Summary:
+def inspect(film: Place) -> Summary:
     """The job spec, digest and measures of a film. Raises VideoError for a file that is no film of ours."""
-    from render.video import probe
-
-    found = probe(film)
+    found = _probe(film)
     spec = found.metadata.get("render-spec")
     if spec is None:
         raise VideoError(f"{film}: carries no job spec; it was not made by render, or a tool dropped its metadata")
@@ -142,6 +144,18 @@ def inspect(film: Path) -> Summary:
     }
 
 
+def _probe(film: Place) -> VideoInfo:
+    from render.video import probe
+
+    if isinstance(film, Path):
+        return probe(film)
+    folder, name = split(film)
+    with contextlib.closing(RunDir(folder)) as rundir:
+        if rundir.size(name) is None:
+            raise VideoError(f"{film}: no such film")
+        return probe(rundir.fetch(name))
+
+
 def _counting(planned: Plan, rundir: RunDir) -> list[Record]:
     """The records of the film's chunks that count for this plan."""
     records = rundir.records()
@@ -150,10 +164,17 @@ def _counting(planned: Plan, rundir: RunDir) -> list[Record]:
 
 
 def check_run_dir(job: JobFile) -> None:
-    """Raises SpecError for a run directory that can never be made: a file is on the way, or it is not writable."""
-    folder = job.spec.run_dir.absolute()
+    """Raises SpecError for a run directory that can never be made: a file is on the way, it is not writable, or there
+    is no such kind of store here. Reaches no network."""
+    place, path = job.spec.run_dir, ("output", "dir") if job.spec.output.dir else ("name",)
+    if isinstance(place, str):
+        from render.remote import unusable
+
+        if refusal := unusable(place):
+            raise job.mistake(path, refusal)
+        return
+    folder = place.absolute()
     existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
-    path = ("output", "dir") if job.spec.output.dir else ("name",)
     if not existing.is_dir():
         raise job.mistake(
             path, f"{folder}: {existing} is a file, so no folder can be made there; choose another output.dir"

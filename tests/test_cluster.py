@@ -86,7 +86,7 @@ def pictures(rundir: RunDir) -> list[str]:
 
 def indices(rundir: RunDir) -> list[int | None]:
     """The frame indices that the film's pictures show."""
-    return [read_index(frame) for frame in decode(rundir.path / "video.mp4")]
+    return [read_index(frame) for frame in decode(rundir.fetch("video.mp4"))]
 
 
 def events(rundir: RunDir, kind: str) -> list[dict[str, Any]]:
@@ -224,7 +224,7 @@ def test_a_killed_driver_resumes_where_it_stopped(tmp_path: Path, how: str) -> N
     rundir = RunDir(tmp_path / "run")
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as first:
-        wait_until(lambda: rundir.path.exists() and len(rundir.records()) >= 3)
+        wait_until(lambda: len(rundir.records()) >= 3)
         second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert second.returncode == 4  # one driver a run directory
         assert f"process {first.pid}" in second.stderr
@@ -240,7 +240,7 @@ def test_a_killed_driver_resumes_where_it_stopped(tmp_path: Path, how: str) -> N
     after = rundir.records()
     assert {chunk: after[chunk].ended for chunk in kept} == kept  # nothing was rendered twice
     calm = render_job(tmp_path / "calm", LocalFarm, "farm.chunk=8", frames=96)
-    films = [run.path / str(film_name(run.read_plan())) for run in (rundir, calm)]  # type: ignore[arg-type]
+    films = [run.fetch(str(film_name(run.read_plan()))) for run in (rundir, calm)]  # type: ignore[arg-type]
     for mine, undisturbed in zip(decode(films[0]), decode(films[1]), strict=True):
         assert (mine == undisturbed).all()
 
@@ -262,7 +262,7 @@ def test_an_interrupted_driver_leaves_a_resumable_job(tmp_path: Path, number: si
     rundir = RunDir(tmp_path / "run")
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as driver:
-        wait_until(lambda: rundir.path.exists() and len(rundir.records()) >= 2)
+        wait_until(lambda: len(rundir.records()) >= 2)
         driver.send_signal(number)
         _, told = driver.communicate(timeout=60)
     assert driver.returncode == code

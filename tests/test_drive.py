@@ -228,16 +228,17 @@ def test_warnings_and_notes_reach_the_watcher_once(stage: Stage) -> None:
 def test_progress(stage: Stage) -> None:
     stage.play(ScriptedFarm(1, all_done), missing=stage.plan.chunks[2:], done_before=8)
     heard = stage.watcher.heard
-    assert [progress.frames_done for progress in heard] == [8, 12, 16, 20, 24]
+    assert sorted({progress.frames_done for progress in heard}) == [8, 12, 16, 20, 24], "after every chunk"
     assert {progress.frames_total for progress in heard} == {24}
     assert (heard[0].frames_per_s, heard[0].eta_s) == (0.0, None)
-    assert (heard[2].frames_per_s, heard[2].eta_s, heard[2].workers) == (4.0, 2.0, 1)
-    assert heard[-1].eta_s == 0.0
+    assert (heard[-1].frames_done, heard[-1].eta_s) == (24, 0.0)
 
 
 def test_progress_before_anything_is_known() -> None:
     progress = Progress(frames_done=0, frames_total=9, rendered=0, elapsed_s=0.0, workers=0, retries=0)
     assert (progress.frames_per_s, progress.eta_s) == (0.0, None)
+    half = Progress(frames_done=16, frames_total=24, rendered=8, elapsed_s=2.0, workers=1, retries=0)
+    assert (half.frames_per_s, half.eta_s) == (4.0, 2.0)
 
 
 @pytest.mark.parametrize("error", [EngineError, KeyboardInterrupt], ids=["error", "Ctrl-C"])

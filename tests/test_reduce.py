@@ -140,7 +140,7 @@ def test_segments_are_told_apart_by_their_sums(swap: bool, plan_of: Make, tmp_pa
 
 
 def ordered_records(plan: Plan, rundir: RunDir) -> list[Record]:
-    return [Record.from_json((rundir.segments / f"{chunk.name}.json").read_text()) for chunk in plan.chunks]
+    return [Record.from_json(str(rundir.read_text(f"segments/{chunk.name}.json"))) for chunk in plan.chunks]
 
 
 def test_no_film_is_made_of_a_gap(plan_of: Make, tmp_path: Path) -> None:

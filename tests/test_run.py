@@ -194,7 +194,7 @@ def test_a_disk_that_damages_everything_is_named(
 
     def rot(rundir: RunDir, segment: Segment) -> None:
         commit(rundir, segment)
-        flip(rundir.path / str(segment.record.file))
+        flip(rundir.fetch(str(segment.record.file)))
 
     monkeypatch.setattr(RunDir, "commit", rot)
     with pytest.raises(RunDirError, match="segments are damaged as soon as they are written; check the disk"):

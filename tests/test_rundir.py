@@ -8,13 +8,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from render.disk import DiskStore
 from render.errors import LockedError, RunDirError, StoreError
 from render.plan import Chunk, Plan
 from render.record import Note, Record, Segment
@@ -44,8 +45,13 @@ SEGMENT = Segment(RECORD, b"segment", {0: b"one", 1: b"four"})
 
 
 @pytest.fixture
-def rundir(tmp_path: Path) -> RunDir:
-    rundir = RunDir(tmp_path / "run")
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def rundir(folder: Path) -> RunDir:
+    rundir = RunDir(folder)
     rundir.create()
     return rundir
 
@@ -66,12 +72,12 @@ def another_process_holds(path: Path) -> Iterator[subprocess.Popen[str]]:
         process.stdout.close()
 
 
-def test_a_committed_chunk_counts(rundir: RunDir) -> None:
+def test_a_committed_chunk_counts(folder: Path, rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
     assert rundir.records() == {RECORD.chunk: RECORD}
     assert rundir.intact(RECORD)
-    assert (rundir.stills / "000001.png").read_bytes() == b"four"
-    assert sorted(path.name for path in rundir.path.rglob("*") if path.is_file()) == [
+    assert (folder / "frames" / "000001.png").read_bytes() == b"four"
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
         "000000-000002.json",
         "000000-000002.mp4",
         "000000.png",
@@ -79,13 +85,24 @@ def test_a_committed_chunk_counts(rundir: RunDir) -> None:
     ]
 
 
-def test_the_record_is_written_last(rundir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[str] = []
-    rundir.stills.mkdir()
-    monkeypatch.setattr(rundir, "write", lambda name, data, **_options: written.append(name))
-    rundir.commit(SEGMENT)
-    assert written[-1] == "segments/000000-000002.json"
-    assert len(written) == 4
+class Watched(DiskStore):
+    """A disk that remembers the order of its writes."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.written: list[str] = []
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        self.written += files
+        super().write(files)
+
+
+def test_the_record_is_written_last(folder: Path) -> None:
+    store = Watched(folder)
+    store.create()
+    RunDir(store).commit(SEGMENT)
+    assert store.written[-1] == "segments/000000-000002.json"
+    assert len(store.written) == 4
 
 
 @pytest.mark.parametrize(
@@ -94,9 +111,9 @@ def test_the_record_is_written_last(rundir: RunDir, monkeypatch: pytest.MonkeyPa
     ids=["film", "still", "record"],
 )
 @pytest.mark.parametrize("harm", ["delete", "truncate"])
-def test_what_is_not_there_in_full_does_not_count(name: str, harm: str, rundir: RunDir) -> None:
+def test_what_is_not_there_in_full_does_not_count(name: str, harm: str, folder: Path, rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
-    path = rundir.path / name
+    path = folder / name
     if harm == "delete":
         path.unlink()
     else:
@@ -109,22 +126,22 @@ def test_what_is_not_there_in_full_does_not_count(name: str, harm: str, rundir: 
     ["", "{", "5", "[]", "null", "\udcff", "{}", '{"record_version": 2}', '{"record_version": 1}'],
     ids=["empty", "torn", "number", "list", "null", "garbage", "nothing", "newer", "no fields"],
 )
-def test_records_that_are_none_do_not_count(text: str, rundir: RunDir) -> None:
-    (rundir.segments / "000000-000002.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+def test_records_that_are_none_do_not_count(text: str, folder: Path, rundir: RunDir) -> None:
+    (folder / "segments" / "000000-000002.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert rundir.records() == {}
 
 
 @pytest.mark.parametrize("field", ["stills_bytes", "pictures", "chunk", "notes"])
-def test_records_with_a_hole_do_not_count(field: str, rundir: RunDir) -> None:
+def test_records_with_a_hole_do_not_count(field: str, folder: Path, rundir: RunDir) -> None:
     content = json.loads(RECORD.to_json()) | {field: None}
     rundir.commit(SEGMENT)
-    (rundir.segments / "000000-000002.json").write_text(json.dumps(content))
+    (folder / "segments" / "000000-000002.json").write_text(json.dumps(content))
     assert rundir.records() == {}
 
 
-def test_a_flipped_bit_is_found(rundir: RunDir) -> None:
+def test_a_flipped_bit_is_found(folder: Path, rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
-    (rundir.segments / "000000-000002.mp4").write_bytes(b"sEgment")
+    (folder / "segments" / "000000-000002.mp4").write_bytes(b"sEgment")
     assert list(rundir.records()) == [RECORD.chunk], "sums are not computed on every look"
     assert not rundir.intact(RECORD)
     rundir.discard(RECORD)
@@ -132,15 +149,15 @@ def test_a_flipped_bit_is_found(rundir: RunDir) -> None:
     rundir.discard(RECORD)
 
 
-def test_a_selection_has_its_records_beside_the_stills(rundir: RunDir) -> None:
+def test_a_selection_has_its_records_beside_the_stills(folder: Path, rundir: RunDir) -> None:
     record = replace(RECORD, chunk=Chunk(0, 3, 2), file=None, bytes=0)
     rundir.commit(replace(SEGMENT, record=record))
-    assert (rundir.stills / "000000-000003x2.json").exists()
+    assert (folder / "frames" / "000000-000003x2.json").exists()
     assert rundir.records() == {record.chunk: record}
     assert rundir.intact(record)
 
 
-def test_a_failed_write_leaves_the_old_file(rundir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(folder: Path, rundir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     rundir.write("plan.json", b"old")
 
     def full(_descriptor: int) -> None:
@@ -150,7 +167,7 @@ def test_a_failed_write_leaves_the_old_file(rundir: RunDir, monkeypatch: pytest.
     with pytest.raises(StoreError, match=r"plan\.json: the disk is full; free some space and run the same command"):
         rundir.write("plan.json", b"new")
     assert rundir.read_text("plan.json") == "old"
-    assert sorted(path.name for path in rundir.path.iterdir()) == ["plan.json", "segments"]
+    assert sorted(path.name for path in folder.iterdir()) == ["plan.json", "segments"]
 
 
 def test_a_run_directory_beneath_a_file(tmp_path: Path) -> None:
@@ -191,17 +208,17 @@ def test_plans_that_are_none(raw: bytes, rundir: RunDir) -> None:
         rundir.read_plan()
 
 
-def test_events_survive_a_torn_line(rundir: RunDir) -> None:
+def test_events_survive_a_torn_line(folder: Path, rundir: RunDir) -> None:
     rundir.log("sent", worker="w0", chunk="000000-000002")
-    with (rundir.path / "events.jsonl").open("ab") as file:
+    with (folder / "events.jsonl").open("ab") as file:
         file.write(b'{"time": 1, "ev\xff\n5\n[]\n{}\n')
     rundir.log("done")
     assert [event["event"] for event in rundir.events()] == ["sent", "done"]
     assert rundir.events()[0]["worker"] == "w0"
 
 
-def test_one_driver_at_a_time(rundir: RunDir) -> None:
-    with another_process_holds(rundir.path) as process:
+def test_one_driver_at_a_time(folder: Path, rundir: RunDir) -> None:
+    with another_process_holds(folder) as process:
         assert rundir.locked()
         with pytest.raises(LockedError, match="process 1 on elsewhere is rendering here; wait for it"), rundir.lock():
             pytest.fail("two drivers")
@@ -210,7 +227,7 @@ def test_one_driver_at_a_time(rundir: RunDir) -> None:
         assert not rundir.locked()
         with rundir.lock():
             assert rundir.locked()
-            assert f"process {os.getpid()} on " in (rundir.path / "lock").read_text()
+            assert f"process {os.getpid()} on " in (folder / "lock").read_text()
     assert not rundir.locked()
 
 
@@ -221,30 +238,30 @@ def test_errors_under_the_lock_are_not_blamed_on_the_disk(rundir: RunDir) -> Non
 
 
 @pytest.mark.parametrize("keep_film", [True, False], ids=["keep the film", "all"])
-def test_clean(keep_film: bool, rundir: RunDir) -> None:
+def test_clean(keep_film: bool, folder: Path, rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
     for name in ("plan.json", "job.yaml", "video.mp4", "report.html", "report.json", "events.jsonl"):
         rundir.write(name, b"x")
     leftovers = ("segments/.000002-000004.mp4.part", ".plan.json.part", ".part.video.mp4")
     for name in leftovers:
-        (rundir.path / name).write_text("killed in the middle of a write")
-    (rundir.path / "notes.txt").write_text("of the user")
-    (rundir.segments / "mine.txt").write_text("of the user")
-    before = [path for path in rundir.path.rglob("*") if path.is_file()]
+        (folder / name).write_text("killed in the middle of a write")
+    (folder / "notes.txt").write_text("of the user")
+    (folder / "segments" / "mine.txt").write_text("of the user")
+    before = [path for path in folder.rglob("*") if path.is_file()]
     removed = rundir.clean(keep_film=keep_film)
-    after = sorted(path.relative_to(rundir.path).as_posix() for path in rundir.path.rglob("*") if path.is_file())
+    after = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     whole = {"events.jsonl", "job.yaml", "lock", "plan.json", "report.html", "report.json", "video.mp4"}
     stills = {f"frames/{index:06}.png" for index in SEGMENT.stills}
     assert set(after) == {"notes.txt", "segments/mine.txt"} | (whole | stills if keep_film else set())
-    assert removed == len({*before, rundir.path / "lock"}) - len(after)
+    assert removed == len({*before, folder / "lock"}) - len(after)
     assert rundir.cleaned() == keep_film
 
 
-def test_clean_leaves_no_empty_folder(rundir: RunDir) -> None:
+def test_clean_leaves_no_empty_folder(folder: Path, rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
     rundir.write("plan.json", b"x")
     rundir.clean(keep_film=False)
-    assert not rundir.path.exists()
+    assert not folder.exists()
 
 
 def test_clean_refuses_what_is_no_run_directory(tmp_path: Path) -> None:
@@ -256,8 +273,8 @@ def test_clean_refuses_what_is_no_run_directory(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["000000-000008.mp4"]
 
 
-def test_clean_refuses_while_a_driver_is_at_work(rundir: RunDir) -> None:
+def test_clean_refuses_while_a_driver_is_at_work(folder: Path, rundir: RunDir) -> None:
     rundir.write("plan.json", b"x")
-    with another_process_holds(rundir.path), pytest.raises(LockedError):
+    with another_process_holds(folder), pytest.raises(LockedError):
         rundir.clean(keep_film=False)
-    assert (rundir.path / "plan.json").exists()
+    assert (folder / "plan.json").exists()

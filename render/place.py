@@ -1,0 +1,68 @@
+"""Where a run directory is: a folder on a disk, or a prefix in an object store. Text only; reaches neither."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from render.errors import SpecError
+
+__all__ = ["Place", "is_url", "join", "masked", "parse", "split", "url_mistake"]
+
+Place = Path | str
+"""A folder as ``Path``, an object store's prefix as its URL (``s3://bucket/prefix``), which carries no credentials."""
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+SECRETS = re.compile(r"(://)[^/\s]*@|(://[^\s?]*\?)\S+")  # user:password@, and queries with their signatures
+SPECIAL = "?#*[]{}\\"  # queries, which may carry signatures, and what file systems would take for patterns
+
+
+def is_url(text: str) -> bool:
+    """Whether the text is the address of an object store, not a folder."""
+    return URL.match(text) is not None
+
+
+def parse(text: str) -> Place:
+    """The place a user means; ``~`` is home. Raises SpecError for an address that cannot be one."""
+    if not is_url(text):
+        return Path(os.path.expanduser(text))
+    if mistake := url_mistake(text):
+        raise SpecError(mistake)
+    return text.rstrip("/")
+
+
+def join(place: Place, name: str) -> Place:
+    """Where a file of a place is."""
+    return place / name if isinstance(place, Path) else f"{place}/{name}"
+
+
+def split(place: Place) -> tuple[Place, str]:
+    """The place a file lies in, and its name."""
+    if isinstance(place, Path):
+        return place.parent, place.name
+    folder, _, name = place.rpartition("/")
+    return folder, name
+
+
+def url_mistake(url: str) -> str | None:
+    """What is wrong with an object store's address; None where nothing is. Never repeats what may be a secret."""
+    scheme, rest = url.split("://", 1)
+    bucket, _, prefix = rest.partition("/")
+    if "@" in bucket or ":" in bucket:
+        return (
+            f"{scheme}://…: an address holds no user, password or port; credentials and endpoints come from "
+            "where the store's own tools look for them (environment, ~/.aws, …)"
+        )
+    if any(character in url for character in SPECIAL):
+        return f"{scheme}://{bucket}/…: an address holds none of {' '.join(SPECIAL)}"
+    if not bucket:
+        return f"{scheme}://: name the bucket, for example {scheme}://bucket/films/evening"
+    if any(part in (".", "..") for part in prefix.split("/")):
+        return f"{url}: write the address without . and .."
+    return None
+
+
+def masked(text: str) -> str:
+    """The text without what an address in it must not tell; for repeating what a user typed."""
+    return SECRETS.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", text)
