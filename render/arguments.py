@@ -25,7 +25,8 @@ examples:
   render run job.yaml --set steps=8 --set output.dir=out/quick
   render run job.yaml --frames 0-99,200-300x2
   render run jobs/                   a night's work: every job of a directory, on one farm
-  render status out/my-dream
+  render status out/my-dream --watch
+  render logs out/my-dream --troubles
   render inspect out/my-dream/video.mp4
   render export demo out/demo-onnx   ONNX graphs, to use as a model
   render bench --quick               what a picture costs on this machine
@@ -71,7 +72,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     preview.add_argument(
         "--to", type=Path, metavar="FILE.png", help="where to (default: preview.png in the run directory)"
     )
-    add.run_dir("status", "how far a job is, from its run directory alone", "render status out/my-dream")
+    status = add.run_dir(
+        "status", "how far a job is, from its run directory alone", "render status out/my-dream --watch"
+    )
+    status.add_argument("--watch", action="store_true", help="look again every few seconds while the job runs")
+    logs = add.run_dir("logs", "what happened in a job, from its run directory alone", "render logs out/my-dream -f")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on while the job runs")
+    logs.add_argument("--troubles", action="store_true", help="only failures, lost workers, damage, warnings")
+    logs.add_argument("--worker", metavar="NAME", help="only what concerns this worker: w0")
+    logs.add_argument("--details", action="store_true", help="stack traces too, where there are any")
     clean = add.run_dir("clean", "delete segments and records of a run directory", "render clean out/my-dream")
     clean.add_argument("--film-too", action="store_true", help="delete the film and the report as well")
     export = add("export", "write a model as ONNX graphs, in Optimum's layout", "render export demo out/demo-onnx")

@@ -12,7 +12,9 @@ import json
 import os
 import signal
 import sys
+import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from render import place
 from render.arguments import parse
-from render.errors import FarmError, RenderError, SpecError, StoppedError
+from render.errors import FarmError, RenderError, RunDirError, SpecError, StoppedError
 
 if TYPE_CHECKING:
     from render.drive import Stop
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from render.spec import JobFile
 
 __all__ = ["main"]
+
+WATCH_EVERY_S = 2.0
 
 _terminated = threading.Event()  # SIGTERM arrived: on the way through Ray's C code an exception of our own gets lost
 
@@ -107,7 +111,8 @@ def _run(options: argparse.Namespace) -> int:
     """All jobs on one farm; a job that fails never stops the others. The exit code of the first that failed."""
     from render.drive import Stop
     from render.run import run_jobs
-    from render.show import Show, describe_night, describe_outcome
+    from render.show import describe_night, describe_outcome
+    from render.terminal import Show
 
     address = options.address or os.environ.get("RAY_ADDRESS")
     if options.local and options.address:
@@ -220,9 +225,9 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 def _preview(options: argparse.Namespace) -> int:
     from render.local import LocalFarm
     from render.run import preview
-    from render.show import Show
     from render.spec import load
     from render.summary import check_model, check_run_dir
+    from render.terminal import Show
 
     job = load(options.jobs[0], options.overrides)
     if options.to is None:
@@ -241,9 +246,43 @@ def _status(options: argparse.Namespace) -> int:
     from render.show import describe_status
     from render.summary import status
 
-    summary = status(options.dir)
-    print(json.dumps(summary) if options.json else describe_status(summary))
-    return 0
+    if not options.watch:
+        summary = status(options.dir)
+        print(json.dumps(summary) if options.json else describe_status(summary, time.time()))
+        return 0
+    from render.terminal import Screen
+
+    with Screen() as screen:
+        while True:
+            began = time.monotonic()
+            summary = status(options.dir)
+            screen.show(json.dumps(summary) if options.json else describe_status(summary, time.time()))
+            if not summary["running"]:
+                return 0
+            time.sleep(max(WATCH_EVERY_S, 2 * (time.monotonic() - began)))  # a huge job takes a while to read
+
+
+def _logs(options: argparse.Namespace) -> int:
+    from render.live import line_of, troubles
+    from render.rundir import RunDir
+
+    with contextlib.closing(RunDir(options.dir)) as rundir:
+        if rundir.read_plan() is None:
+            raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
+        told = 0
+        while True:
+            running = options.follow and rundir.locked()  # asked first: what is logged after it is read next time
+            events = rundir.events()
+            for event in troubles(events[told:]) if options.troubles else events[told:]:
+                if options.worker in (None, event.get("worker")):
+                    print(json.dumps(event) if options.json else line_of(event))
+                    if options.details and not options.json and event.get("details"):
+                        print(textwrap.indent(str(event["details"]).rstrip(), "    "))
+            told = len(events)
+            sys.stdout.flush()
+            if not running:
+                return 0
+            time.sleep(WATCH_EVERY_S)
 
 
 def _clean(options: argparse.Namespace) -> int:
@@ -282,7 +321,8 @@ def _bench(options: argparse.Namespace) -> int:
     from render.bench import compare
     from render.bench import options as read
     from render.bench import report as reports
-    from render.show import Steps, describe_bench
+    from render.show import describe_bench
+    from render.terminal import Steps
 
     threshold = read.share(options.threshold)
     old = reports.load(options.compare) if options.compare else None
@@ -341,6 +381,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "preview": _preview,
     "status": _status,
+    "logs": _logs,
     "clean": _clean,
     "export": _export,
     "inspect": _inspect,

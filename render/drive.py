@@ -21,6 +21,7 @@ from render.plan import Plan
 from render.progress import Progress, Watcher
 from render.roster import Ask, Kind, Open, Send, Step
 from render.staff import Staff
+from render.words import count
 from render.worker import Opened
 
 __all__ = ["Driver", "Stop"]
@@ -415,11 +416,8 @@ class Driver:
         for job in rendering:
             executing = job.ledger.executing if job.ledger else 0
             job.client.deliver(Logged("draining", {"executing": executing}))
-            job.client.watcher.notice(
-                f"stopping: the {executing} chunks being rendered are finished first; once more stops at once"
-                if executing
-                else "stopping"
-            )
+            chunks = f"{count(executing, 'chunk')} being rendered {'is' if executing == 1 else 'are'} done"
+            job.client.watcher.notice(f"stopping when {chunks}; once more stops at once" if executing else "stopping")
             self._settle(job)
         for job in [job for job in self._jobs.values() if job.question is not None and job not in rendering]:
             self._fail(job, _stopped())

@@ -1,124 +1,26 @@
-"""Words and bars for the terminal. Turns summaries into text and progress into a live line; decides nothing."""
+"""Words for the terminal: summaries, progress and outcomes as text. Decides nothing."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, SpinnerColumn, TextColumn
-from rich.progress import Progress as Bar
-from rich.status import Status
 
 from render.bench.tables import headline
 from render.errors import RenderError, StoppedError
 from render.progress import Progress
 from render.story import Outcome
-from render.words import count, size, span
+from render.words import count, frames_of, size, span
 
 __all__ = [
-    "JobShow",
-    "Show",
-    "Steps",
     "describe_bench",
     "describe_job",
     "describe_night",
     "describe_outcome",
     "describe_plan",
+    "describe_progress",
     "describe_status",
 ]
-
-PLAIN_EVERY_S = 10.0  # without a terminal one line in ten seconds: a night's log stays readable
-
-
-class Show:
-    """Live bars for all jobs of a command on a terminal, plain lines elsewhere; on stderr: stdout is for results."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._bars: Bar | None = None
-
-    def __enter__(self) -> Show:
-        if self._console.is_terminal:
-            columns = (
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[text]}"),
-            )
-            self._bars = Bar(*columns, console=self._console, transient=True)
-            self._bars.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
-
-    def job(self, name: str) -> JobShow:
-        """The watcher of one job."""
-        return JobShow(name, self._console, self._bars)
-
-
-class JobShow:
-    """A watcher for people: a bar of its own, or a line every few seconds."""
-
-    def __init__(self, name: str, console: Console, bars: Bar | None) -> None:
-        self._name = name
-        self._console = console
-        self._bars = bars
-        self._task = bars.add_task(escape(name), total=None, text="starting") if bars else None
-        self._last_line = 0.0
-
-    def progress(self, progress: Progress) -> None:
-        """Frames done, speed, time to go, workers, retries."""
-        text = describe_progress(progress)
-        if self._bars is not None and self._task is not None:
-            total, done = progress.frames_total, progress.frames_done
-            self._bars.update(self._task, total=total, completed=done, text=text)
-        elif time.monotonic() - self._last_line >= PLAIN_EVERY_S or progress.frames_done == progress.frames_total:
-            self._last_line = time.monotonic()
-            print(f"{self._name}: {text}", file=sys.stderr, flush=True)
-
-    def notice(self, text: str) -> None:
-        """A line of its own."""
-        self._console.print(f"{self._name}: {text}", markup=False, emoji=False, soft_wrap=True)
-
-
-class Steps:
-    """Steps of a benchmark for people: what is measured now, and how long the rest will take at this pace."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._console = Console(stderr=True, highlight=False)
-        self._status: Status | None = None
-        self._began = time.monotonic()
-        self._last_line = -PLAIN_EVERY_S
-
-    def __enter__(self) -> Steps:
-        if self._console.is_terminal:
-            self._status = self._console.status(escape(self._name))
-            self._status.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._status is not None:
-            self._status.stop()
-
-    def step(self, done: int, total: int, text: str) -> None:
-        """``7/42  render eager bf16 batch 16  1 min 20 s left``."""
-        now = time.monotonic()
-        left = f"  about {span((now - self._began) * (total - done) / done)} left" if done > 2 else ""
-        line = f"{self._name}: {done}/{total}  {text}{left}"
-        if self._status is not None:
-            self._status.update(escape(line))
-        elif now - self._last_line >= PLAIN_EVERY_S:
-            self._last_line = now
-            print(line, file=sys.stderr, flush=True)
 
 
 def describe_bench(report: Mapping[str, Any], out: Path | None) -> str:
@@ -187,23 +89,36 @@ def describe_plan(summary: Mapping[str, Any]) -> str:
     return "\n".join(f"{key:8} {value}" for key, value in rows.items())
 
 
-def describe_status(summary: Mapping[str, Any]) -> str:
-    """How far a job is."""
+def describe_status(summary: Mapping[str, Any], now: float) -> str:
+    """How far a job is; ``now`` in seconds since 1970."""
     share = summary["frames_done"] / summary["frames"]
-    state = "running" if summary["running"] else "complete" if summary["complete"] else "stopped; `render run` goes on"
     rows = {
         "job": f"{summary['name']}, plan {summary['digest'][:12]}",
-        "state": state,
+        "state": _running(summary, now),
         "frames": f"{summary['frames_done']} of {summary['frames']} ({share:.0%})",
         "chunks": f"{summary['chunks_done']} of {summary['chunks']}",
     }
-    if summary["worker_seconds_per_frame"] is not None:
-        left = (summary["frames"] - summary["frames_done"]) * summary["worker_seconds_per_frame"]
-        rows["speed"] = f"{summary['worker_seconds_per_frame']:.3f} s a frame and worker, {span(left)} of work left"
+    if summary["frames_per_second"] is not None:
+        left = f", {span(summary['seconds_left'])} left" if summary["seconds_left"] else ""
+        rows["speed"] = f"{summary['frames_per_second']:.3g} frames a second over the last chunks{left}"
+    elif summary["worker_seconds_per_frame"] is not None:
+        left = span((summary["frames"] - summary["frames_done"]) * summary["worker_seconds_per_frame"])
+        rows["speed"] = f"{summary['worker_seconds_per_frame']:.3f} s a frame and worker, {left} of work left"
+    lines = [f"{key:8} {value}" for key, value in rows.items()]
+    for worker in summary["workers"]:
+        doing = f"{frames_of(worker['chunk'])} for {span(now - worker['since'])}" if worker["chunk"] else "no chunk"
+        lines.append(f"{'':8} {worker['worker']} on {worker['host']}: {doing}")
     if summary["failures"]:
-        rows["failures"] = f"{count(summary['failures'], 'attempt')} failed; report.html or events.jsonl tell which"
-    rows["film"] = summary["film"] or ("none wanted" if summary["complete"] else "not yet")
-    return "\n".join(f"{key:8} {value}" for key, value in rows.items())
+        lines.append(f"failures {count(summary['failures'], 'attempt')} failed; `render logs` tells all of it:")
+    lines += [f"{'':8} {line}" for line in summary["troubles"]]
+    return "\n".join([*lines, f"film     {summary['film'] or ('none wanted' if summary['complete'] else 'not yet')}"])
+
+
+def _running(summary: Mapping[str, Any], now: float) -> str:
+    if summary["running"]:
+        what = "finishing what is being rendered, then stopping" if summary["draining"] else "running"
+        return f"{what}, for {span(now - summary['began'])}" if summary["began"] else what
+    return "complete" if summary["complete"] else "stopped; `render run` goes on"
 
 
 def describe_outcome(outcome: Outcome) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from render import modelfiles
 from render.errors import ModelError, RunDirError, VideoError
 from render.estimate import estimate, measured_s_per_frame
+from render.live import line_of, live, troubles
 from render.machine import has_gpu, this_cpu
 from render.place import Place, split
 from render.plan import Plan
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["check", "check_model", "check_run_dir", "inspect", "plan", "status"]
 
 Summary = dict[str, Any]
+
+LAST_TROUBLES = 5
 
 
 def check_model(job: JobFile) -> ModelInfo:
@@ -100,27 +103,35 @@ def plan(job: JobFile) -> Summary:
 
 def status(place: Place) -> Summary:
     """How far a job is, from its run directory alone. Raises RunDirError where there is no job."""
-    rundir = RunDir(place)
-    planned = rundir.read_plan()
-    if planned is None:
-        raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
-    records, events = _counting(planned, rundir), rundir.events()
+    with contextlib.closing(RunDir(place)) as rundir:
+        planned = rundir.read_plan()
+        if planned is None:
+            raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
+        records, events, running = _counting(planned, rundir), rundir.events(), rundir.locked()
+        name = film_name(planned)
+        there = name is not None and rundir.size(name) is not None
     frames = sum(len(record.pictures) for record in records)
-    name = film_name(planned)
-    per_frame = measured_s_per_frame(records)
-    there = name is not None and rundir.size(name) is not None
+    sizes = {chunk.name: len(chunk.frames) for chunk in planned.chunks}
+    now = live(events, sizes, len(planned.chunks) - len(records))
+    per_frame, speed = measured_s_per_frame(records), now.frames_per_s if running else None
     return {
         "dir": str(rundir),
         "name": planned.spec.name,
         "digest": planned.digest,
-        "running": rundir.locked(),
+        "running": running,
+        "draining": running and now.draining,
+        "began": round(now.began, 3) if running else None,
         "frames_done": frames,
         "frames": planned.spec.num_frames,
         "chunks_done": len(records),
         "chunks": len(planned.chunks),
+        "chunks_waiting": now.waiting,
         "worker_seconds_per_frame": None if per_frame is None else round(per_frame, 4),
-        "workers": len({record.worker for record in records}),
+        "frames_per_second": None if speed is None else round(speed, 4),
+        "seconds_left": None if speed is None else round((planned.spec.num_frames - frames) / speed, 1),
+        "workers": [asdict(worker) for worker in now.workers] if running else [],
         "failures": sum(event["event"] == "failed" for event in events),
+        "troubles": [line_of(event) for event in troubles(events)[-LAST_TROUBLES:]],
         "last_event": events[-1] if events else None,
         "film": str(rundir.place(name)) if name and there else None,
         "complete": len(records) == len(planned.chunks) and (there or name is None),

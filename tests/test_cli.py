@@ -436,7 +436,7 @@ def test_an_interrupted_run_says_so_and_goes_on(
     assert running.returncode == code
     assert "what is done stays done, the same command goes on" in err
     assert "Traceback" not in err
-    assert "being rendered are finished first; once more stops at once" in err
+    assert "being rendered is done; once more stops at once" in err
     answer = render("run", job, "--local", "--json", "--set", "frames=96")
     assert answer.code == 0
     assert 0 < answer.json["rendered"] < 96

@@ -343,7 +343,7 @@ def test_draining_finishes_what_is_executing_and_nothing_else(jobs: Jobs) -> Non
     assert isinstance(second, StoppedError)
     assert len(seen) == 6, "what each of two workers executed when it was told, and no more"
     assert sum(len(RunDir(jobs.path / name).records()) for name in "01") == len(seen), "all of it is committed"
-    assert any("finished first; once more stops at once" in text for text in jobs.watcher.notices)
+    assert any("are done; once more stops at once" in text for text in jobs.watcher.notices)
 
 
 def test_workers_join_a_job_that_runs(plan_of: Make, stage: Stage) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from render.progress import Progress
-from render.show import Show, describe_progress
+from render.show import describe_progress
+from render.terminal import Show
 
 
 def progress(done: int, **changes: float) -> Progress:

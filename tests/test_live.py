@@ -1,0 +1,57 @@
+"""What a log tells of a run that goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from render.live import line_of, live, troubles
+
+FRAMES = {f"{start:06}-{start + 4:06}": 4 for start in range(0, 40, 4)}
+A, B, C, D = list(FRAMES)[:4]
+
+
+def event(time: float, kind: str, **details: Any) -> dict[str, Any]:
+    return {"time": time, "event": kind, **details}
+
+
+RUN = [
+    event(0, "run-started", missing=10, chunks=10),
+    event(1, "worker-ready", worker="w0", host="box", pid=1),
+    event(1, "worker-ready", worker="w1", host="hut", pid=2),
+    event(2, "sent", worker="w0", chunk=A),
+    event(2, "sent", worker="w1", chunk=B),
+    event(2, "sent", worker="w0", chunk=C),
+    event(4, "done", worker="w0", chunk=A),
+    event(5, "failed", worker="w1", chunk=B, cause="out of luck"),
+    event(5, "worker-lost", worker="w1", cause="killed"),
+    event(6, "done", worker="w0", chunk=C),
+    event(6, "sent", worker="w0", chunk=D),
+]
+
+
+def test_workers_speed_and_losses() -> None:
+    now = live(RUN, FRAMES, chunks_left=8)
+    [busy] = now.workers
+    assert (busy.worker, busy.host, busy.chunk, busy.since) == ("w0", "box", D, 6)
+    assert now.frames_per_s == 2.0, "four frames in the two seconds after the first chunk"
+    assert (now.retries, now.lost, now.waiting, now.began, now.draining) == (1, 1, 7, 0, False)
+
+
+def test_only_the_last_run_counts() -> None:
+    now = live([*RUN, event(100, "run-started"), event(101, "worker-ready", worker="w0", host="box", pid=3)], FRAMES, 8)
+    assert (now.began, now.retries, now.lost, now.frames_per_s) == (100, 0, 0, None)
+    assert [(busy.worker, busy.chunk) for busy in now.workers] == [("w0", None)]
+
+
+def test_a_torn_log_is_read_as_far_as_it_goes() -> None:
+    torn = [entry for place, entry in enumerate(RUN) if place not in (0, 1, 3)]
+    now = live([{"event": "sent"}, *torn], FRAMES, 8)
+    assert {busy.worker for busy in now.workers} == {"w0"}
+    assert live([], {}, 0).workers == []
+
+
+def test_lines_for_people() -> None:
+    assert [entry["event"] for entry in troubles(RUN)] == ["failed", "worker-lost"]
+    assert line_of(RUN[7]).split("  ", 1)[1] == "failed          w1   frames 4–7: out of luck"
+    assert line_of(RUN[1]).endswith("worker-ready    w0   host box, pid 1")
+    assert line_of({"event": "note", "frame": 3, "text": "was NaN"}).strip() == "note                 frame 3: was NaN"
