@@ -170,6 +170,7 @@ class ObjectStore:
         lease = self._claim()
         lease.take()
         self._lease, self._patient = lease, True
+        self._events, self._index = self._journal("events"), self._journal("index")  # others may have written parts
         try:
             yield
             self._flush()

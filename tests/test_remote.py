@@ -20,7 +20,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from render.cli import main
 from render.drive import Watcher
-from render.errors import LockedError, RenderError, SpecError, StoreError
+from render.errors import LockedError, SpecError, StoreError
 from render.local import LocalFarm
 from render.objects import ObjectStore
 from render.place import parse
@@ -298,6 +298,7 @@ def test_a_server_that_dies_in_the_middle(
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_no_bucket_and_no_credentials(
     bucket: str, job_of: Jobs, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,5 +354,10 @@ def test_addresses_carry_no_credentials(url: str, job_of: Jobs, capsys: pytest.C
     assert "very-secret" not in everything
 
 
-def test_names_of_errors_have_their_exit_codes() -> None:
-    assert issubclass(StoreError, RenderError)
+def test_a_store_that_wants_to_know_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(**_options: object) -> None:
+        raise ValueError("give account_name or connection_string")
+
+    monkeypatch.setattr("fsspec.get_filesystem_class", lambda scheme: make)
+    with pytest.raises(StoreError, match=r"^s3://b/x: cannot be opened \(give account_name .*\); set it up as for"):
+        open_store("s3://b/x")
