@@ -25,9 +25,10 @@ from render.local import LocalFarm
 from render.objects import ObjectStore
 from render.place import parse
 from render.remote import open_store, unusable
-from render.run import Outcome, run_job
+from render.run import Outcome, preview, run_job
 from render.rundir import RunDir
 from render.spec import JobFile
+from render.stills import read_still
 from render.testcard import read_index
 from render.video import decode
 
@@ -213,6 +214,23 @@ def test_every_refusal_names_the_place_and_the_cure(kind: str, place: str) -> No
     Refusing.left = 0
     with pytest.raises(StoreError, match=rf"^memory://.*/run/plan\.json: {words}"):
         RunDir(place).write("plan.json", b"x")
+
+
+def test_selections_previews_and_animations(place: str, job_of: Jobs, watcher: Watcher) -> None:
+    job = job_of(f"output.dir={place}", "output.video=webp")
+    stills = run_job(job, LocalFarm, watcher, "0-8x4")
+    assert str(stills.stills).endswith("/run/frames")
+    with contextlib.closing(RunDir(place)) as rundir:
+        shown = [read_index(read_still(rundir.fetch(f"frames/{index:06}.png"))) for index in (0, 4, 8)]
+    assert shown == [0, 4, 8]
+    with contextlib.closing(LocalFarm()) as farm:
+        assert preview(job, farm, watcher, f"{place}/preview.png") == 12
+    assert RunDir(place).size("preview.png")
+    assert run_job(job, LocalFarm, watcher).rendered == 12
+    assert run_job(job, LocalFarm, watcher).rendered == 0
+    RunDir(place).write("video.webp", b"torn")
+    assert run_job(job, LocalFarm, watcher).rendered == 0
+    assert (RunDir(place).size("video.webp") or 0) > 4, "made again from the segments"
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(place: str) -> None:

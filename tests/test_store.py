@@ -232,7 +232,10 @@ def test_records_of_an_object_store_are_read_in_bulk() -> None:
 
 def test_an_index_of_garbage_is_passed_over(make: Callable[[], Store], rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
-    rundir.write("index/000007.jsonl", b'{"name": 5}\n\xff\n[]\nnull\n{"name": "segments/000000-000002.json"')
+    rundir.write(
+        "index/000007.jsonl",
+        b'{"name": 5}\n{"name": "x", "text": 5}\n\xff\n[]\nnull\n{"name": "segments/000000-000002.json"',
+    )
     assert RunDir(make()).records() == {RECORD.chunk: RECORD}
 
 
