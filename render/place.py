@@ -14,7 +14,7 @@ Place = Path | str
 """A folder as ``Path``, an object store's prefix as its URL (``s3://bucket/prefix``), which carries no credentials."""
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-SECRETS = re.compile(r"(://)[^/\s]*@|(://[^\s?]*\?)\S+")  # user:password@, and queries with their signatures
+SECRETS = re.compile(r"(://)\S*@|(://[^\s?]*\?)\S+")  # user:password@, and queries with their signatures
 SPECIAL = "?#*[]{}\\"  # queries, which may carry signatures, and what file systems would take for patterns
 
 
