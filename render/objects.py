@@ -65,17 +65,19 @@ class ObjectStore:
         return self._ask(name, read)
 
     def read_marks(self, sizes: Mapping[str, int]) -> dict[str, bytes]:
-        """Out of the index where it knows them in their listed size, one by one where not."""
+        """Out of the index where it knows them in their listed size, one by one where not.
+
+        A crash may leave the index a commit behind; an old entry's sum is checked before joining like any other.
+        """
         indexed = {}
         for line in self._text("index").splitlines():
-            with contextlib.suppress(ValueError, TypeError, KeyError):  # no line of ours: read one by one
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):  # no line of ours
                 entry = json.loads(line)
                 indexed[entry["name"]] = entry["text"].encode()
         found = {name: indexed[name] for name, size in sizes.items() if name in indexed and len(indexed[name]) == size}
         others = [name for name in sizes if name not in found]
-        read = {
-            name: data for name, data in zip(others, self._each(self.read, others), strict=True) if data is not None
-        }
+        texts = zip(others, self._each(self.read, others), strict=True)
+        read = {name: data for name, data in texts if data is not None}
         if read and self._lease is not None:
             self._index.append(_entry(name, data) for name, data in read.items())
         return found | read
@@ -170,6 +172,7 @@ class ObjectStore:
         lease = self._claim()
         lease.take()
         self._lease, self._patient = lease, True
+        self._events, self._index = self._journal("events"), self._journal("index")  # others may have written parts
         try:
             yield
             self._flush()

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from render.errors import SpecError
+from render.errors import SpecError, StoreError
 from render.objects import ObjectStore
+from render.outage import blame, scrubbed
 
 __all__ = ["open_store", "unusable"]
 
@@ -20,11 +21,9 @@ UNFIT = {
     "file": "write the folder itself",
     "local": "write the folder itself",
     "memory": "it dies with the process",
-    "http": "it cannot be written",
-    "https": "it cannot be written",
-    "data": "it cannot be written",
-    "zip": "it cannot be gone on with after a crash",
-    "tar": "it cannot be written",
+    **dict.fromkeys(("http", "https", "data", "git", "github", "tar", "reference"), "it cannot be written"),
+    **dict.fromkeys(("zip", "libarchive", "dir", "generic", "asynclocal"), "it is no store"),
+    **dict.fromkeys(("blockcache", "cached", "filecache", "simplecache"), "what others write must be seen"),
 }
 S3_OPTIONS = {  # botocore's own would wait a minute for each of five attempts; ``objects.py`` is patient itself
     "config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"mode": "standard", "max_attempts": 2}}
@@ -53,11 +52,19 @@ def unusable(url: str) -> str | None:
 
 
 def open_store(url: str) -> ObjectStore:
-    """The store at an address. Raises SpecError for an address that ``unusable`` refuses."""
+    """The store at an address. Raises SpecError for an address that ``unusable`` refuses, StoreError for a store that
+    wants to know more than its own tools' settings tell."""
     if refusal := unusable(url):
         raise SpecError(refusal)
     from fsspec import get_filesystem_class
 
     scheme = url.split("://", 1)[0]
     fresh = {"skip_instance_cache": True, "use_listings_cache": False}  # what others write must be seen
-    return ObjectStore(url, get_filesystem_class(scheme)(**fresh, **OPTIONS.get(scheme, {})))
+    with blame(url):
+        try:
+            filesystem = get_filesystem_class(scheme)(**fresh, **OPTIONS.get(scheme, {}))
+        except (ImportError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{url}: cannot be opened ({scrubbed(str(error))}); set it up as for the store's own tools"
+            ) from None
+        return ObjectStore(url, filesystem)

@@ -20,14 +20,15 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from render.cli import main
 from render.drive import Watcher
-from render.errors import LockedError, RenderError, SpecError, StoreError
+from render.errors import LockedError, SpecError, StoreError
 from render.local import LocalFarm
 from render.objects import ObjectStore
 from render.place import parse
 from render.remote import open_store, unusable
-from render.run import Outcome, run_job
+from render.run import Outcome, preview, run_job
 from render.rundir import RunDir
 from render.spec import JobFile
+from render.stills import read_still
 from render.testcard import read_index
 from render.video import decode
 
@@ -215,6 +216,23 @@ def test_every_refusal_names_the_place_and_the_cure(kind: str, place: str) -> No
         RunDir(place).write("plan.json", b"x")
 
 
+def test_selections_previews_and_animations(place: str, job_of: Jobs, watcher: Watcher) -> None:
+    job = job_of(f"output.dir={place}", "output.video=webp")
+    stills = run_job(job, LocalFarm, watcher, "0-8x4")
+    assert str(stills.stills).endswith("/run/frames")
+    with contextlib.closing(RunDir(place)) as rundir:
+        shown = [read_index(read_still(rundir.fetch(f"frames/{index:06}.png"))) for index in (0, 4, 8)]
+    assert shown == [0, 4, 8]
+    with contextlib.closing(LocalFarm()) as farm:
+        assert preview(job, farm, watcher, f"{place}/preview.png") == 12
+    assert RunDir(place).size("preview.png")
+    assert run_job(job, LocalFarm, watcher).rendered == 12
+    assert run_job(job, LocalFarm, watcher).rendered == 0
+    RunDir(place).write("video.webp", b"torn")
+    assert run_job(job, LocalFarm, watcher).rendered == 0
+    assert (RunDir(place).size("video.webp") or 0) > 4, "made again from the segments"
+
+
 def test_a_mistake_of_ours_keeps_its_traceback(place: str) -> None:
     Refusing.error, Refusing.left = KeyError("ours"), 0
     with pytest.raises(KeyError):
@@ -298,6 +316,7 @@ def test_a_server_that_dies_in_the_middle(
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_no_bucket_and_no_credentials(
     bucket: str, job_of: Jobs, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,5 +372,10 @@ def test_addresses_carry_no_credentials(url: str, job_of: Jobs, capsys: pytest.C
     assert "very-secret" not in everything
 
 
-def test_names_of_errors_have_their_exit_codes() -> None:
-    assert issubclass(StoreError, RenderError)
+def test_a_store_that_wants_to_know_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(**_options: object) -> None:
+        raise ValueError("give account_name or connection_string")
+
+    monkeypatch.setattr("fsspec.get_filesystem_class", lambda scheme: make)
+    with pytest.raises(StoreError, match=r"^s3://b/x: cannot be opened \(give account_name .*\); set it up as for"):
+        open_store("s3://b/x")

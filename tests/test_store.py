@@ -127,6 +127,16 @@ def test_events_of_all_runs_come_in_order(make: Callable[[], Store]) -> None:
     assert [event["at"] for event in RunDir(make()).events()] == list(range(9))
 
 
+def test_runs_that_take_turns_keep_their_parts(make: Callable[[], Store]) -> None:
+    """One process that comes back after another: what the other wrote stays, and the order too."""
+    first, second = RunDir(make()), RunDir(make())
+    first.create()
+    for turn, rundir in enumerate([first, second, first, second]):
+        with rundir.lock():
+            rundir.log("turn", number=turn)
+    assert [event["number"] for event in RunDir(make()).events()] == [0, 1, 2, 3]
+
+
 def test_a_large_file_is_published_whole(rundir: RunDir, make: Callable[[], Store]) -> None:
     beside = rundir.scratch("video.mp4")
     beside.write_bytes(b"film" * 1000)
@@ -222,7 +232,10 @@ def test_records_of_an_object_store_are_read_in_bulk() -> None:
 
 def test_an_index_of_garbage_is_passed_over(make: Callable[[], Store], rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
-    rundir.write("index/000007.jsonl", b'{"name": 5}\n\xff\n[]\nnull\n{"name": "segments/000000-000002.json"')
+    rundir.write(
+        "index/000007.jsonl",
+        b'{"name": 5}\n{"name": "x", "text": 5}\n\xff\n[]\nnull\n{"name": "segments/000000-000002.json"',
+    )
     assert RunDir(make()).records() == {RECORD.chunk: RECORD}
 
 
