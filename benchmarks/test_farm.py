@@ -118,7 +118,7 @@ class Begun(Exception):  # noqa: N818 (no error: a job has come so far)
 class Beginning(LocalFarm):
     """Ends where rendering begins."""
 
-    def send(self, worker: str, chunk: Chunk) -> None:  # noqa: ARG002
+    def send(self, worker: str, chunk: Chunk) -> None:
         """Enough."""
         raise Begun
 

@@ -6,7 +6,7 @@ count of what it wrote. It ends with a whole film or with an error; there is no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from render.errors import RunDirError, VideoError
@@ -16,7 +16,7 @@ from render.record import Record
 from render.rundir import RunDir
 from render.spec import JobSpec, dump
 
-__all__ = ["damaged", "film_name", "film_stands", "make_film", "ordered"]
+__all__ = ["damaged", "film_name", "film_stands", "make_film", "ordered", "write_film"]
 
 
 def film_name(plan: Plan) -> str | None:
@@ -90,41 +90,40 @@ def make_film(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> Pa
         return None
     segments = rundir.fetch_all(str(record.file) for record in in_order)
     beside = rundir.scratch(name)
+    metadata = {
+        "title": plan.spec.name,
+        "comment": "rendered by render; `render inspect` prints the job spec",
+        "render-digest": plan.digest,
+    }
     try:
-        if name.endswith((".gif", ".webp")):
-            _animate(plan, segments, beside)
-        else:
-            _join(plan, segments, [len(record.pictures) for record in in_order], beside)
+        write_film(plan, segments, beside, metadata)
         return rundir.publish(beside, name)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _join(plan: Plan, segments: list[Path], counts: list[int], target: Path) -> None:
-    from render.film import join
+def write_film(plan: Plan, segments: Sequence[Path], target: Path, metadata: Mapping[str, str]) -> None:
+    """Join the segments of all chunks, in order, into ``target``; the job spec goes into the metadata as well.
 
-    metadata = {
-        "title": plan.spec.name,
-        "comment": "rendered by render; `render inspect` prints the job spec",
-        "render-digest": plan.digest,
-        "render-spec": dump(_without_place(plan.spec)),
-    }
-    film = join(segments, counts, target, plan.video, metadata)
-    if film.frames != plan.spec.num_frames:
-        raise VideoError(f"the film came out with {film.frames} frames instead of {plan.spec.num_frames}")
+    Raises VideoError for segments that do not fit together, and for a film that is not as long as planned.
+    """
+    if target.suffix in (".gif", ".webp"):
+        from render.animation import write_animation
+
+        written = write_animation(target, _frames(segments), plan.spec.fps.value)
+    else:
+        from render.film import join
+
+        counts = [len(chunk.frames) for chunk in plan.chunks]
+        told = {**metadata, "render-spec": dump(_without_place(plan.spec))}
+        written = join(segments, counts, target, plan.video, told).frames
+    if written != plan.spec.num_frames:
+        raise VideoError(f"the film came out with {written} frames instead of {plan.spec.num_frames}")
 
 
 def _without_place(spec: JobSpec) -> JobSpec:
     """The spec without its run directory: where a film was made concerns nobody who gets it."""
     return spec.model_copy(update={"output": spec.output.model_copy(update={"dir": None})})
-
-
-def _animate(plan: Plan, segments: list[Path], target: Path) -> None:
-    from render.animation import write_animation
-
-    written = write_animation(target, _frames(segments), plan.spec.fps.value)
-    if written != plan.spec.num_frames:
-        raise VideoError(f"the animation came out with {written} frames instead of {plan.spec.num_frames}")
 
 
 def _frames(segments: Iterable[Path]) -> Iterator[Pixels]:

@@ -9,6 +9,7 @@
     frames/000000.png                 stills, when asked for
     frames/000000-000100x2.json       the done record of a ``--frames`` selection
     video.mp4                         the film, in its place when it is whole
+    video.gaps.mp4                    with --allow-gaps, of a job that failed: missing frames are marked
     report.json, report.html, lock
     events.jsonl                      the log; in an object store ``events/000000.jsonl``, … and ``index/…`` of records
 
@@ -43,7 +44,8 @@ STILL_FILE = re.compile(rf"frames/(\d{{6,}}\.(png|jpg|webp)|{CHUNK_NAME}\.json|\
 LEFTOVER = re.compile(r"\.part\.video\..*|\..*\.part")
 LOG_PART = re.compile(r"(events|index)/\d{6}\.jsonl")
 FILES = (
-    *("video.mp4", "video.mov", "video.gif", "video.webp", "report.json", "report.html", "preview.png"),
+    *(f"video{gaps}.{suffix}" for gaps in ("", ".gaps") for suffix in ("mp4", "mov", "gif", "webp")),
+    *("report.json", "report.html", "preview.png"),
     *("job.yaml", "events.jsonl", "plan.json", "lock"),
 )
 FOLDERS = ("segments", "frames", "events", "index")
@@ -164,6 +166,11 @@ class RunDir:
         self._store.delete([_record_name(record)])
         if record.file:
             self._store.delete([record.file])
+
+    def remove(self, name: str) -> None:
+        """Delete a file that nothing counts on, where it is there."""
+        if self.size(name) is not None:
+            self._store.delete([name])
 
     def log(self, event: str, **details: Any) -> None:
         """Add one line to the log: the time, what happened, and to whom."""

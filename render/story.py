@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from render import reduce, report
 from render.client import Client, Logged
 from render.errors import FarmError, RunDirError, StoppedError, VideoError
+from render.gaps import gaps_name, make_film_with_gaps
 from render.place import Place
 from render.plan import Chunk, Plan, parse_frames, select
 from render.record import Record, Segment
@@ -171,15 +172,30 @@ class Story:
             self.rendered += render_chunks(self.client, plan, missing, self.rundir, _count(wanted) - _count(missing))
         except (FarmError, StoppedError) as error:
             self.rundir.log("run-ended", cause=type(error).__name__)
-            if not self.frames:
-                records = self._wanted(plan, plan.chunks)
-                with contextlib.suppress(VideoError):  # a damaged segment has no thumbnail, and is not what to tell now
-                    self._report(plan, [records[chunk] for chunk in plan.chunks if chunk in records])
+            if self.frames:
+                raise
+            records = self._wanted(plan, plan.chunks)
+            with contextlib.suppress(VideoError):  # a damaged segment has no thumbnail, and is not what to tell now
+                self._report(plan, [records[chunk] for chunk in plan.chunks if chunk in records])
+            if self.allow_gaps and isinstance(error, FarmError):
+                raise FarmError(f"{error}\n{self._with_gaps(plan, records)}") from error
             raise
+
+    def _with_gaps(self, plan: Plan, records: dict[Chunk, Record]) -> str:
+        """Make the film with gaps of the chunks that are whole; what became of it, in a line."""
+        damaged = reduce.damaged(self.rundir, records.values())
+        whole = {chunk: record for chunk, record in records.items() if record not in damaged}
+        name = make_film_with_gaps(plan, self.rundir, whole)
+        if name is None:
+            return "no film with gaps: no chunk is done, or the job wants no film"
+        self.rundir.log("film-with-gaps", film=name, missing=len(plan.chunks) - len(whole))
+        return f"the film with its missing frames marked: {self.rundir.place(name)}"
 
     def _finish(self, plan: Plan, records: Mapping[Chunk, Record]) -> None:
         """Film and report, from segments whose sums were checked."""
         film = reduce.make_film(plan, self.rundir, records)
+        if gaps := gaps_name(plan):
+            self.rundir.remove(gaps)  # there is a whole one now
         name, size = (film.name, film.stat().st_size) if film else (None, 0)
         self.rundir.log("run-finished", digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
         self._report(plan, reduce.ordered(plan, records))

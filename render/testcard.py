@@ -17,7 +17,7 @@ from render.modelfiles import testcard_cost_s
 from render.picture import Picture, Pixels, Stopwatch
 from render.plan import Plan
 
-__all__ = ["TestCard", "draw", "read_index"]
+__all__ = ["TestCard", "draw", "read_index", "write_text"]
 
 INDEX_BITS = 20  # a job has at most a million frames
 PARITY_BITS = 1
@@ -53,7 +53,7 @@ def draw(index: int, total: int, width: int, height: int) -> Pixels:
     card[height // 2 : height * 3 // 4] = np.linspace(0, 255, width).astype(np.uint8)[None, :, None]
     bar = index * width // total
     card[: height // 2, bar : bar + max(width // 64, 2)] = 255
-    _write_digits(card, index)
+    write_text(card, f"{index:06}")
     _write_bits(card, index)
     return card
 
@@ -81,17 +81,12 @@ def _bit_area(shape: tuple[int, ...]) -> tuple[slice, list[int]]:
     return slice(height * 3 // 4 + 2, height - 2), [width * block // blocks for block in range(blocks + 1)]
 
 
-def _write_digits(card: Pixels, index: int) -> None:
+def write_text(card: Pixels, text: str) -> None:
+    """Write a line into the upper half of a picture (height, width, 3), as large as it fits."""
     height, width = card.shape[:2]
     picture = Image.fromarray(card)
-    font = ImageFont.load_default(size=max(height // 6, 10))
+    font = ImageFont.load_default(size=max(min(height // 6, 3 * width // (2 * len(text))), 10))
     ImageDraw.Draw(picture).text(
-        (width // 2, height // 4),
-        f"{index:06}",
-        font=font,
-        anchor="mm",
-        fill="white",
-        stroke_width=2,
-        stroke_fill="black",
+        (width // 2, height // 4), text, font=font, anchor="mm", fill="white", stroke_width=2, stroke_fill="black"
     )
     card[:] = np.asarray(picture)

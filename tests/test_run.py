@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from render import modelfiles
 from render.errors import FarmError, LockedError, ModelError, RunDirError, SpecError, VideoError
+from render.gaps import marked
 from render.local import LocalFarm
 from render.plan import Chunk
 from render.record import Segment
@@ -251,6 +253,33 @@ def test_chunks_that_fail_for_good_fail_the_job_and_are_told(
     assert not json.loads((tmp_path / "out/report.json").read_text())["complete"]
     assert film_indices(run(job_of())) == list(range(12))
     assert run.frames == [4, 5, 6, 7]
+
+
+def test_a_failed_job_gives_a_film_with_gaps_on_request(
+    job_of: Make, watcher: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    render = Worker.render
+
+    def poisoned(worker: Worker, chunk: Chunk) -> Segment:
+        if chunk.start == 4:
+            raise VideoError("the encoder is out of memory")
+        return render(worker, chunk)
+
+    gaps = tmp_path / "out/video.gaps.mp4"
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "render", poisoned)
+        with pytest.raises(FarmError, match=r"the film with its missing frames marked: .*video\.gaps\.mp4"):
+            run_job(job_of(), LocalFarm, watcher, allow_gaps=True)
+    pictures = list(decode(gaps))
+    assert [read_index(pixels) for pixels in pictures[:4] + pictures[8:]] == [*range(4), *range(8, 12)]
+    for index in range(4, 8):
+        assert np.abs(pictures[index].astype(int) - marked(index, 128, 72)).mean() < 8
+    told = probe(gaps).metadata
+    assert told["comment"] == "frames are missing in this film: 000004-000008"
+    assert "render-digest" not in told, "nobody takes it for the film"
+    outcome = run_job(job_of(), LocalFarm, watcher, allow_gaps=True)
+    assert (outcome.rendered, film_indices(outcome)) == (4, list(range(12)))
+    assert not gaps.exists(), "there is a whole one now"
 
 
 @pytest.mark.parametrize(
