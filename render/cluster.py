@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from render import modelfiles
+from render import modelfiles, trust
 from render.errors import FarmError, RenderError
 from render.farm import ChunkDone, ChunkFailed, Message, WorkerLost, WorkerReady
 from render.plan import Chunk, Plan
@@ -131,7 +131,7 @@ class RayFarm:
                 max_task_retries=0,
                 scheduling_strategy="SPREAD",
             )
-            .remote(name)
+            .remote(name, trusting=trust.granted())
         )
         return name, actor
 

@@ -14,7 +14,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from render import modelfiles
+from render import modelfiles, trust
 from render.errors import RunDirError
 from render.machine import this_cpu
 from render.picture import Picture, PictureSource, Stopwatch
@@ -40,7 +40,10 @@ class Opened:
 class Worker:
     """Says what its machine is, opens one plan, renders chunks of it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, trusting: bool = False) -> None:
+        """``trusting``: the command line said ``--trust`` (`trust.py`)."""
+        if trusting:
+            trust.grant()
         self.name = name
         self._opening = Stopwatch()
         # All work on the device happens in this thread, a chunk after another; encoding what it leaves goes on beside.
