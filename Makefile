@@ -11,13 +11,14 @@ OLDER := transformers==4.57.6 diffusers==0.39.0 huggingface_hub==0.36.2 tokenize
 	optimum==2.1.0 optimum-onnx==0.1.0
 OLDER_NAMES := ^(transformers|diffusers|huggingface_hub|tokenizers|httpx2|httpcore2)==
 
-.PHONY: help setup demo test quick check optimum bench format clean
+.PHONY: help setup demo test quick fuzz check optimum bench format clean
 
 help:
 	@echo "make setup   a virtual environment in $(VENV)"
 	@echo "make demo    render $(DEMO) on this machine and say where the film is"
 	@echo "make test    every test"
 	@echo "make quick   the tests without Ray and without long renders, for every save"
+	@echo "make fuzz    100,000 mutated job specs through the loader"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make optimum what exchanges models with Optimum, tested in $(OPTIMUM)"
 	@echo "make bench   benchmarks of the demo model and the farm, into benchmarks/results/local/"
@@ -41,6 +42,9 @@ test: setup
 
 quick: setup
 	$(BIN)/python -m pytest -m "not ray and not slow"
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz 100000
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -87,6 +87,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     export.add_argument("model", help="demo, a hub id or a folder in diffusers' layout")
     export.add_argument("dir", type=Path, metavar="DIR", help="a folder that does not exist yet, or is empty")
     export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of UNet and VAE (default: fp32)")
+    add.trust(export)
     export.add_argument("--with", dest="optimum", choices=("optimum",), help="export through Optimum instead")
     inspect = add("inspect", "print the job spec a film was made from", "render inspect video.mp4 > job.yaml")
     inspect.add_argument("film", type=place.parse, help="a file, or s3://bucket/prefix/video.mp4")
@@ -105,7 +106,7 @@ class _Adder:
         parser: argparse.ArgumentParser = self._commands.add_parser(
             name, help=purpose, description=purpose, epilog=f"example: {example}"
         )
-        parser.set_defaults(command=name)
+        parser.set_defaults(command=name, trust=False)
         parser.add_argument("--json", action="store_true", help="print for machines: one JSON object")
         return parser
 
@@ -121,7 +122,16 @@ class _Adder:
             metavar="KEY=VALUE",
             help="override a value of the spec",
         )
+        self.trust(parser)
         return parser
+
+    @staticmethod
+    def trust(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--trust",
+            action="store_true",
+            help="load pickled weights and code of the model's own: they can do anything",
+        )
 
     def run_dir(self, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
         parser = self(name, purpose, example)
@@ -156,6 +166,7 @@ def _add_bench(add: _Adder) -> None:
     option("--rounds", type=int, default=None, metavar="N", help="of every timing (default: 3; with --quick 2)")
     option("--quick", action="store_true", help="few frames, few cases, nothing compiled: a first look")
     option("--no-baselines", action="store_true", help="leave out diffusers' own pipeline")
+    add.trust(bench)
     option("--out", type=Path, default=Path("out/bench"), metavar="DIR", help="for the report (default: out/bench)")
     option("--report", type=Path, metavar="FILE", help="measure nothing, take this report.json")
     option("--compare", type=Path, metavar="OLD.json", help="an earlier report.json of this device")

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from render import place
+from render import place, trust
 from render.arguments import parse
 from render.errors import FarmError, RenderError, RunDirError, SpecError, StoppedError
 
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         options = parse(arguments)
+        if options.trust:
+            trust.grant()
         code = COMMANDS[options.command](options)
         sys.stdout.flush()  # here, where a closed pipe is caught
     except RenderError as error:

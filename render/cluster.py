@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from render import modelfiles
+from render import modelfiles, trust
 from render.errors import FarmError, RenderError
 from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerLost, WorkerReady
 from render.metrics import METRICS, Sample
@@ -91,7 +91,7 @@ class RayFarm:
                 max_task_retries=0,
                 scheduling_strategy="SPREAD",
             )
-            .remote(name)
+            .remote(name, trusting=trust.granted())
         )
         self._call(name, actor.hello.remote())
         return name

@@ -1,8 +1,10 @@
-"""YAML text -> plain data, and the line of every value in it.
+"""YAML text -> plain data, and the line of every value in it; and back.
 
 Job specs are untrusted text. What YAML can do beyond plain data is refused: tags, recursion, aliases that
-unfold into millions of values, duplicate keys. Scalars follow YAML 1.2's core schema, so ``no`` stays a word and
-``0:30`` does not become the number 30. Knows nothing of what the values mean.
+unfold into millions of values, duplicate keys; and so is what no spec needs: megabytes, deep nesting, endless words.
+Too many values or levels end the reading where they are met, before they take time and memory. Scalars follow YAML
+1.2's core schema, so ``no`` stays a word and ``0:30`` does not become the number 30. Knows nothing of what the
+values mean.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ import yaml
 from render.errors import SpecError
 from render.place import masked
 
-__all__ = ["Document", "parse", "read"]
+__all__ = ["Document", "parse", "read", "write"]
 
 MAX_BYTES = 1 << 20  # a spec of ten thousand keyframes with long prompts is about 1 MB; a megabyte of text is no spec
 MAX_VALUES = 200_000  # values after unfolding aliases: ten thousand keyframes of ten fields, twice over
+MAX_NODES = 2 * MAX_VALUES  # what stands in the text: keys and values
 MAX_DEPTH = 20  # a spec is four levels deep
+MAX_CHARS = 20_000  # of one word or text; the longest that a spec knows are prompts and paths of 4,000
 
 Key = str | int
 KeyPath = tuple[Key, ...]
@@ -81,6 +85,11 @@ def read(path: Path) -> Document:
     return parse(text, name=str(path))
 
 
+def write(data: Mapping[str, Any]) -> str:
+    """Plain data as YAML that ``parse`` reads back to the same."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+
+
 def parse(text: str, *, name: str) -> Document:
     """Parse YAML text into plain dicts, lists and scalars. Raises SpecError that names ``name`` and the line."""
     document = Document(name, None)
@@ -99,17 +108,47 @@ def parse(text: str, *, name: str) -> Document:
         raise SpecError(
             f"{name}{line}: not valid YAML: the character {chr(int(error.character))!a} is not allowed"
         ) from None
-    except RecursionError:
-        raise SpecError(f"{name}: nested too deeply; a job spec is at most {MAX_DEPTH} levels deep") from None
+    except _TooMuchError as error:
+        raise SpecError(f"{name}:{error}") from None
     if node is not None:
         document.data = _Builder(document).build(node, ())
     return document
 
 
+class _TooMuchError(Exception):
+    """``line: what``: the text goes beyond a limit. No error of YAML's."""
+
+
 class _Loader(yaml.SafeLoader):
-    """The safe loader with the scalars of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema)."""
+    """The safe loader with the scalars of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema), which
+    stops at too many nodes or levels: the composer calls itself for every level."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as in the base class
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._nodes = self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._nodes += 1
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:
+            raise _TooMuchError(f"{self._line()}: {_TOO_DEEP}")
+        if self._nodes > MAX_NODES:
+            raise _TooMuchError(f"{self._line()}: holds more than {MAX_NODES:,} values")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def _line(self) -> int:
+        return int(self.peek_event().start_mark.line) + 1  # type: ignore[no-untyped-call]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.1 or 1.2 takes for something else than text."""
+
+
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 
 
 _CORE_SCHEMA = (
@@ -119,7 +158,8 @@ _CORE_SCHEMA = (
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
 )
 for _kind, _pattern, _first in _CORE_SCHEMA:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
+    for _user in (_Loader, _Dumper):
+        _user.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 class _Builder:
@@ -139,7 +179,7 @@ class _Builder:
                 line, f"unfolds into more than {MAX_VALUES:,} values (aliases repeat them); write it plainly"
             )
         if len(path) > MAX_DEPTH:
-            raise self._error(line, f"nested more than {MAX_DEPTH} levels deep")
+            raise self._error(line, _TOO_DEEP)  # through aliases
         if id(node) in self.open:
             raise self._error(line, "an alias that contains itself")
         self.open.add(id(node))
@@ -154,6 +194,7 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
             return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            self._check_length(node)
             try:
                 return _SCALARS[node.tag](node.value)
             except ValueError:  # only a tag of the user's own leads here: !!int four
@@ -166,6 +207,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in _SCALARS:
                 raise self._error(line, "a key must be a plain word")
+            self._check_length(key_node)
             key = str(key_node.value)
             if key in built:
                 raise self._error(
@@ -174,6 +216,12 @@ class _Builder:
             self.document.lines[(*path, key)] = line
             built[key] = self.build(value_node, (*path, key))
         return built
+
+    def _check_length(self, node: yaml.ScalarNode) -> None:
+        if len(node.value) > MAX_CHARS:
+            raise self._error(
+                node.start_mark.line + 1, f"a text of {len(node.value):,} characters; at most {MAX_CHARS:,} are read"
+            )
 
     def _error(self, line: int, message: str) -> SpecError:
         return SpecError(f"{self.document.name}:{line}: {message}")

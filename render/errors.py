@@ -24,6 +24,8 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from render.secrets import redacted
+
 __all__ = [
     "EngineError",
     "FarmError",
@@ -40,9 +42,12 @@ __all__ = [
 
 
 class RenderError(Exception):
-    """The root of the tree: one message for the user, one exit code."""
+    """The root of the tree: one message for the user, one exit code. What looks like a secret is left out of it."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class SpecError(RenderError):

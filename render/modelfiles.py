@@ -2,7 +2,7 @@
 
 A model is ``demo`` (shipped inside), ``testcard`` (no model at all), a folder in diffusers' layout, a folder of ONNX
 graphs as ``render export`` and Optimum write them, or a hub id such as ``org/name`` or ``org/name@revision``. Weights
-are safetensors or ONNX only: other formats can run code when they are read.
+are safetensors or ONNX: other formats can run code when they are read, and need ``--trust`` (`trust.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from render import trust
 from render.demo import WEIGHTS
 from render.errors import ModelError
 from render.graphfile import input_dtype, num_weights
@@ -36,7 +37,7 @@ FILES = ("*.json", "*.txt", *(f"{name}{shard}.safetensors" for name in WEIGHTS_F
 TINY = "vae_tiny"  # the demo model's
 TINY_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 UNET_GRAPH = "unet/model.onnx"
-HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?")
+HUB_ID = re.compile(r"(?!.*\.\.)([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)  # no way up in it
 TESTCARD = re.compile(r"testcard(?::(\d{1,6})ms)?")
 
 
@@ -53,17 +54,21 @@ def find(model: str, *, download: bool) -> Path:
     """
     if model == "demo":
         return WEIGHTS
-    if model.endswith((".safetensors", ".ckpt", ".pt", ".bin")):
+    if model.endswith((".safetensors", *trust.PICKLE_SUFFIXES)):
+        pickled = "" if model.endswith(".safetensors") else "pickled weights can run code when they are read, and "
         raise ModelError(
-            f"{model!r}: single-file models are not built yet; convert it to a folder with save_pretrained"
+            f"{model!r}: {pickled}single-file models are not built yet; convert it to a folder with save_pretrained"
         )
-    folder = os.path.expanduser(model)
-    if os.path.isdir(folder):
-        return Path(folder)
+    if os.path.isdir(os.path.expanduser(model)):
+        return Path(os.path.expanduser(model))
     hub = HUB_ID.fullmatch(model)
     if hub and not model.startswith((".", "/", "~")):
         files = [f"{part}/{pattern}" for part in PARTS for pattern in FILES]
-        return hub_folder(hub[1], hub[2], "model_index.json", files, download=download)
+        folder = hub_folder(hub[1], hub[2], "model_index.json", files, download=download)
+        if download and trust.granted() and (bare := trust.unweighted(folder)):
+            files = [f"{part.name}/{name}" for part in bare for name in trust.PICKLES]
+            hub_folder(hub[1], hub[2], "model_index.json", files, download=True)
+        return folder
     raise ModelError(f"{model!r}: no such folder, and not a hub id; write demo, testcard, a folder, or org/name")
 
 
@@ -121,6 +126,8 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
     if family is None:
         raise ModelError(f"{model!r} is a {index.get('_class_name')}; known: {', '.join(FAMILIES)}")
     layout = _layout(folder)
+    if layout == "diffusers":
+        trust.check(model, folder, weights=download or fingerprint or not HUB_ID.fullmatch(model))
     unet, vae = folder / "unet/config.json", folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
     channels, taken = _entry(vae, "latent_channels", int), _entry(unet, "in_channels", int)
     if taken != channels:
@@ -188,6 +195,8 @@ def _model_files(folder: Path, layout: Layout) -> Iterator[Path]:
     for part in PARTS:
         for pattern in FILES:
             yield from sorted((folder / part).glob(pattern))
+    for bare in trust.unweighted(folder):
+        yield from (bare / name for name in trust.PICKLES if (bare / name).exists())
 
 
 def _fingerprint(folder: Path, files: Iterable[Path]) -> str:

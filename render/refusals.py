@@ -17,6 +17,7 @@ from render.errors import SpecError
 __all__ = ["Mistake", "did_you_mean", "explained", "spec_error"]
 
 MAX_MISTAKES = 20  # in one message: whoever reads it mends the first ones and asks again
+MAX_CHARS = 600  # of one mistake: the longest lists of known names have 400
 
 Mistake = tuple[KeyPath, str]
 KeysAt = Callable[[KeyPath], list[str]]
@@ -30,9 +31,18 @@ NOT_BUILT = {
 def spec_error(source: Document, mistakes: Iterable[Mistake]) -> SpecError:
     """One message of one line a mistake, in the order of the file, each with its place and its field."""
     in_order = sorted(mistakes, key=lambda mistake: source.line(mistake[0]))
-    lines = [f"{source.where(path)}: {_dotted(path)}{': ' if path else ''}{message}" for path, message in in_order]
-    more = [f"… and {len(lines) - MAX_MISTAKES} more mistakes"] if len(lines) > MAX_MISTAKES else []
-    return SpecError("\n".join(lines[:MAX_MISTAKES] + more))
+    lines = [
+        _one_line(f"{source.where(path)}: {_dotted(path)}{': ' if path else ''}{message}")
+        for path, message in in_order[:MAX_MISTAKES]
+    ]
+    more = [f"… and {len(in_order) - MAX_MISTAKES} more mistakes"] if len(in_order) > MAX_MISTAKES else []
+    return SpecError("\n".join(lines + more))
+
+
+def _one_line(text: str) -> str:
+    """What a terminal shows as it is: keys and values come from outside, and may hold escape sequences."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: MAX_CHARS + 1])
+    return shown if len(text) <= MAX_CHARS else f"{shown[:MAX_CHARS]}…"
 
 
 def _dotted(path: KeyPath) -> str:
@@ -71,8 +81,8 @@ def _explain(detail: ErrorDetails, data: Any, keys_at: KeysAt) -> Mistake:
             return path, "is missing"
         case "value_error":
             return path, str(context["error"])
-        case "literal_error" if (name := (*path, detail["input"])) in NOT_BUILT:
-            return path, f"{name[-1]!r} is not built yet; this version has: {', '.join(_literals(detail))}"
+        case "literal_error" if isinstance(word := detail["input"], str) and (*path, word) in NOT_BUILT:
+            return path, f"{word!r} is not built yet; this version has: {', '.join(_literals(detail))}"
         case "literal_error":
             known = [str(name) for name in _literals(detail)]
             return (

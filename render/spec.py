@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -268,7 +267,7 @@ def validate(source: Document) -> JobSpec:
 
 def dump(spec: JobSpec) -> str:
     """The spec as YAML with every default written out; ``load`` reads it back to an equal spec."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return document.write(spec.model_dump(mode="json"))
 
 
 def json_schema() -> str:

@@ -6,13 +6,16 @@ Frames are uint8 RGB arrays of shape (H, W, 3). Every failure is a `VideoError` 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from render.errors import VideoError
 
@@ -21,6 +24,10 @@ __all__ = ["STILL_SUFFIXES", "contact_sheet", "encode_still", "read_still", "wri
 Frame = NDArray[np.uint8]
 
 STILL_SUFFIXES = (".png", ".jpg", ".webp")
+
+READ_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # of the others some start programs of their own
+MAX_READ_BYTES = 256 << 20
+MAX_READ_PIXELS = 64_000_000  # 8000x8000: 192 MB once decoded; a few kilobytes of file can claim gigabytes
 
 _GAP_PIXELS = 4
 _GAP_GREY = 24
@@ -42,8 +49,13 @@ def write_still(path: Path, pixels: Frame, quality: int = 95) -> None:
 
 def read_still(source: Path | bytes) -> Frame:
     """A picture as uint8 RGB, whatever its form: turned upright as its camera noted, grey and palettes widened, alpha
-    dropped. Raises VideoError for what is no picture, is cut short, or has more than 8 bits a channel."""
+    dropped. Every picture that is read is read here, and comes from outside.
+
+    Raises VideoError for what is no picture, is cut short, has more than 8 bits a channel or more than one frame, and,
+    before anything is decoded, for what is too large.
+    """
     name = str(source) if isinstance(source, Path) else f"a picture of {len(source)} bytes"
+    _check_size(source, name)
     try:
         depth = iio.improps(source, plugin="pillow", index=0).dtype.itemsize
         if depth > 1:
@@ -52,6 +64,27 @@ def read_still(source: Path | bytes) -> Frame:
     except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for damaged files
         raise VideoError(f"{name}: cannot be read as a picture: {error}") from error
     return pixels
+
+
+def _check_size(source: Path | bytes, name: str) -> None:
+    """What a file says of itself, looked at without decoding it."""
+    try:
+        size = source.stat().st_size if isinstance(source, Path) else len(source)
+        if size > MAX_READ_BYTES:
+            raise VideoError(f"{name}: has {size:,} bytes; pictures of at most {MAX_READ_BYTES >> 20} MiB are read")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=READ_FORMATS) as picture:
+                width, height = picture.size
+                animated = getattr(picture, "is_animated", False) and picture.format != "MPO"  # a photo and its preview
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise VideoError(f"{name}: {error}") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise VideoError(f"{name}: cannot be read as a picture: {error}") from error
+    if width * height > MAX_READ_PIXELS:
+        raise VideoError(f"{name}: is {width}x{height}; pictures of at most {MAX_READ_PIXELS:,} pixels are read")
+    if animated:
+        raise VideoError(f"{name}: is an animation; give one picture")
 
 
 def _still_options(suffix: str, quality: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from render import modelfiles
+from render import modelfiles, trust
 from render.errors import RunDirError
 from render.machine import this_cpu
 from render.picture import Picture, PictureSource, Stopwatch
@@ -59,7 +59,10 @@ Answer = Described | Saturation | Opened
 class Worker:
     """Says what its machine is, opens a plan, renders chunks of it; then another plan, if there is one."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, trusting: bool = False) -> None:
+        """``trusting``: the command line said ``--trust`` (`trust.py`)."""
+        if trusting:
+            trust.grant()
         self.name = name
         self._opening = Stopwatch()
         self._source: PictureSource | None = None

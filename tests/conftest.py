@@ -60,6 +60,28 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a Stable Diffusion 1 with random weights."""
+    from tests.tiny import sd
+
+    return sd(tmp_path_factory.mktemp("models") / "tiny-sd")
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an SDXL with random weights."""
+    from tests.tiny import sdxl
+
+    return sdxl(tmp_path_factory.mktemp("models") / "tiny-sdxl")
+
+
+@pytest.fixture(autouse=True)
+def _no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test grants ends with it."""
+    monkeypatch.setattr("render.trust._granted", False)
+
+
 @pytest.fixture
 def watcher() -> Collector:
     return Collector()

@@ -82,8 +82,20 @@ def test_refusals_name_the_line(text: str, line: int, words: str) -> None:
         parse(text, name="job.yaml")
 
 
-def test_very_deep_nesting_is_a_refusal_too() -> None:
-    assert "nested too deeply" in refusal("[" * 3_000)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("a: 1\nb: " + "[" * 900_000, "job.yaml:2: nested more than 20 levels deep", id="deep"),
+        pytest.param("? " * 500_000, "job.yaml:1: nested more than 20 levels deep", id="keys in keys"),
+        pytest.param("a: " + "x" * 20_001, "job.yaml:1: a text of 20,001 characters", id="long text"),
+        pytest.param(
+            f"[{'1,' * 500_000}]", "job.yaml:1: holds more than 400,000 values", id="many", marks=pytest.mark.slow
+        ),
+        pytest.param(f"{{? {'x' * 20_001} : 1}}", "job.yaml:1: a text of 20,001 characters", id="long key"),
+    ],
+)
+def test_too_much_is_refused_where_it_is_met(text: str, words: str) -> None:
+    assert refusal(text).startswith(words)
 
 
 @pytest.mark.parametrize(

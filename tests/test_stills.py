@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,3 +109,42 @@ def test_a_contact_sheet_shows_every_frame_once(count: int, columns: int, grid: 
 def test_impossible_contact_sheets_are_refused(shapes: list[tuple[int, ...]]) -> None:
     with pytest.raises(VideoError):
         contact_sheet([np.zeros(shape, np.uint8) for shape in shapes], 2)
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A few bytes that say they are so large."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "words"),
+    [
+        (9000, 8000, "9000x8000; pictures of at most 64,000,000 pixels"),
+        (12_000, 12_000, "decompression bomb"),
+        (100_000, 100_000, "decompression bomb"),
+    ],
+)
+def test_a_picture_that_would_fill_the_memory_is_refused(width: int, height: int, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_of(width, height))
+    for source in (path, path.read_bytes()):
+        with pytest.raises(VideoError, match=words):
+            read_still(source)
+
+
+def test_what_is_no_single_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    iio.imwrite(tmp_path / "moving.gif", [gradient(), gradient()[::-1]], plugin="pillow")
+    with pytest.raises(VideoError, match=r"moving.gif: is an animation"):
+        read_still(tmp_path / "moving.gif")
+    (tmp_path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    with pytest.raises(VideoError, match="cannot be read as a picture"):
+        read_still(tmp_path / "program.eps")
+    write_still(tmp_path / "large.png", gradient())
+    monkeypatch.setattr("render.stills.MAX_READ_BYTES", 100)
+    with pytest.raises(VideoError, match=r"large.png: has .* bytes; pictures of at most"):
+        read_still(tmp_path / "large.png")

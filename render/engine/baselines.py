@@ -21,7 +21,7 @@ from torch import Tensor
 from render.engine import device as device_module
 from render.engine.compiled import quiet
 from render.engine.latents import seeded_noise, slerp
-from render.engine.models import Text, blend_texts, pipeline_class
+from render.engine.models import Text, blend_texts, pipeline_class, what_is_read
 from render.engine.schedulers import make_scheduler
 from render.errors import EngineError
 from render.picture import Picture, Stopwatch
@@ -127,6 +127,6 @@ class Baseline:
 
 def _pipeline(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> Any:
     no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
-    pipeline = pipeline_class(family).from_pretrained(folder, use_safetensors=True, local_files_only=True, **no_checker)
+    pipeline = pipeline_class(family).from_pretrained(folder, local_files_only=True, **what_is_read(), **no_checker)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device, dtype)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from render import trust
 from render.engine import deep
 from render.engine import device as device_module
 from render.engine.conditioning import Conditioning
@@ -34,6 +35,7 @@ __all__ = [
     "open_pipeline",
     "pipeline_class",
     "quieten",
+    "what_is_read",
 ]
 
 
@@ -295,7 +297,7 @@ def load_text(folder: Path, family: Family, device: torch.device) -> TextEncoder
 
 
 def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any) -> Any:
-    """diffusers' pipeline of a folder, UNet and VAE in ``dtype``: safetensors only, nothing from the network.
+    """diffusers' pipeline of a folder, UNet and VAE in ``dtype``: nothing from the network.
 
     ``given`` modules are not read. Raises ModelError.
     """
@@ -303,7 +305,7 @@ def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any
     dtypes = {_dtype_argument(): {"default": torch.float32, "unet": dtype, "vae": dtype}}
     try:
         pipeline = pipeline_class(family).from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, **no_checker, **dtypes, **given
+            folder, local_files_only=True, **what_is_read(), **no_checker, **dtypes, **given
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"{folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
@@ -330,6 +332,11 @@ def quieten() -> None:
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
+
+
+def what_is_read() -> dict[str, Any]:
+    """Arguments of ``from_pretrained``. ``use_safetensors`` None: pickles where there are no safetensors."""
+    return {"use_safetensors": None, "trust_remote_code": True} if trust.granted() else {"use_safetensors": True}
 
 
 def _dtype_argument() -> str:

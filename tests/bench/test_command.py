@@ -1,4 +1,4 @@
-"""``render bench`` from the command line, on the demo model and as little as possible."""
+"""``render bench`` from the command line, on a tiny model and as little as possible."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ SMALL = ["--quick", "--steps", "2", "--batches", "1,2", "--frames", "2", "--roun
 
 
 @pytest.mark.slow
-def test_bench_measures_writes_and_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", *SMALL, "--dtypes", "fp32", "--out", str(tmp_path)]) == 0
+def test_bench_measures_writes_and_compares(
+    tiny_sd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("render.bench.session.ACCURACY_FRAMES", 9)
+    for module in ("parts", "peak"):
+        monkeypatch.setattr(f"render.engine.{module}.ROUND_S", 0.01)
+    assert main(["bench", "--model", str(tiny_sd), *SMALL, "--dtypes", "fp32", "--out", str(tmp_path)]) == 0
     assert "dB PSNR" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.md", "report.html"}
     report = json.loads((tmp_path / "report.json").read_text())

@@ -84,7 +84,8 @@ def by_pipeline(engine: Engine, folder: Path, seed: int, *, prompt: str, guidanc
 @pytest.mark.parametrize("guidance", [1.0, 5.0], ids=["unguided", "guided"])
 @pytest.mark.parametrize("sampler", COMPARED)
 def test_the_demo_model_agrees_with_the_pipeline(open_engine: Open, sampler: str, guidance: float) -> None:
-    engine = open_engine("demo", f"sampler={sampler}", f"guidance={guidance}", "steps=6", "engine.batch=1")
+    job = (f"sampler={sampler}", f"guidance={guidance}", "steps=6", "engine.batch=1", "size=64x80")
+    engine = open_engine("demo", *job)
     expected = by_pipeline(engine, WEIGHTS, 7, prompt="red hills", guidance=guidance)
     assert psnr(by_engine(engine, [0]), expected) > 60
 

@@ -1,0 +1,102 @@
+"""What of a model could run code of its own when it is loaded: pickled weights, and Python that the model brings.
+
+Neither is loaded unless the person at the command line says ``--trust``: a job spec is untrusted text and cannot grant
+it. The grant is a process's own. Whoever starts a worker in another process tells it as plain data (``Worker``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from render.errors import ModelError
+
+__all__ = ["PICKLES", "PICKLE_SUFFIXES", "check", "grant", "granted", "unweighted"]
+
+WEIGHTED = ("text_encoder", "text_encoder_2", "unet", "vae")
+PICKLES = ("diffusion_pytorch_model.bin", "pytorch_model.bin")
+"""The names that diffusers and transformers look for."""
+PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+LIBRARIES = ("diffusers", "transformers", "stable_diffusion", "stable_diffusion_xl")
+"""What a model's index may name: the two libraries, and diffusers' own folders of pipelines."""
+CODE_KEYS = ("auto_map", "custom_pipelines", "custom_pipeline")
+MAX_JSON_BYTES = 32 << 20  # of one file; a tokenizer of 50,000 words has 2 MB
+
+_granted = False
+
+
+def grant() -> None:
+    """From now on this process loads pickled weights and a model's own code."""
+    global _granted
+    _granted = True
+
+
+def granted() -> bool:
+    """Whether ``--trust`` was given."""
+    return _granted
+
+
+def check(model: str, folder: Path, *, weights: bool) -> None:
+    """Raise ModelError for a folder in diffusers' layout that could run code, unless that is granted.
+
+    Weight indices that name files elsewhere are refused in any case. ``weights``: the files of weights must be there.
+    """
+    for path in sorted(folder.glob("*/*.index.json")):
+        _check_index(path)
+    if granted():
+        return
+    for code in _own_code(folder):
+        raise ModelError(
+            f"{model!r}: {code}: that is code of the model's own, which could do anything here; choose another model, "
+            "or say --trust if you trust its author"
+        )
+    for part in unweighted(folder) if weights else ():
+        pickled = [path.name for path in sorted(part.iterdir()) if path.suffix in PICKLE_SUFFIXES]
+        if pickled:
+            raise ModelError(
+                f"{model!r}: {part.name}/{pickled[0]}: pickled weights can run code when they are read, and there are "
+                "no safetensors; convert it with save_pretrained, or say --trust if you trust its author"
+            )
+        raise ModelError(f"{model!r}: no weights in {part.name}; safetensors are looked for")
+
+
+def unweighted(folder: Path) -> list[Path]:
+    """The parts of a model that should have weights, and have no safetensors."""
+    parts = [folder / name for name in WEIGHTED if (folder / name / "config.json").exists()]
+    return [part for part in parts if not any(part.glob("*.safetensors"))]
+
+
+def _own_code(folder: Path) -> Iterator[str]:
+    """Where the folder asks for code that neither library brings."""
+    index = _json(folder / "model_index.json")
+    for name, value in index.items() if isinstance(index, dict) else ():
+        if isinstance(value, list) and value and value[0] is not None and value[0] not in LIBRARIES:
+            yield f"model_index.json: its {name} is made by {value[0]!r}"
+    for path in [folder / "model_index.json", *sorted(folder.glob("*/*.json"))]:
+        content = _json(path)
+        for key in CODE_KEYS if isinstance(content, dict) else ():
+            if content.get(key):
+                yield f"{path.relative_to(folder)}: it has a {key}"
+
+
+def _check_index(path: Path) -> None:
+    """Raise ModelError for an index of weights in several files that leads out of its folder."""
+    content = _json(path)
+    table = content.get("weight_map") if isinstance(content, dict) else None
+    files: Sequence[Any] = list(table.values()) if isinstance(table, dict) else []
+    for name in files:
+        if not isinstance(name, str) or os.path.basename(name) != name or name in ("", ".", ".."):
+            raise ModelError(f"{path}: names a file outside its folder ({str(name)[:80]!r}); the model is broken")
+
+
+def _json(path: Path) -> Any:
+    """What a JSON file holds; None where it cannot be read: whoever needs it says so."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ModelError(f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB; that is no model's configuration")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
