@@ -27,6 +27,7 @@ examples:
   render status out/my-dream
   render inspect out/my-dream/video.mp4
   render export demo out/demo-onnx   ONNX graphs, to use as a model
+  render submit job.yaml --address http://HEAD:8265 --follow
   render bench --quick               what a picture costs on this machine
 
 exit codes: 0 done, 2 bad spec or command line, 3 run directory, 4 locked, 5 disk, 6 model, 7 engine,
@@ -61,6 +62,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     run.add_argument("--frames", metavar="RANGES", help="only these pictures, ends included, no film: 0-99,200-300x2")
     run.add_argument("--local", action="store_true", help="one worker in this process, without Ray")
     run.add_argument("--address", help="join this Ray cluster (default: $RAY_ADDRESS, else one is started here)")
+    _add_submit(add)
     preview = add.job("preview", "a quick contact sheet: few frames, few steps", "render preview job.yaml")
     preview.add_argument(
         "--to", type=Path, metavar="FILE.png", help="where to (default: preview.png in the run directory)"
@@ -97,6 +99,10 @@ class _Adder:
     def job(self, name: str, purpose: str, example: str, *, many: bool = False) -> argparse.ArgumentParser:
         parser = self(name, purpose, example)
         parser.add_argument("jobs", type=Path, nargs="+" if many else 1, metavar="JOB.yaml")
+        self.overrides(parser)
+        return parser
+
+    def overrides(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--set",
             dest="overrides",
@@ -105,12 +111,43 @@ class _Adder:
             metavar="KEY=VALUE",
             help="override a value of the spec",
         )
-        return parser
 
     def run_dir(self, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
         parser = self(name, purpose, example)
         parser.add_argument("dir", type=Path, metavar="RUN_DIR")
         return parser
+
+
+SUBMIT_EXAMPLES = """\
+examples:
+  render submit job.yaml --address http://HEAD:8265 --follow
+  render submit a.yaml b.yaml --set farm.workers=8     one submission, one farm
+  render submit --list                                 what the cluster knows
+  render submit --status ID
+  render submit --logs ID --follow                     Ctrl-C stops following, not the job
+  render submit --stop ID                              ends the chunks in work; submitted again, the job goes on
+
+The cluster needs render on every node and `ray[default]` on its head. It keeps nothing of this machine but the spec
+files: output.dir must be an absolute path there, or a store. RAY_AUTH_MODE, RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH mean
+what they mean to Ray. Exit codes with --follow: 0 the job is done, 9 it failed or was stopped, 130 no longer followed.
+"""
+
+
+def _add_submit(add: _Adder) -> None:
+    submit = add("submit", "render jobs on a Ray cluster that runs elsewhere", "")
+    submit.epilog, submit.formatter_class = SUBMIT_EXAMPLES, argparse.RawDescriptionHelpFormatter
+    submit.add_argument("jobs", type=Path, nargs="*", metavar="JOB.yaml")
+    add.overrides(submit)
+    submit.add_argument("--frames", metavar="RANGES", help="as for `render run`")
+    submit.add_argument(
+        "--address", metavar="URL", help="its dashboard (default: $RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265)"
+    )
+    submit.add_argument("--follow", action="store_true", help="show what the job says, until it ends")
+    asked = submit.add_mutually_exclusive_group()
+    asked.add_argument("--status", metavar="ID", help="how a submitted job is")
+    asked.add_argument("--logs", metavar="ID", help="what it has said")
+    asked.add_argument("--stop", metavar="ID", help="let it end the chunks in work, and stop it")
+    asked.add_argument("--list", action="store_true", help="every submission that the cluster remembers")
 
 
 BENCH_EXAMPLES = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,19 @@ from rich.status import Status
 from render.bench.tables import headline
 from render.drive import Progress
 from render.run import Outcome
+from render.submission import Submitted
 from render.words import count, size, span
 
-__all__ = ["Show", "Steps", "describe_bench", "describe_job", "describe_outcome", "describe_plan", "describe_status"]
+__all__ = [
+    "Show",
+    "Steps",
+    "describe_bench",
+    "describe_job",
+    "describe_outcome",
+    "describe_plan",
+    "describe_status",
+    "describe_submitted",
+]
 
 PLAIN_EVERY_S = 10.0  # without a terminal one line in ten seconds: a night's log stays readable
 
@@ -182,6 +193,22 @@ def describe_status(summary: Mapping[str, Any]) -> str:
     if summary["failures"]:
         rows["failures"] = f"{count(summary['failures'], 'attempt')} failed; report.html or events.jsonl tell which"
     rows["film"] = summary["film"] or ("none wanted" if summary["complete"] else "not yet")
+    return "\n".join(f"{key:8} {value}" for key, value in rows.items())
+
+
+def describe_submitted(state: Submitted) -> str:
+    """How a job on another cluster is, and where its run directory lies."""
+    rows = {"job": state.names, "id": state.id, "state": state.state, "into": state.dirs}
+    if state.started:
+        began = datetime.fromtimestamp(state.started).astimezone()
+        lasted = (
+            f"took {span(state.ended - state.started)}" if state.ended else f"{span(time.time() - state.started)} ago"
+        )
+        rows["began"] = f"{began:%Y-%m-%d %H:%M:%S}, {lasted}"
+    if state.state == "failed":
+        rows["cause"] = state.cause()
+    if state.state == "stopped":
+        rows["next"] = "submit the job again: it goes on where it stopped"
     return "\n".join(f"{key:8} {value}" for key, value in rows.items())
 
 
