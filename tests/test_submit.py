@@ -1,9 +1,10 @@
-"""``render submit`` against a cluster of its own: submitted, followed, stopped in the middle, submitted again."""
+"""``render submit`` to a head as the images start it: submitted, followed, stopped in the middle, submitted again."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +35,12 @@ keyframes:
 farm: {chunk: 8}
 output: {preset: ultrafast}
 """
+ROOT = Path(__file__).parent.parent
+OPTIONS = (  # ports that no other cluster of this machine takes, and a CPU to render on
+    *(f"--{name}-port=0" for name in ("node-manager", "object-manager", "runtime-env-agent", "metrics-export")),
+    *("--dashboard-agent-grpc-port=0", "--dashboard-agent-listen-port={agent}", "--temp-dir={folder}"),
+    *("--min-worker-port=0", "--max-worker-port=0", "--num-cpus=1", "--object-store-memory=100000000"),
+)
 CHUNKS = 12
 LIMIT_S = 90  # on a machine with other work; seconds on one without
 
@@ -50,39 +57,36 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("head")
     token = folder / "token"
     token.write_text(os.urandom(16).hex())
-    ports = {"port": free_port(), "dashboard-port": free_port(), "dashboard-agent-listen-port": free_port()}
+    temp = Path(f"/tmp/render-head-{os.getpid()}")  # short: it holds sockets
+    ports = [str(free_port()) for _ in range(3)]
     variables = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "PYTHONPATH": str(ROOT),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # everything on loopback
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports['dashboard-port']}",
+        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports[1]}",
+        "RENDER_PORT": ports[0],
+        "RENDER_DASHBOARD_PORT": ports[1],
+        "RENDER_RAY_OPTIONS": " ".join(OPTIONS).format(agent=ports[2], folder=temp),
     }
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | variables
-    options = [f"--{name}={port}" for name, port in ports.items()]
-    # sockets have short names: the folder lies outside pytest's deep ones
-    temp = Path(os.environ.get("TMPDIR", "/tmp")) / f"render-head-{os.getpid()}"
-    command = ["ray", "start", "--head", "--block", "--num-cpus=1", "--num-gpus=0", f"--temp-dir={temp}", *options]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [*command, "--object-store-memory=100000000", "--disable-usage-stats"],
-            env=environment,
-            stdout=log,
-            stderr=log,
+            [ROOT / "docker" / "entrypoint.sh", "head"], env=environment, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        until(lambda: listening(ports["dashboard-port"]), lambda: (folder / "log").read_text())
+        until(lambda: healthy(environment, ports[2]), lambda: (folder / "log").read_text())
         yield environment
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+        shutil.rmtree(temp, ignore_errors=True)
 
 
-def listening(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+def healthy(environment: dict[str, str], port: str) -> bool:
+    command = [ROOT / "docker" / "entrypoint.sh", "health", port]
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
 
 
 def until(done: Callable[[], bool], why: Callable[[], str]) -> None:
