@@ -29,6 +29,7 @@ examples:
   render logs out/my-dream --troubles
   render inspect out/my-dream/video.mp4
   render export demo out/demo-onnx   ONNX graphs, to use as a model
+  render submit job.yaml --address http://HEAD:8265 --follow
   render bench --quick               what a picture costs on this machine
 
 exit codes: 0 done, 2 bad spec or command line, 3 run directory, 4 locked, 5 disk, 6 model, 7 engine,
@@ -68,6 +69,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="where chunks failed for good, also write a film in which their frames are marked (still exit code 9)",
     )
+    _add_submit(add)
     preview = add.job("preview", "a quick contact sheet: few frames, few steps", "render preview job.yaml")
     preview.add_argument(
         "--to", type=Path, metavar="FILE.png", help="where to (default: preview.png in the run directory)"
@@ -114,6 +116,11 @@ class _Adder:
         parser = self(name, purpose, example)
         what = "job specs, or directories of them" if many else "a job spec"
         parser.add_argument("jobs", type=Path, nargs="+" if many else 1, metavar="JOB.yaml", help=what)
+        self.overrides(parser)
+        self.trust(parser)
+        return parser
+
+    def overrides(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--set",
             dest="overrides",
@@ -122,8 +129,6 @@ class _Adder:
             metavar="KEY=VALUE",
             help="override a value of the spec",
         )
-        self.trust(parser)
-        return parser
 
     @staticmethod
     def trust(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +142,38 @@ class _Adder:
         parser = self(name, purpose, example)
         parser.add_argument("dir", type=place.parse, metavar="RUN_DIR", help="a folder, or s3://bucket/prefix")
         return parser
+
+
+SUBMIT_EXAMPLES = """\
+examples:
+  render submit job.yaml --address http://HEAD:8265 --follow
+  render submit a.yaml b.yaml --set farm.workers=8     one submission, one farm
+  render submit --list                                 what the cluster knows
+  render submit --status ID
+  render submit --logs ID --follow                     Ctrl-C stops following, not the job
+  render submit --stop ID                              ends the chunks in work; submitted again, the job goes on
+
+The cluster needs render on every node and `ray[default]` on its head. It keeps nothing of this machine but the spec
+files: output.dir must be an absolute path there, or a store. RAY_AUTH_MODE, RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH mean
+what they mean to Ray. Exit codes with --follow: 0 the job is done, 9 it failed or was stopped, 130 no longer followed.
+"""
+
+
+def _add_submit(add: _Adder) -> None:
+    submit = add("submit", "render jobs on a Ray cluster that runs elsewhere", "")
+    submit.epilog, submit.formatter_class = SUBMIT_EXAMPLES, argparse.RawDescriptionHelpFormatter
+    submit.add_argument("jobs", type=Path, nargs="*", metavar="JOB.yaml")
+    add.overrides(submit)
+    submit.add_argument("--frames", metavar="RANGES", help="as for `render run`")
+    submit.add_argument(
+        "--address", metavar="URL", help="its dashboard (default: $RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265)"
+    )
+    submit.add_argument("--follow", action="store_true", help="show what the job says, until it ends")
+    asked = submit.add_mutually_exclusive_group()
+    asked.add_argument("--status", metavar="ID", help="how a submitted job is")
+    asked.add_argument("--logs", metavar="ID", help="what it has said")
+    asked.add_argument("--stop", metavar="ID", help="let it end the chunks in work, and stop it")
+    asked.add_argument("--list", action="store_true", help="every submission that the cluster remembers")
 
 
 BENCH_EXAMPLES = """\

@@ -49,9 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a closed pipe is caught
     except RenderError as error:
         return _complain(error)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         word, code = ("terminated", 143) if _terminated.is_set() else ("interrupted", 130)
-        print(f"render: {word}; what is done stays done, the same command goes on", file=sys.stderr)
+        what = str(stopped) or "what is done stays done, the same command goes on"
+        print(f"render: {word}; {what}", file=sys.stderr)
         return code
     except BrokenPipeError:  # `render … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -224,6 +225,12 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def _submit(options: argparse.Namespace) -> int:
+    from render.submit import submit
+
+    return submit(options)
+
+
 def _preview(options: argparse.Namespace) -> int:
     from render.local import LocalFarm
     from render.run import preview
@@ -381,6 +388,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "plan": _plan,
     "run": _run,
+    "submit": _submit,
     "preview": _preview,
     "status": _status,
     "logs": _logs,

@@ -227,7 +227,12 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def _connect(address: str | None) -> None:
+    from ray._private import ray_constants
+
     here: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    clusters = ray_constants.ENABLE_RAY_CLUSTER
+    # Where no other machine may join, as on a Mac, Ray listens on loopback alone; `_node_ip_address` does not do it.
+    ray_constants.ENABLE_RAY_CLUSTER = clusters and address is not None
     try:
         with _signals_kept():
             ray.init(
@@ -236,6 +241,8 @@ def _connect(address: str | None) -> None:
     except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot start on this machine"
         raise FarmError(f"{where}: {_last_line(error)}; `--local` renders without Ray") from error
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from render.bench.tables import headline
 from render.errors import RenderError, StoppedError
 from render.progress import Progress
 from render.story import Outcome
+from render.submission import Submitted
 from render.words import count, frames_of, size, span
 
 __all__ = [
@@ -20,6 +23,7 @@ __all__ = [
     "describe_plan",
     "describe_progress",
     "describe_status",
+    "describe_submitted",
 ]
 
 
@@ -119,6 +123,22 @@ def _running(summary: Mapping[str, Any], now: float) -> str:
         what = "finishing what is being rendered, then stopping" if summary["draining"] else "running"
         return f"{what}, for {span(now - summary['began'])}" if summary["began"] else what
     return "complete" if summary["complete"] else "stopped; `render run` goes on"
+
+
+def describe_submitted(state: Submitted) -> str:
+    """How a job on another cluster is, and where its run directory lies."""
+    rows = {"job": state.names, "id": state.id, "state": state.state, "into": state.dirs}
+    if state.started:
+        began = datetime.fromtimestamp(state.started).astimezone()
+        lasted = (
+            f"took {span(state.ended - state.started)}" if state.ended else f"{span(time.time() - state.started)} ago"
+        )
+        rows["began"] = f"{began:%Y-%m-%d %H:%M:%S}, {lasted}"
+    if state.state == "failed":
+        rows["cause"] = state.cause()
+    if state.state == "stopped":
+        rows["next"] = "submit the job again: it goes on where it stopped"
+    return "\n".join(f"{key:8} {value}" for key, value in rows.items())
 
 
 def describe_outcome(outcome: Outcome) -> str:

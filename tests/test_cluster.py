@@ -300,3 +300,19 @@ def test_a_running_cluster_is_joined(tmp_path: Path, cluster: Callable[[], Farm]
     assert json.loads(done.stdout)["rendered"] == 24
     assert ray.is_initialized()
     assert [node["Alive"] for node in ray.nodes()] == [True]  # whoever joins a cluster leaves it running
+
+
+def test_a_farm_of_this_machine_is_reached_from_this_machine_alone(cluster: Callable[[], Farm]) -> None:
+    psutil = pytest.importorskip("psutil")
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    assert is_token_auth_enabled()
+    me = psutil.Process()
+    heard = {
+        (process.name(), connection.laddr.ip)
+        for process in (me, *me.children(recursive=True))
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {"raylet", "gcs_server"} <= {name for name, _ in heard}
+    assert {ip for _, ip in heard} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, heard

@@ -1,0 +1,141 @@
+"""``render submit`` to a head as the images start it: submitted, followed, stopped in the middle, submitted again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from render.rundir import RunDir
+from render.testcard import read_index
+from render.video import decode
+
+pytest.importorskip("aiohttp", reason="the job API's client needs ray[default]")
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+JOB = """
+version: 1
+name: card
+mode: dream
+model: testcard:50ms
+size: 128x72
+frames: 96
+keyframes:
+  - {at: 0, prompt: a}
+farm: {chunk: 8}
+output: {preset: ultrafast}
+"""
+ROOT = Path(__file__).parent.parent
+OPTIONS = (  # ports that no other cluster of this machine takes, and a CPU to render on
+    *(f"--{name}-port=0" for name in ("node-manager", "object-manager", "runtime-env-agent", "metrics-export")),
+    *("--dashboard-agent-grpc-port=0", "--dashboard-agent-listen-port={agent}", "--temp-dir={folder}"),
+    *("--min-worker-port=0", "--max-worker-port=0", "--num-cpus=1", "--object-store-memory=100000000"),
+)
+CHUNKS = 12
+LIMIT_S = 90  # on a machine with other work; seconds on one without
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which ``render`` finds a token-guarded head with ports and a folder of its own."""
+    folder = tmp_path_factory.mktemp("head")
+    token = folder / "token"
+    token.write_text(os.urandom(16).hex())
+    temp = Path(f"/tmp/render-head-{os.getpid()}")  # short: it holds sockets
+    ports = [str(free_port()) for _ in range(3)]
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # everything on loopback
+        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{ports[1]}",
+        "RENDER_PORT": ports[0],
+        "RENDER_DASHBOARD_PORT": ports[1],
+        "RENDER_RAY_OPTIONS": " ".join(OPTIONS).format(agent=ports[2], folder=temp),
+    }
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | variables
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [ROOT / "docker" / "entrypoint.sh", "head"], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        until(lambda: healthy(environment, ports[2]), lambda: (folder / "log").read_text())
+        yield environment
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        shutil.rmtree(temp, ignore_errors=True)
+
+
+def healthy(environment: dict[str, str], port: str) -> bool:
+    command = [ROOT / "docker" / "entrypoint.sh", "health", port]
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
+def until(done: Callable[[], bool], why: Callable[[], str]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not done():
+        assert time.monotonic() < deadline, why()
+        time.sleep(0.3)
+
+
+def render(environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "render", "submit", *words]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def answer(environment: dict[str, str], *words: str) -> dict[str, Any]:
+    asked = render(environment, *words, "--json")
+    out, err = asked.communicate(timeout=LIMIT_S)
+    assert asked.returncode == 0, err
+    told: dict[str, Any] = json.loads(out)
+    return told
+
+
+def test_submit_follow_stop_and_submit_again(head: dict[str, str], tmp_path: Path) -> None:
+    spec, out = tmp_path / "card.yaml", tmp_path / "run"
+    spec.write_text(JOB)
+    words = (str(spec), "--set", f"output.dir={out}", "--follow")
+
+    def records() -> int:
+        return len(list(out.glob("segments/*.json")))
+
+    first = render(head, *words)
+    until(lambda: records() > 0, lambda: str(first.poll()))
+    first.send_signal(signal.SIGINT)
+    _, err = first.communicate(timeout=LIMIT_S)
+    assert (first.returncode, "the job goes on without being followed" in err) == (130, True)
+    done = records()
+    until(lambda: records() > done, lambda: "the job stopped when it was no longer followed")
+
+    assert answer(head, "--stop", err.split()[2])["state"] == "stopped"
+    done = records()
+    assert 1 < done < CHUNKS
+    assert not (out / "video.mp4").exists()
+
+    again = render(head, *words)
+    said, err = again.communicate(timeout=LIMIT_S)
+    assert again.returncode == 0, said + err
+    assert "96/96 frames" in said
+    assert [read_index(frame) for frame in decode(out / "video.mp4")] == list(range(96))
+    missing = [event["missing"] for event in RunDir(out).events() if event["event"] == "run-started"]
+    assert missing == [CHUNKS, CHUNKS - done]
+    assert [one["state"] for one in answer(head, "--list")["jobs"]] == ["succeeded", "stopped"]
+    assert Path(head["RAY_AUTH_TOKEN_PATH"]).read_text() not in said + err
