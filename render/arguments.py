@@ -164,7 +164,9 @@ def _add_submit(add: _Adder) -> None:
     submit.epilog, submit.formatter_class = SUBMIT_EXAMPLES, argparse.RawDescriptionHelpFormatter
     submit.add_argument("jobs", type=Path, nargs="*", metavar="JOB.yaml")
     add.overrides(submit)
+    add.trust(submit)
     submit.add_argument("--frames", metavar="RANGES", help="as for `render run`")
+    submit.add_argument("--allow-gaps", action="store_true", help="as for `render run`")
     submit.add_argument(
         "--address", metavar="URL", help="its dashboard (default: $RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265)"
     )

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from render.drive import Stop
     from render.farm import Farm
     from render.run import Outcome
-    from render.spec import JobFile
 
 __all__ = ["main"]
 
@@ -65,9 +63,9 @@ def _on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _complain(error: RenderError) -> int:
+def _complain(error: RenderError, job: str = "") -> int:
     for line in str(error).splitlines():
-        print(f"render: {line}", file=sys.stderr)
+        print(f"render: {job}{line}", file=sys.stderr)
     return error.exit_code
 
 
@@ -96,10 +94,11 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[str, Any], str]]) -> int:
     """Print what ``command`` says of every job; the exit code of the first that failed."""
+    from render.joblist import files_in
     from render.spec import load
 
     code = 0
-    for path in _specs(options.jobs):
+    for path in files_in(options.jobs):
         try:
             summary, text = command(load(path, options.overrides))
         except RenderError as error:
@@ -113,8 +112,8 @@ def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[s
 def _run(options: argparse.Namespace) -> int:
     """All jobs on one farm; a job that fails never stops the others. The exit code of the first that failed."""
     from render.drive import Stop
+    from render.joblist import load_all
     from render.run import run_jobs
-    from render.show import describe_night, describe_outcome
     from render.terminal import Show
 
     address = options.address or os.environ.get("RAY_ADDRESS")
@@ -122,60 +121,35 @@ def _run(options: argparse.Namespace) -> int:
         raise SpecError("--local and --address exclude each other")
     stop = Stop()
     with ExitStack() as cluster, Show() as show:
-        loaded = _loaded(options, check=options.local or not address)
+        loaded = load_all(options.jobs, options.overrides, models=options.local or not address)
+        for job in [job for _, job in loaded if isinstance(job, RenderError)]:
+            _complain(job)  # now, not in the morning
         jobs = [(job, show.job(path.name)) for path, job in loaded if not isinstance(job, RenderError)]
         farm = _farm_maker(address, cluster, local=options.local)
         with _draining(stop):
             ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
-    outcomes = [job if isinstance(job, RenderError) else next(ended) for _, job in loaded]
-    code = 0
-    for outcome in outcomes:
-        if isinstance(outcome, RenderError):
-            failed = _complain(outcome)
-            code = code or failed
-        else:
-            print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
-    if len(loaded) > 1:
-        rows = [(path.name, outcome) for (path, _), outcome in zip(loaded, outcomes, strict=True)]
-        print(describe_night(rows), file=sys.stderr if options.json else sys.stdout)
+    rows = [(path.name, job if isinstance(job, RenderError) else next(ended)) for path, job in loaded]
+    code = _tell(options, rows, told_already={id(job) for _, job in loaded})
     return 128 + stop.signal if stop.signal is not None and code == StoppedError.exit_code else code
 
 
-def _loaded(options: argparse.Namespace, *, check: bool) -> list[tuple[Path, JobFile | RenderError]]:
-    """The jobs, or what is wrong with them; ``check`` looks for their models here. Wrong ones are named at once."""
-    from render.spec import load
-    from render.summary import check_model, check_run_dir
+def _tell(
+    options: argparse.Namespace, rows: Sequence[tuple[str, Outcome | RenderError]], told_already: set[int]
+) -> int:
+    """Print what became of every job, and a table of many; the exit code of the first that failed."""
+    from render.show import describe_night, describe_outcome
 
-    found: list[tuple[Path, JobFile | RenderError]] = []
-    places: dict[str, Path] = {}
-    for path in _specs(options.jobs):
-        try:
-            job = load(path, options.overrides)
-            check_run_dir(job)
-            if check:
-                check_model(job)
-            where = job.spec.run_dir
-            other = places.setdefault(str(where.absolute() if isinstance(where, Path) else where), path)
-            if other != path:
-                raise job.mistake(("output", "dir"), f"{job.spec.run_dir}: {other} renders into the same directory")
-            found.append((path, job))
-        except RenderError as error:
-            found.append((path, error))
-    return found
-
-
-def _specs(paths: Sequence[Path]) -> list[Path]:
-    """Job files, those of a directory in the order of their names. Raises SpecError for a directory without any."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
-            if not inside:
-                raise SpecError(f"{path}: no .yaml files in this directory")
-            found += inside
+    code = 0
+    for name, outcome in rows:
+        if isinstance(outcome, RenderError):
+            code = code or outcome.exit_code
+            if id(outcome) not in told_already:
+                _complain(outcome, f"{name}: " if len(rows) > 1 else "")
         else:
-            found.append(path)
-    return found
+            print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
+    if len(rows) > 1:
+        print(describe_night(rows), file=sys.stderr if options.json else sys.stdout)
+    return code
 
 
 @contextlib.contextmanager

@@ -47,14 +47,16 @@ def _absolute(folder: str) -> bool:
     return folder.startswith(("/", "~")) or _ANYWHERE.match(folder) is not None
 
 
-def entrypoint(files: Sequence[str], overrides: Sequence[str], frames: str | None = None) -> str:
-    """The shell command that renders ``files`` on the cluster.
+def entrypoint(
+    files: Sequence[str], overrides: Sequence[str], frames: str | None = None, flags: Sequence[str] = ()
+) -> str:
+    """The shell command that renders ``files`` on the cluster; ``flags`` are those of ``render run``.
 
     ``exec`` leaves no shell between Ray and the driver, which is the one that has to hear SIGTERM.
     """
     words = ["python", "-m", "render", "run", *files, "--address", "auto"]
     words += [f"--set={assignment}" for assignment in overrides]
-    words += [f"--frames={frames}"] if frames else []
+    words += [*([f"--frames={frames}"] if frames else []), *flags]
     return "exec " + shlex.join(words)
 
 

@@ -85,15 +85,23 @@ class Cluster:
             self._client = _client(self.address)
 
     def submit(
-        self, paths: Sequence[Path], jobs: Sequence[JobFile], overrides: Sequence[str], frames: str | None = None
+        self,
+        paths: Sequence[Path],
+        jobs: Sequence[JobFile],
+        overrides: Sequence[str],
+        frames: str | None = None,
+        flags: Sequence[str] = (),
     ) -> str:
-        """Submit the specs at ``paths``, read as ``jobs``, as one job on one farm; returns its submission id."""
+        """Submit the specs at ``paths``, read as ``jobs``, as one job on one farm; returns its submission id.
+
+        ``flags`` are further ones of ``render run``.
+        """
         names = [job.spec.name for job in jobs]
         with TemporaryDirectory(prefix="render-submit-") as folder, _speaking(self.address):
             files = pack(paths, Path(folder))
             return str(
                 self._client.submit_job(
-                    entrypoint=entrypoint(files, overrides, frames),
+                    entrypoint=entrypoint(files, overrides, frames, flags),
                     submission_id=submission_id(names),
                     runtime_env={"working_dir": folder, "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(DRAIN_S)}},
                     metadata={

@@ -28,8 +28,8 @@ def submit(options: argparse.Namespace) -> int:
         raise SpecError("name the job specs to submit, or --status, --logs, --stop or --list")
     if options.follow and asked and not options.logs:
         raise SpecError("--follow goes with the jobs that are submitted, or with --logs ID")
-    if not options.jobs and (options.overrides or options.frames):
-        raise SpecError("--set and --frames go with the jobs that are submitted")
+    if not options.jobs and (options.overrides or options.frames or options.allow_gaps or options.trust):
+        raise SpecError("--set, --frames, --allow-gaps and --trust go with the jobs that are submitted")
     if options.jobs:
         return _send(options)
     cluster = _cluster(options)
@@ -49,16 +49,19 @@ def _cluster(options: argparse.Namespace) -> Cluster:
 
 
 def _send(options: argparse.Namespace) -> int:
+    from render.joblist import files_in
     from render.parcel import check_portable
     from render.plan import parse_frames
     from render.spec import load
 
-    jobs = [load(path, options.overrides) for path in options.jobs]  # the first mistake ends it: nothing is sent
+    files = files_in(options.jobs)
+    jobs = [load(path, options.overrides) for path in files]  # the first mistake ends it: nothing is sent
     check_portable(jobs)
     for job in jobs if options.frames else []:
         parse_frames(options.frames, job.spec.num_frames)
     cluster = _cluster(options)
-    name = cluster.submit(options.jobs, jobs, options.overrides, options.frames)
+    flags = [f"--{flag.replace('_', '-')}" for flag in ("trust", "allow_gaps") if getattr(options, flag)]
+    name = cluster.submit(files, jobs, options.overrides, options.frames, flags)
     if options.follow:
         print(f"render: submitted {name}", file=sys.stderr, flush=True)
         return _follow(options, cluster, name)

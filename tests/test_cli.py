@@ -440,3 +440,54 @@ def test_an_interrupted_run_says_so_and_goes_on(
     answer = render("run", job, "--local", "--json", "--set", "frames=96")
     assert answer.code == 0
     assert 0 < answer.json["rendered"] < 96
+
+
+@pytest.fixture
+def night(here: Path, job: str) -> Path:
+    """A directory of jobs: two good ones and one whose steps are a word."""
+    jobs = here / "night"
+    jobs.mkdir()
+    good = (here / job).read_text()
+    for name, text in (("a", good), ("b", good + "steps: many\n"), ("c", good)):
+        (jobs / f"{name}.yaml").write_text(text.replace("name: card", f"name: {name}"))
+    return jobs
+
+
+def test_a_directory_of_jobs_and_one_that_is_wrong(night: Path, job: str, render: Render) -> None:
+    answer = render("run", "night", "--local")
+    assert answer.code == 2
+    assert answer.err.startswith("render: night/b.yaml:12: steps:")
+    assert "a.yaml  done" in answer.out
+    assert "b.yaml  failed" in answer.out
+    assert answer.out.splitlines()[-1] == "3 jobs, 1 failed"
+    assert {path.name for path in (night.parent / "out").iterdir()} == {"a", "c"}
+    assert [json.loads(line)["name"] for line in render("run", "night", "--local", "--json").out.splitlines()] == [
+        "a",
+        "c",
+    ]
+
+
+def test_two_jobs_in_one_directory_are_refused(night: Path, job: str, render: Render) -> None:
+    answer = render("run", "night/a.yaml", "night/c.yaml", "--local", "--set", "output.dir=out/same")
+    assert answer.code == 2
+    assert "night/a.yaml renders into the same directory" in answer.err
+
+
+def test_a_directory_without_jobs(here: Path, render: Render) -> None:
+    (here / "empty").mkdir()
+    assert render("check", "empty").err == "render: empty: no .yaml files in this directory\n"
+
+
+def test_status_and_logs_of_a_job(job: str, render: Render) -> None:
+    render("run", job, "--local")
+    assert "complete" in render("status", "out/card", "--watch").out
+    lines = render("logs", "out/card").out.splitlines()
+    assert "run-started" in lines[0]
+    assert "frames 0–3" in next(line for line in lines if "done" in line)
+    assert "run-finished" in lines[-1]
+    assert render("logs", "out/card", "--troubles").out == ""
+    assert {
+        json.loads(line)["worker"]
+        for line in render("logs", "out/card", "--worker", "local-0", "--json").out.splitlines()
+    } == {"local-0"}
+    assert render("logs", "nowhere").code == 3
