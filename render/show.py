@@ -51,7 +51,8 @@ def describe_progress(progress: Progress) -> str:
     if progress.eta_s:
         parts.append(f"{span(progress.eta_s)} left")
     idle = "loading the model" if progress.opening else "waiting for a worker"
-    parts.append(count(progress.workers, "worker") if progress.workers else idle)
+    if progress.workers or progress.frames_done < progress.frames_total:
+        parts.append(count(progress.workers, "worker") if progress.workers else idle)
     if progress.retries:
         parts.append(count(progress.retries, "retry", "retries"))
     return "  ".join(parts)
