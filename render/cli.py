@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from render import trust
-from render.arguments import parse
+from render.arguments import AFTERWARDS, parse
 from render.errors import FarmError, RenderError, SpecError
 
 if TYPE_CHECKING:
@@ -35,17 +35,19 @@ _terminated = threading.Event()  # SIGTERM arrived: on the way through Ray's C c
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     signal.signal(signal.SIGTERM, _on_sigterm)
+    command = ""
     try:
         options = parse(arguments)
+        command = options.command
         if options.trust:
             trust.grant()
-        code = COMMANDS[options.command](options)
+        code = COMMANDS[command](options)
         sys.stdout.flush()  # here, where a closed pipe is caught
     except RenderError as error:
         return _complain(error)
     except KeyboardInterrupt:
         word, code = ("terminated", 143) if _terminated.is_set() else ("interrupted", 130)
-        print(f"render: {word}; what is done stays done, the same command goes on", file=sys.stderr)
+        print(f"render: {word}; {AFTERWARDS.get(command, 'nothing is left half done')}", file=sys.stderr)
         return code
     except BrokenPipeError:  # `render … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
