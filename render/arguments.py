@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from render import __version__, place
 from render.errors import SpecError
 
-__all__ = ["EXAMPLES", "parse"]
+__all__ = ["AFTERWARDS", "EXAMPLES", "parse"]
 
 EXAMPLES = """\
 examples:
@@ -35,6 +35,13 @@ examples:
 exit codes: 0 done, 2 bad spec or command line, 3 run directory, 4 locked, 5 disk, 6 model, 7 engine,
 8 video, 9 farm, 10 benchmark slower than before, 130 interrupted (Ctrl-C), 143 terminated
 """
+
+
+AFTERWARDS = {
+    "run": "what is done stays done, the same command goes on",
+    "bench": "report.json holds the tables that were finished, the same command begins anew",
+}
+"""What is true of a command that was interrupted."""
 
 
 class _Parser(argparse.ArgumentParser):

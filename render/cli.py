@@ -21,7 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from render import place, trust
-from render.arguments import parse
+from render.arguments import AFTERWARDS, parse
 from render.errors import FarmError, RenderError, RunDirError, SpecError, StoppedError
 
 if TYPE_CHECKING:
@@ -39,17 +39,19 @@ _terminated = threading.Event()  # SIGTERM arrived: on the way through Ray's C c
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     signal.signal(signal.SIGTERM, _on_sigterm)
+    command = ""
     try:
         options = parse(arguments)
+        command = options.command
         if options.trust:
             trust.grant()
-        code = COMMANDS[options.command](options)
+        code = COMMANDS[command](options)
         sys.stdout.flush()  # here, where a closed pipe is caught
     except RenderError as error:
         return _complain(error)
     except KeyboardInterrupt as stopped:
         word, code = ("terminated", 143) if _terminated.is_set() else ("interrupted", 130)
-        what = str(stopped) or "what is done stays done, the same command goes on"
+        what = str(stopped) or AFTERWARDS.get(command, "nothing is left half done")
         print(f"render: {word}; {what}", file=sys.stderr)
         return code
     except BrokenPipeError:  # `render … | head`

@@ -14,8 +14,9 @@ from pathlib import Path
 import av
 
 from render.codecs import VideoFormat
+from render.encoder import Colour, container_options
 from render.errors import VideoError
-from render.video import Colour, VideoInfo, blame, codec_of, colour_of, container_options, open_video, packets, probe
+from render.video import VideoInfo, blame, codec_of, colour_of, open_video, packets, probe
 
 __all__ = ["join"]
 

@@ -4,18 +4,16 @@ Frames are uint8 RGB arrays of shape (H, W, 3), "HWC". Knows codecs and containe
 directory, and no still pictures (`stills.py`). Every failure is a `VideoError` that names the file or the setting.
 
 Colour: RGB becomes BT.709 in limited range and is tagged so; an untagged file is read as BT.601 by most players, which
-turns [200, 30, 30] into [214, 45, 27]. The four tags are code points of ITU-T H.273, the range as ffmpeg counts it.
+turns [200, 30, 30] into [214, 45, 27].
 """
 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -27,7 +25,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from render.codecs import Codec, VideoFormat, encoder_options
+from render.codecs import Codec, VideoFormat
+from render.encoder import Colour, add_stream, container_options
 from render.errors import StoreError, VideoError
 
 __all__ = ["Colour", "Frame", "SegmentWriter", "VideoFormat", "VideoInfo", "check_format", "decode", "probe"]
@@ -36,7 +35,6 @@ Frame = NDArray[np.uint8]
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # the disk's fault, not the codec's
 
-os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints ten lines for every segment past all log levels; 1: errors only
 
 # swscale's quick roundings cost up to 4 levels when a smooth ramp is decoded (mean error 1.2; with these 0.4) and shift
 # chroma by 0.1 when it is encoded. BITEXACT asks for the same numbers from every CPU's code. 0.1 ms more at 512x512.
@@ -47,22 +45,6 @@ _SCALING = (
     | Interpolation.FULL_CHR_H_INP
     | Interpolation.BITEXACT
 )
-
-_AVX2 = "mmx2,sse2fast,ssse3,sse4.2,avx,fma3,bmi2,avx2"  # x264's names of what every CPU with AVX-512 also has
-
-
-@dataclass(frozen=True)
-class Colour:
-    """How a file says that its numbers are colours: code points of H.273; range 1 limited, 2 full, 0 unsaid."""
-
-    matrix: int
-    primaries: int
-    transfer: int
-    range: int
-
-
-_BT709 = Colour(matrix=1, primaries=1, transfer=1, range=1)
-_SRGB = Colour(matrix=0, primaries=1, transfer=13, range=2)
 
 
 @dataclass(frozen=True)
@@ -116,7 +98,7 @@ class SegmentWriter:
         self._reformatter = VideoReformatter()
         with blame(f"cannot encode {fmt.codec} {fmt.width}x{fmt.height} with {fmt.settings.encoder}"):
             self._container = av.open(file, "w", format=fmt.suffix[1:], container_options=container_options(fmt))
-            self._stream = _add_stream(self._container, fmt)
+            self._stream = add_stream(self._container, fmt)
 
     def __enter__(self) -> Self:
         return self
@@ -176,56 +158,6 @@ class SegmentWriter:
             self._container.close()
         self._file.seek(0)
         self._file.truncate()
-
-
-def _add_stream(container: av.container.OutputContainer, fmt: VideoFormat) -> av.VideoStream:
-    codec = fmt.settings
-    _require_encoder(codec.encoder)
-    stream = container.add_stream(codec.encoder, rate=fmt.fps, options=encoder_options(fmt) | _cpu_options(fmt))
-    assert isinstance(stream, av.VideoStream)
-    stream.width, stream.height, stream.pix_fmt = fmt.width, fmt.height, codec.pixel_format
-    context = stream.codec_context
-    context.time_base, context.thread_count = 1 / fmt.fps, fmt.threads
-    colour = _SRGB if codec.lossless else _BT709
-    context.colorspace, context.color_primaries = colour.matrix, colour.primaries
-    context.color_trc, context.color_range = colour.transfer, colour.range
-    if codec.tag:
-        context.codec_tag = codec.tag
-    context.open()
-    assert not context.options, f"{codec.encoder} does not know {context.options}"
-    return stream
-
-
-def _cpu_options(fmt: VideoFormat) -> dict[str, str]:
-    """Keep x264 off AVX-512 where that would make other bytes at every run.
-
-    Its mbtree for AVX-512 with B-frames reads memory it never wrote, unless a row is a multiple of 8 blocks of 16
-    pixels: found at widths 64, 320, 576, 854, not at 128, 512, 896, 1280, 1920. Leaving out mbtree instead cost 40 % in
-    size in a trial; AVX2 costs 3 % in time. Found out on Linux only; elsewhere such widths stay unrepeatable.
-    """
-    whole_rows = -(-fmt.width // 16) % 8 == 0
-    return {"x264-params": f"asm={_AVX2}"} if fmt.codec == "h264" and not whole_rows and _has_avx512() else {}
-
-
-@cache
-def _has_avx512() -> bool:
-    cpu = Path("/proc/cpuinfo")
-    return cpu.exists() and "avx512" in cpu.read_text()
-
-
-def _require_encoder(name: str) -> None:
-    try:
-        av.Codec(name, "w")
-    except ValueError as error:
-        raise VideoError(
-            f"this installation of PyAV was built without {name}; choose another codec, or install the wheel from PyPI"
-        ) from error
-
-
-def container_options(fmt: VideoFormat, *flags: str) -> dict[str, str]:
-    """bitexact: no library version and no clock in the file."""
-    options = {"fflags": "+bitexact", "video_track_timescale": str(fmt.timescale)}
-    return options | ({"movflags": "+" + "+".join(flags)} if flags else {})
 
 
 def _to_codec(frame: Frame, codec: Codec, reformatter: VideoReformatter) -> av.VideoFrame:

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from render.codecs import CODECS, VideoFormat
+from render.encoder import Colour
 from render.errors import VideoError
-from render.video import Colour, Frame, SegmentWriter, check_format, decode, probe
+from render.video import Frame, SegmentWriter, check_format, decode, probe
 
 GOOD = VideoFormat("h264", 64, 48, Fraction(24))
 LOSSY = [name for name in CODECS if not CODECS[name].lossless]

@@ -101,7 +101,12 @@ class Session:
                 self.report["peaks"][dtype] = asdict(peak)
 
     def _speed(self) -> None:
-        """Baselines, ladder and grid, in turns with each other."""
+        """Baselines, ladder and grid, in turns with each other.
+
+        All of them stay open: a ratio is taken within a round, and opening a case anew in every round would load and
+        compile it as often. One that does not fit beside the others is told as out of memory; ``--backends``,
+        ``--dtypes`` and ``--batches`` choose fewer, and ``--no-baselines`` leaves out four pipelines.
+        """
         subjects = self._opened({str(case): case for case in self._suite.speed})
         timings = self._timed(subjects, self._options.rounds)
         self.report["results"] = [

@@ -78,19 +78,18 @@ def suite(options: Options, machine: Machine, family: str, native: tuple[int, in
         guidance=options.guidance,
     )
     full = replace(plain, dtype=best_dtype, batch=large)
-    ladder = _ladder(options, plain, full)
+    ladder = _ladder(options, plain, full, machine)
     baselines = _baselines(options, plain, full) if options.baselines else ()
     grid = [
-        replace(plain, backend=backend, dtype=dtype, batch=batch)
+        _in(backend, replace(plain, dtype=dtype, batch=batch), options, machine)
         for backend in options.backends
         for dtype in (dtypes if backend == "eager" else dtypes[-1:])  # compiling takes minutes, and float32 is slow
         for batch in (options.batches if backend == "eager" and not options.quick else options.batches[-1:])
     ]
-    rungs = [case for rung in ladder for case in (rung.before, rung.after, rung.apart) if case]
-    best = (
-        replace(full, backend="compile") if "compile" in options.backends else replace(full, backend=grid[-1].backend)
-    )
-    films = (*baselines, *dict.fromkeys((replace(full, backend=options.backends[0]), best)))
+    rungs = [case for rung in ladder for case in (rung.before, rung.after, rung.start, rung.apart) if case]
+    first, last = (_in(backend, full, options, machine) for backend in (options.backends[0], options.backends[-1]))
+    best = replace(full, backend="compile") if "compile" in options.backends else last
+    films = (*baselines, *dict.fromkeys((first, best)))
     return Suite(
         speed=tuple(dict.fromkeys((*baselines, *rungs, *grid))),
         ladder=ladder,
@@ -102,7 +101,14 @@ def suite(options: Options, machine: Machine, family: str, native: tuple[int, in
     )
 
 
-def _ladder(options: Options, plain: Case, full: Case) -> tuple[Rung, ...]:
+def _in(backend: str, case: Case, options: Options, machine: Machine) -> Case:
+    """A case through another backend, in a dtype of its own where none was asked for: ONNX graphs know no bf16."""
+    unfit = backend == "onnx" and case.dtype == "bf16" and not options.dtypes
+    fitting = "fp16" if machine.device == "cuda" else "fp32"
+    return replace(case, backend=backend, dtype=fitting if unfit else case.dtype)
+
+
+def _ladder(options: Options, plain: Case, full: Case, machine: Machine) -> tuple[Rung, ...]:
     """diffusers frame by frame -> our loop -> batch -> 16 bits -> compiled; each also alone, on top of our loop."""
     batched, first = replace(plain, batch=full.batch), replace(plain, renderer="diffusers")
     rungs = [Rung("loop", first, plain)] if options.baselines else []
@@ -116,7 +122,8 @@ def _ladder(options: Options, plain: Case, full: Case) -> tuple[Rung, ...]:
         after = replace(full, backend="compile")
         rungs.append(Rung("compile", full, after, plain, None if options.quick else alone))
     if "onnx" in options.backends:
-        rungs.append(Rung("onnx", full, replace(full, backend="onnx"), plain, replace(plain, backend="onnx")))
+        graph, alone = _in("onnx", full, options, machine), _in("onnx", plain, options, machine)
+        rungs.append(Rung("onnx", replace(graph, backend="eager"), graph, replace(alone, backend="eager"), alone))
     return tuple(rungs)
 
 

@@ -18,7 +18,8 @@ from render import modelfiles
 from render.engine import deep
 from render.engine.conditioning import Conditioning
 from render.engine.device import DTYPES
-from render.engine.models import Models, Text, TextEncoder, load, load_text
+from render.engine.models import Models, load, load_text
+from render.engine.texts import Text, TextEncoder
 from render.picture import Stopwatch
 from render.plan import Plan
 from render.resolve import GRAPH_BACKENDS

@@ -21,8 +21,9 @@ from torch import Tensor
 from render.engine import device as device_module
 from render.engine.compiled import quiet
 from render.engine.latents import seeded_noise, slerp
-from render.engine.models import Text, blend_texts, pipeline_class, what_is_read
+from render.engine.models import pipeline_class, what_is_read
 from render.engine.schedulers import make_scheduler
+from render.engine.texts import Text, blend_texts
 from render.errors import EngineError
 from render.picture import Picture, Stopwatch
 from render.plan import Plan

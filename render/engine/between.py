@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from render.engine.backend import CutBackend
+from render.engine.batches import padded, parts
 from render.engine.conditioning import Conditioning
 from render.engine.device import upload
 from render.engine.evaluation import Network
@@ -85,10 +86,10 @@ class Between:
         else:
             self._ahead.insert(0, index)  # asked for out of turn, or once more after it did not fit into memory
         stretch, missing = self._stretch(batch)
-        for part in _parts(missing, batch):
+        for part in parts(missing, batch):
             self._anchors |= self._computed(part, batch)
         inner = [frame for frame in stretch if frame not in self._anchors]
-        for part in _parts(inner, batch):
+        for part in parts(inner, batch):
             self._latents |= self._interpolated(part, batch)
         for frame in stretch:
             if frame in self._anchors:
@@ -117,18 +118,18 @@ class Between:
 
     def _computed(self, anchors: Sequence[int], batch: int) -> dict[int, _Anchor]:
         recording = _Recording(self._backend, batch)
-        latents_BCHW = self._denoise(_padded(anchors, batch), recording)
+        latents_BCHW = self._denoise(padded(anchors, batch), recording)
         return {
             anchor: _Anchor(latents_BCHW[row], tuple(deep[row] for deep in recording.deep))
             for row, anchor in enumerate(anchors)
         }
 
     def _interpolated(self, frames: Sequence[int], batch: int) -> dict[int, Tensor]:
-        pairs = [self._pair(frame) for frame in _padded(frames, batch)]
-        places = zip(_padded(frames, batch), pairs, strict=True)
+        pairs = [self._pair(frame) for frame in padded(frames, batch)]
+        places = zip(padded(frames, batch), pairs, strict=True)
         weights = [(frame - before) / (behind - before) for frame, (before, behind) in places]
         network = _Interpolating(self._backend, [(self._anchors[a], self._anchors[b]) for a, b in pairs], weights)
-        latents_BCHW = self._denoise(_padded(frames, batch), network)
+        latents_BCHW = self._denoise(padded(frames, batch), network)
         return {frame: latents_BCHW[row] for row, frame in enumerate(frames)}
 
 
@@ -161,11 +162,3 @@ class _Interpolating:
         mixed_BGFHW = before * (1 - self._weights_B1111) + behind * self._weights_B1111
         deep_NFHW = mixed_BGFHW.transpose(0, 1).flatten(0, 1)
         return self._backend.denoise_shallow(latents_NCHW, timestep, told, deep_NFHW)
-
-
-def _padded(frames: Sequence[int], batch: int) -> list[int]:
-    return [*frames, *[frames[-1]] * (batch - len(frames))]
-
-
-def _parts(frames: Sequence[int], batch: int) -> list[Sequence[int]]:
-    return [frames[at : at + batch] for at in range(0, len(frames), batch)]

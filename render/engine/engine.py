@@ -9,7 +9,6 @@ Shapes: B batch of pictures, C, H, W channels and size of latents, K step noises
 from __future__ import annotations
 
 import gc
-import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,13 +22,15 @@ from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backend import BACKENDS, Backend, CutBackend, Opening, Warm, open_model, open_text
+from render.engine.batches import micro_batch, padded, parts
 from render.engine.between import Between, anchors_of
 from render.engine.device import Marks, download, upload
 from render.engine.evaluation import Network, Told, guided, network, schedule
 from render.engine.latents import seeded_noise, seeded_step_noises, slerp
-from render.engine.models import Text, blend_texts
+from render.engine.memory import NOT_EVEN_ONE, out_of_memory
 from render.engine.sampler import SamplerTable, denoise, tabulate
 from render.engine.schedulers import make_scheduler
+from render.engine.texts import Text, blend_texts
 from render.errors import EngineError
 from render.picture import Picture, Pixels, Stopwatch
 from render.plan import Plan
@@ -38,7 +39,6 @@ from render.timeline import Blend, FrameState
 
 __all__ = ["Engine"]
 
-DECODE_BATCH = 8  # pictures a VAE call: its activations are the peak of memory, and larger gains nothing
 AHEAD = {"cpu": 0, "cuda": 1}  # batches queued while one is fetched; a CPU does one thing after another anyway
 FLAT = 2  # a picture whose pixels all lie within so many levels shows nothing
 
@@ -104,9 +104,8 @@ class Engine:
         if self._between is not None:
             self._between.expect(frames)
         queued: deque[_Batch] = deque()
-        for start in range(0, len(frames), batch):
-            states = [self._plan.timeline.state(index) for index in frames[start : start + batch]]
-            queued.append(self._queue(states))
+        for part in parts(frames, batch):
+            queued.append(self._queue([self._plan.timeline.state(index) for index in part]))
             while len(queued) > self._ahead:
                 yield from self._checked(queued.popleft(), watch)
         for rest in queued:
@@ -114,8 +113,7 @@ class Engine:
 
     def latents(self, states: Sequence[FrameState]) -> Tensor:
         """Denoised latents (B, C, H, W), float32, of at most a batch of states, before the VAE."""
-        padded = [*states, *[states[-1]] * (self._plan.settings.batch - len(states))]
-        return self._denoised(padded)[: len(states)]
+        return self._denoised(padded(states, self._plan.settings.batch))[: len(states)]
 
     def decode(self, latents_BCHW: Tensor) -> Tensor:
         """Pictures (B, 3, height, width) in float32, about [-1, 1], before they are rounded to bytes.
@@ -123,9 +121,9 @@ class Engine:
         In micro-batches of one size, the last one padded: in a smaller one the same picture would get other bits.
         """
         count = len(latents_BCHW)
-        size = _micro_batch(count)
-        padded = torch.cat([latents_BCHW, latents_BCHW[-1:].expand(-count % size, -1, -1, -1)])
-        return torch.cat([self._backend.decode(part) for part in torch.split(padded, size)])[:count]
+        size = micro_batch(count)
+        whole = torch.cat([latents_BCHW, latents_BCHW[-1:].expand(-count % size, -1, -1, -1)])
+        return torch.cat([self._backend.decode(part) for part in torch.split(whole, size)])[:count]
 
     @torch.no_grad()
     def _opening(self, watch: Stopwatch) -> Opening:
@@ -138,7 +136,7 @@ class Engine:
         return Opening(
             self._models,
             evaluations=(*both, *conditional),
-            latents_MCHW=zeros_BCHW[: _micro_batch(batch)],
+            latents_MCHW=zeros_BCHW[: micro_batch(batch)],
             deep=self._plan.settings.cuts_unet,
             watch=watch,
         )
@@ -181,25 +179,22 @@ class Engine:
         while True:
             size = self._fits
             try:
-                parts = [self._queue_padded(states[at : at + size], size) for at in range(0, len(states), size)]
+                queued = [self._queue_padded(part, size) for part in parts(states, size)]
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 if size == 1:
-                    raise EngineError(
-                        "out of memory with a batch of one picture; render smaller pictures or use a larger device"
-                    ) from None
+                    raise EngineError(NOT_EVEN_ONE) from None
             else:
                 text = f"out of memory: rendered at batch {size}, not bit-identical"
-                return _Batch(states, parts, ("batch", text) if size < self._plan.settings.batch else None)
+                return _Batch(states, queued, ("batch", text) if size < self._plan.settings.batch else None)
             self._fits = size // 2
             self._free_memory()
 
     @torch.no_grad()
-    def _queue_padded(self, states: list[FrameState], size: int) -> _Part:
-        padded = [*states, *[states[-1]] * (size - len(states))]
+    def _queue_padded(self, states: Sequence[FrameState], size: int) -> _Part:
         marks = Marks(self._device)
-        latents_BCHW = self._denoised(padded)
+        latents_BCHW = self._denoised(padded(states, size))
         marks.end("denoise")
         pictures = self.decode(latents_BCHW)
         finite, pixels = pictures.isfinite().flatten(1).all(1), _to_uint8(pictures)
@@ -288,16 +283,6 @@ class _Batch:
         pixels = [part.pixels_BHW3.numpy()[: part.count] for part in self.parts]
         finite = [part.finite_B.numpy()[: part.count] for part in self.parts]
         return np.concatenate(pixels), np.concatenate(finite)
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    """A CPU's allocator says it in words only."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _micro_batch(count: int) -> int:
-    """Pictures a VAE call when ``count`` are to be decoded: as many as possible, and in equal parts."""
-    return math.ceil(count / math.ceil(count / DECODE_BATCH))
 
 
 def _to_uint8(pictures_B3HW: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from render.engine.batches import micro_batch
 from render.engine.device import DTYPES
 from render.engine.sampler import tabulate
 from render.engine.schedulers import make_scheduler
@@ -34,7 +35,6 @@ from render.samplers import SAMPLERS
 __all__ = ["Operation", "Work", "decoder_work", "picture_work", "unet_work"]
 
 TEXT_TOKENS = 77  # what CLIP reads
-DECODE_BATCH = 8
 
 Config = Mapping[str, Any]
 
@@ -119,7 +119,7 @@ def picture_work(plan: Plan, folder: Path) -> tuple[Work, Work]:
     latents_CHW = (info.latent_channels, settings.height // info.latent_scale, settings.width // info.latent_scale)
     table = tabulate(make_scheduler(SAMPLERS[plan.spec.sampler], info.scheduler), plan.spec.steps)
     rows = settings.batch * (2 if plan.timeline.guided else 1)
-    micro = min(settings.batch, DECODE_BATCH)
+    micro = micro_batch(settings.batch)
     unet = unet_work(_config(folder / "unet"), (rows, *latents_CHW), dtype)
     vae = decoder_work(_config(folder / "vae"), (micro, *latents_CHW), dtype)
     return Work(unet.operations, table.num_evaluations / settings.batch), Work(vae.operations, 1 / micro)

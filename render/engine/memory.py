@@ -1,4 +1,4 @@
-"""How much memory a stretch of work took at its peak, above what was taken before."""
+"""How much memory a stretch of work took at its peak, above what was taken before; and whether there was enough."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from types import TracebackType
 
 import torch
 
-__all__ = ["MemoryMeter", "release"]
+__all__ = ["NOT_EVEN_ONE", "MemoryMeter", "out_of_memory", "release"]
 
+NOT_EVEN_ONE = "out of memory with a batch of one picture; render smaller pictures or use a larger device"
 EVERY_S = 0.005
 
 
@@ -59,6 +60,11 @@ def _resident_bytes() -> int:
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory is what was missing: a CPU's allocator says it in words only."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def release() -> None:

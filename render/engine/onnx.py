@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from render import cache
+from render.engine.conditioning import Conditioning
 from render.engine.device import DTYPES
 from render.engine.export import EXPORTER, export_denoiser
-from render.engine.models import Conditioning, Models, Text, TextEncoder, condition, load, load_text, pipeline_class
+from render.engine.models import Models, load, load_text, pipeline_class
 from render.engine.session import Graph
+from render.engine.texts import Text, TextEncoder, condition
 from render.errors import EngineError, ModelError
 from render.picture import Stopwatch
 from render.plan import Plan

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backend import BACKENDS, Opening, open_model
+from render.engine.batches import micro_batch
 from render.engine.device import seconds_a_call
 from render.engine.latents import seeded_noise, slerp
-from render.engine.models import Text, blend_texts
 from render.engine.sampler import denoise, tabulate
 from render.engine.schedulers import make_scheduler
+from render.engine.texts import Text, blend_texts
 from render.picture import Stopwatch
 from render.plan import Plan
 from render.samplers import SAMPLERS
@@ -27,7 +28,6 @@ __all__ = ["measure_parts"]
 
 ROUND_S = 0.2
 ROUNDS = 3
-DECODE_BATCH = 8
 
 
 @torch.no_grad()
@@ -46,7 +46,7 @@ def measure_parts(plan: Plan, folder: Path) -> dict[str, float]:
     rows = [first] * batch * (2 if plan.timeline.guided else 1)
     condition = models.condition(rows, settings.width, settings.height)
     latents_NCHW = noise_BCHW.repeat(len(rows) // batch, 1, 1, 1)
-    latents_MCHW = noise_BCHW[: min(batch, DECODE_BATCH)]
+    latents_MCHW = noise_BCHW[: micro_batch(batch)]
     opening = Opening(models, ((latents_NCHW, condition),), latents_MCHW, deep=False, watch=Stopwatch())
     backend = BACKENDS[settings.backend](opening)
     timestep = torch.ones((), device=device)

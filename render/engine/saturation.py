@@ -13,8 +13,8 @@ import torch
 
 from render.engine import device as device_module
 from render.engine.backend import Loaded, open_model
-from render.engine.memory import MemoryMeter
-from render.engine.models import Text
+from render.engine.memory import NOT_EVEN_ONE, MemoryMeter, out_of_memory
+from render.engine.texts import Text
 from render.errors import EngineError
 from render.picture import Stopwatch
 from render.plan import Plan
@@ -45,13 +45,15 @@ def measure(plan: Plan, folder: Path) -> Saturation:
     while batch <= min(LARGEST, plan.spec.num_frames) and time.perf_counter() - began < BUDGET_S:
         try:
             found.append((batch, *_evaluation(plan, models, text, batch, device)))
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
             break
         if len(found) > 2 and found[-1][1] > NO_GAIN * found[-3][1]:
             break
         batch *= 2
     if not found:
-        raise EngineError("out of memory with a batch of one picture; render smaller pictures or use a larger device")
+        raise EngineError(NOT_EVEN_ONE)
     batches, seconds, peaks = zip(*found, strict=True)
     return Saturation(batches, seconds, peaks, free)
 

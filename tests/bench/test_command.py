@@ -42,3 +42,14 @@ def test_bench_measures_writes_and_compares(
 def test_mistakes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *arguments]) == 2
     assert "render: " in capsys.readouterr().err
+
+
+def test_an_interrupted_benchmark_does_not_promise_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("render.bench.story.bench", interrupted)
+    assert main(["bench", "--out", str(tmp_path)]) == 130
+    assert "report.json holds the tables that were finished, the same command begins anew" in capsys.readouterr().err

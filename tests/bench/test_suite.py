@@ -36,6 +36,15 @@ def test_a_gpu_begins_in_16_bits() -> None:
     assert {case.dtype for case in suite(Options(), gpu, "sdxl", (1024, 1024)).speed} == {"bf16"}
 
 
+def test_onnx_graphs_are_measured_in_a_dtype_they_have() -> None:
+    for machine, dtype in ((FAST, "fp32"), (replace(FAST, device="cuda"), "fp16")):
+        made = suite(Options(model="sdxl", backends=("onnx",)), machine, "sdxl", (128, 128))
+        assert {case.dtype for case in (*made.speed, *made.films) if case.backend == "onnx"} == {dtype}
+        assert (made.best.backend, made.best.dtype) == ("onnx", dtype)
+    asked = suite(Options(backends=("onnx",), dtypes=("bf16",)), FAST, "sd", (128, 128))
+    assert {case.dtype for case in asked.speed if case.backend == "onnx"} == {"bf16"}, "what was asked for is tried"
+
+
 def test_every_approximation_is_a_case() -> None:
     made = suite(Options(), FAST, "sd", (128, 128))
     assert list(made.accuracy) == ["float32", "exact", *APPROXIMATIONS]

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from render.demo import WEIGHTS
+from render.engine.conditioning import Conditioning
 from render.engine.engine import Engine
-from render.engine.models import Conditioning
 from render.engine.schedulers import make_scheduler
 from render.errors import EngineError, ModelError
 from render.picture import Stopwatch

@@ -27,6 +27,17 @@ def test_a_kernel_that_is_not_there_is_refused(kernel: str, tiny_sd: Path, open_
         open_engine(tiny_sd, f"engine.attention={kernel}")
 
 
+def test_out_of_memory_is_no_fault_of_the_kernels(
+    tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise torch.OutOfMemoryError("too much")
+
+    monkeypatch.setattr("render.engine.models.Models.denoise", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        open_engine(tiny_sd, "engine.attention=flash")
+
+
 def test_the_chosen_kernel_is_the_one_that_runs(tiny_sd: Path, open_engine: Open) -> None:
     """Not a silent no-op, as diffusers' own switch is on these UNets."""
     from torch.profiler import ProfilerActivity, profile

@@ -21,12 +21,17 @@ def test_a_curve_doubles_from_one(tiny_sd: Path) -> None:
     assert curve.free_bytes > 100 << 20
 
 
-def test_it_ends_where_memory_does(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("too much"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
+    ids=["gpu", "cpu"],
+)
+def test_it_ends_where_memory_does(error: Exception, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Models.denoise
 
     def small_device(models: Models, latents: torch.Tensor, *rest: object) -> torch.Tensor:
         if len(latents) > most:
-            raise torch.OutOfMemoryError("too much")
+            raise error
         return whole(models, latents, *rest)
 
     monkeypatch.setattr(Models, "denoise", small_device)
