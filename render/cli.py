@@ -42,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error)
     except KeyboardInterrupt as stopped:
         word, code = ("terminated", 143) if _terminated.is_set() else ("interrupted", 130)
-        what = str(stopped) or "what is done stays done, the same command goes on"
-        print(f"render: {word}; {what}", file=sys.stderr)
+        print(f"render: {word}; {str(stopped) or 'what is done stays done, the same command goes on'}", file=sys.stderr)
         return code
     except BrokenPipeError:  # `render … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
