@@ -149,6 +149,8 @@ class RayFarm:
         except RayTaskError as error:
             own = _own(error)
             cause, details = (str(own), "") if own else (_last_line(error), str(error))
+            if worker not in self._nodes:  # it could not even say hello
+                return self._lost(worker, cause, False, details)
             if chunk is None:
                 return Refused(worker, cause, own, details)
             return ChunkFailed(worker, chunk, cause, details)

@@ -41,7 +41,7 @@ def disturb(options: argparse.Namespace, folder: Path) -> None:
         seconds = time.monotonic() - began
         events = stage.events()
         print(checks.table(injector.done, stage.codes, events, seconds), flush=True)
-        assert len(injector.done) == options.faults
+        assert not injector.waiting
         assert set(stage.codes) <= {0, KILLED}, f"exit codes {stage.codes}; see {folder}/driver.log"
         assert stage.codes[-1] == 0
         assert stage.codes.count(KILLED) == sum(fault.kind == "kill driver" for fault in injector.done)
@@ -61,6 +61,8 @@ def play(stage: Stage, injector: Injector, until: float) -> None:
         if stage.driver_ended():
             if stage.codes[-1] == 0 and not injector.waiting:
                 return
+            if stage.codes[-1] == 0:
+                injector.between_runs(stage)
             stage.start_driver()
         time.sleep(0.1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,15 @@ def rendered_twice(tried: dict[str, list[Attempt]], injected: Sequence[Injected]
     found: dict[str, list[str]] = {}
     for chunk, tries in tried.items():
         done = [attempt for attempt in tries if attempt.done]
-        for first, again in zip(done, done[1:], strict=False):
+        for first, again in pairwise(done):
             harm = [
                 fault.kind
                 for fault in injected
                 if chunk in fault.chunks and first.sent - SLACK_S <= fault.time <= again.sent + SLACK_S
             ]
-            assert harm, f"{chunk} was rendered by {first.worker} and again by {again.worker}, and nothing called for it"
+            assert harm, (
+                f"{chunk} was rendered by {first.worker} and again by {again.worker}, and nothing called for it"
+            )
             found.setdefault(chunk, []).append(harm[-1])
     return found
 
@@ -88,9 +91,8 @@ def charged_for_dead_nodes(events: Sequence[dict[str, Any]], injected: Sequence[
     blamed = []
     for log in _runs(events):
         ready = {event["worker"]: event["pid"] for event in log if event["event"] == "worker-ready"}
-        for event in log:
-            if event["event"] == "failed" and ready.get(event["worker"]) in pids and "no result" not in event["cause"]:
-                blamed.append(f"{event['chunk']}: {event['cause']}")
+        charged = [event for event in log if event["event"] == "failed" and ready.get(event["worker"]) in pids]
+        blamed += [f"{event['chunk']}: {event['cause']}" for event in charged if "no result" not in event["cause"]]
     return blamed
 
 

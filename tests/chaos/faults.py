@@ -105,6 +105,15 @@ def delete_records(stage: Stage, dice: random.Random) -> Harm | None:
     return (), tuple(path.stem for path in chosen)
 
 
+def lose_half(stage: Stage, dice: random.Random) -> Harm:
+    """Delete half of the segments with their records: a job that was through has something to do again."""
+    chosen = dice.sample(_segments(stage), len(_segments(stage)) // 2)
+    for path in chosen:
+        path.with_suffix(".json").unlink()
+        path.unlink()
+    return (), tuple(path.stem for path in chosen)
+
+
 def kill_driver(stage: Stage, _dice: random.Random) -> Harm | None:
     """SIGKILL the driver once it has begun to render; it is started again."""
     if not any(event["event"] == "done" for event in stage.this_run()):
@@ -141,12 +150,21 @@ class Injector:
         if time.monotonic() < self._next:
             return
         for kind in self.waiting:
-            began = time.time()
-            if (harm := FAULTS[kind](stage, self._dice)) is not None:
+            if self._inject(stage, kind, FAULTS[kind]):
                 self.waiting.remove(kind)
-                self.done.append(Injected(began, kind, *harm))
                 self._next = time.monotonic() + self._dice.uniform(*self._gap_s)
                 return
+
+    def between_runs(self, stage: Stage) -> None:
+        """The driver is through, and faults that need it at work are left."""
+        self._inject(stage, "lose half", lose_half)
+
+    def _inject(self, stage: Stage, kind: str, fault: Fault) -> bool:
+        began = time.time()
+        if (harm := fault(stage, self._dice)) is None:
+            return False
+        self.done.append(Injected(began, kind, *harm))
+        return True
 
 
 def _segments(stage: Stage) -> Sequence[Path]:

@@ -78,9 +78,7 @@ class Stage:
         self.spec = folder / "job.yaml"
         self.spec.write_text(job.text())
         self.rundir = RunDir(folder / "run")
-        self.cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES}
-        )
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
         self.nodes: list[Any] = []
         for _ in range(job.nodes):
             self.add_node()
