@@ -44,7 +44,9 @@ from ray.util.metrics import Counter, Gauge
 __all__ = ["RayFarm", "connected"]
 
 OBJECT_STORE_BYTES = 1 << 30  # segments are small; Ray's own default takes a third of the memory
-NODE_DEATH_POLLS, NODE_DEATH_POLL_S = 6, 0.5
+DOUBT_EVERY_S = 1.0  # how often a worker that cannot be reached is called again
+DOUBT_S = 60.0  # a cluster calls a node dead after about 15 s of silence; beyond this the network is to blame
+NODE_DIED = "its node has died"  # in Ray's words; of a worker that was still starting nobody knows the node
 
 
 class _OnNode(Worker):
@@ -65,6 +67,8 @@ class RayFarm:
         self._nodes: dict[str, str] = {}
         self._metrics = _Metrics()
         self._calls: dict[ray.ObjectRef[Any], tuple[str, Chunk | None]] = {}
+        self._doubted: dict[str, float] = {}  # workers that cannot be reached, since when
+        self._next_calls = 0.0
 
     def kind(self, spec: JobSpec, device: str) -> Kind:
         """A share of a GPU where the job can use one, else of a node's CPUs: all of them, or as many workers want."""
@@ -116,10 +120,12 @@ class RayFarm:
         """Kill the actor's process."""
         if (actor := self._actors.pop(worker, None)) is not None:  # it may have died while it was being retired
             ray.kill(actor)
-        self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
+        self._doubted.pop(worker, None)
+        self._forget_calls(worker)
 
     def wait(self, timeout_s: float) -> list[Message]:
         """Results in the order in which they are there."""
+        self._call_doubted()
         calls = list(self._calls)
         if not calls:
             time.sleep(timeout_s)
@@ -152,21 +158,45 @@ class RayFarm:
         except RayTaskError as error:
             own = _own(error)
             cause, details = (str(own), "") if own else (_last_line(error), str(error))
+            if worker not in self._nodes:  # it could not even say hello
+                return self._lost(worker, cause, False, details)
             if chunk is None:
                 return Refused(worker, cause, own, details)
             return ChunkFailed(worker, chunk, cause, details)
-        except ObjectLostError as error:
-            if chunk is None:
-                return Refused(worker, "its answer was lost with the node that held it", details=str(error))
-            return ChunkFailed(worker, chunk, "its result was lost with the node that held it")
+        except ActorUnavailableError as error:
+            return self._doubt(worker, error)
         except RayError as error:
-            self.stop(worker)
-            cause, nobodys_fault = _cause_of_death(error, self._nodes.get(worker, ""))
-            return WorkerLost(worker, cause, nobodys_fault, details=str(error))
+            return self._lost(worker, *_cause_of_death(error, self._nodes.get(worker, "")), str(error))
+        if worker in self._doubted:
+            return self._lost(worker, "the connection to it was lost", True)
         if isinstance(result, Hello):
             self._nodes[worker] = result.node
             return WorkerReady(worker, result)
         return ChunkDone(worker, result) if isinstance(result, Segment) else Answered(worker, result)
+
+    def _doubt(self, worker: str, error: ActorUnavailableError) -> WorkerLost | None:
+        """A worker cannot be reached. Its process died, or its node, or the network: the cluster learns which later.
+
+        Nothing here waits for that: the worker is called again and again, until a call tells.
+        """
+        self._forget_calls(worker)
+        since = self._doubted.setdefault(worker, time.monotonic())
+        if time.monotonic() - since > DOUBT_S:
+            return self._lost(worker, "it could not be reached any more", True, str(error))
+        return None
+
+    def _call_doubted(self) -> None:
+        if (now := time.monotonic()) >= self._next_calls:
+            self._next_calls = now + DOUBT_EVERY_S
+            for worker in self._doubted.keys() - {worker for worker, _ in self._calls.values()}:
+                self._call(worker, self._actors[worker].hello.remote())
+
+    def _lost(self, worker: str, cause: str, nobodys_fault: bool, details: str = "") -> WorkerLost:
+        self.stop(worker)
+        return WorkerLost(worker, cause, nobodys_fault, details)
+
+    def _forget_calls(self, worker: str) -> None:
+        self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
 
 
 class _Metrics:
@@ -196,12 +226,9 @@ def _cause_of_death(error: RayError, node: str) -> tuple[str, bool]:
     """Why a worker is gone, in a few words, and whether that is nobody's fault: its node was taken away or died."""
     if isinstance(error, RayActorError) and error.preempted:
         return "taken away by the cluster", True
-    if isinstance(error, ActorUnavailableError):  # the connection is gone; the cluster learns why a moment later
-        for _ in range(NODE_DEATH_POLLS):
-            if not _alive(node):
-                break
-            time.sleep(NODE_DEATH_POLL_S)
-    if not _alive(node):
+    if isinstance(error, ObjectLostError):
+        return "its result was lost with the node that held it", True
+    if not _alive(node) or NODE_DIED in str(error):
         return "its node died or left the cluster", True
     if isinstance(error, OutOfMemoryError):
         return "killed because its node ran out of memory", False
