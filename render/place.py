@@ -14,7 +14,7 @@ Place = Path | str
 """A folder as ``Path``, an object store's prefix as its URL (``s3://bucket/prefix``), which carries no credentials."""
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-SECRETS = re.compile(r"(://)[^/\s]*@|(://[^\s?]*\?)\S+")  # user:password@, and queries with their signatures
+SECRETS = re.compile(r"(://)\S*@|(://[^\s?]*\?)\S+")  # user:password@, and queries with their signatures
 SPECIAL = "?#*[]{}\\"  # queries, which may carry signatures, and what file systems would take for patterns
 
 
@@ -49,13 +49,13 @@ def url_mistake(url: str) -> str | None:
     """What is wrong with an object store's address; None where nothing is. Never repeats what may be a secret."""
     scheme, rest = url.split("://", 1)
     bucket, _, prefix = rest.partition("/")
-    if "@" in bucket or ":" in bucket:
+    if "@" in rest or ":" in bucket:
         return (
             f"{scheme}://…: an address holds no user, password or port; credentials and endpoints come from "
             "where the store's own tools look for them (environment, ~/.aws, …)"
         )
     if any(character in url for character in SPECIAL):
-        return f"{scheme}://{bucket}/…: an address holds none of {' '.join(SPECIAL)}"
+        return f"{scheme}://…: an address holds none of {' '.join(SPECIAL)}"
     if not bucket:
         return f"{scheme}://: name the bucket, for example {scheme}://bucket/films/evening"
     if any(part in (".", "..") for part in prefix.split("/")):
