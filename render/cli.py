@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error)
     except KeyboardInterrupt:
         word, code = ("terminated", 143) if _terminated.is_set() else ("interrupted", 130)
-        print(f"render: {word}; {AFTERWARDS.get(command, 'nothing is left half done')}", file=sys.stderr)
+        print(f"render: {word}{AFTERWARDS.get(command, '')}", file=sys.stderr)
         return code
     except BrokenPipeError:  # `render … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
