@@ -38,10 +38,10 @@ exit codes: 0 done, 2 bad spec or command line, 3 run directory, 4 locked, 5 dis
 
 
 AFTERWARDS = {
-    "run": "what is done stays done, the same command goes on",
-    "bench": "report.json holds the tables that were finished, the same command begins anew",
+    "run": "; what is done stays done, the same command goes on",
+    "bench": "; report.json holds the tables that were finished, the same command begins anew",
 }
-"""What is true of a command that was interrupted."""
+"""What is to be said of a command that was interrupted, beyond that it was."""
 
 
 class _Parser(argparse.ArgumentParser):

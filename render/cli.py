@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error)
     except KeyboardInterrupt as stopped:
         word, code = ("terminated", 143) if _terminated.is_set() else ("interrupted", 130)
-        what = str(stopped) or AFTERWARDS.get(command, "nothing is left half done")
-        print(f"render: {word}; {what}", file=sys.stderr)
+        what = f"; {stopped}" if str(stopped) else AFTERWARDS.get(command, "")
+        print(f"render: {word}{what}", file=sys.stderr)
         return code
     except BrokenPipeError:  # `render … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,8 +11,12 @@ __all__ = ["redacted"]
 
 HIDDEN = "…"
 _FORMS = (
-    (re.compile(r"\bhf_[A-Za-z0-9_-]{6,}"), HIDDEN),  # tokens of the Hugging Face hub
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {HIDDEN}"),  # RFC 9110, 11.4
+    (re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{20,}"), HIDDEN),  # tokens of the Hugging Face hub
+    (
+        re.compile(r"(?i)(authorization\W{1,6}(?:bearer|basic))\s+[A-Za-z0-9._~+/=-]+"),
+        rf"\1 {HIDDEN}",
+    ),  # RFC 9110, 11.4
+    (re.compile(r"(?i)\b(bearer)\s+[A-Za-z0-9._~+/=-]{16,}"), rf"\1 {HIDDEN}"),
     (re.compile(r"(://)[^/\s:@]*:[^/\s@]*@"), rf"\1{HIDDEN}@"),  # user and password in an address
     (re.compile(r"(?i)([?&](?:token|signature|x-amz-[a-z-]+|key-pair-id|policy)=)[^&\s'\"]+"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), HIDDEN),  # access keys of AWS

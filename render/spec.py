@@ -176,7 +176,7 @@ class OutputSpec(_Section):
     """What is written, and where. ``dir`` is the run directory: a folder, or a prefix in an object store
     (``s3://bucket/prefix``); left out, ``out/<name>``."""
 
-    dir: Annotated[str | None, StringConstraints(min_length=1, max_length=4096), AfterValidator(_possible)] = None
+    dir: Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_possible)] | None = None
     video: Literal["mp4", "mov", "gif", "webp"] | None = "mp4"
     codec: Annotated[str, _listed("codec", CODECS)] = "h264"
     crf: Annotated[int | None, Field(ge=0, le=63, description="quality of the codec: lower is better and larger")] = (

@@ -30,8 +30,8 @@ JOB = "version: 1\nmode: dream\nmodel: {}\nframes: 4\nsize: 64x64\nkeyframes:\n 
         ("s3://b/k?X-Amz-Signature=0f&X-Amz-Date=2", "s3://b/k?X-Amz-Signature=…&X-Amz-Date=…"),
         ("key AKIAABCDEFGHIJKLMNOP", "key …"),
         (
-            "job.yaml:3: model: 'hf_x' http://host/a:b@c basic colours",
-            "job.yaml:3: model: 'hf_x' http://host/a:b@c basic …",
+            "no such folder: /data/hf_models/api_org_1 at http://host/a:b@c, basic colours only",
+            "no such folder: /data/hf_models/api_org_1 at http://host/a:b@c, basic colours only",
         ),
     ],
 )
