@@ -11,7 +11,7 @@ OLDER := transformers==4.57.6 diffusers==0.39.0 huggingface_hub==0.36.2 tokenize
 	optimum==2.1.0 optimum-onnx==0.1.0
 OLDER_NAMES := ^(transformers|diffusers|huggingface_hub|tokenizers|httpx2|httpcore2)==
 
-.PHONY: help setup demo test quick fuzz check optimum bench format clean
+.PHONY: help setup demo test quick fuzz check optimum bench chaos format clean
 
 help:
 	@echo "make setup   a virtual environment in $(VENV)"
@@ -22,6 +22,7 @@ help:
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make optimum what exchanges models with Optimum, tested in $(OPTIMUM)"
 	@echo "make bench   benchmarks of the demo model and the farm, into benchmarks/results/local/"
+	@echo "make chaos   a job on a Ray cluster where workers, nodes, files and the driver fail at random; some minutes"
 	@echo "make format  put the code into its form"
 	@echo "make clean   delete $(VENV) and what tests and demo wrote"
 
@@ -67,6 +68,9 @@ bench: setup
 	@began=$$(date +%s); \
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=benchmarks/results/local/parts.json && \
 	$(BIN)/render bench --model demo --rounds 2 --out benchmarks/results/local && echo "bench: $$(( $$(date +%s) - began )) s"
+
+chaos: setup
+	$(BIN)/python -W ignore -m tests.chaos --faults 25
 
 format: setup
 	$(BIN)/ruff format .

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
+import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep everything here")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("stopped"))  # the cluster is ended then too
     with TemporaryDirectory(prefix="render-chaos-") as folder:
         disturb(options, options.folder or Path(folder))
 

@@ -1,0 +1,141 @@
+"""How a farm over Ray tells what became of a worker, with Ray's answers by script: no cluster is started."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorDiedError, ActorUnavailableError, ObjectLostError, RayError, RayTaskError
+
+from render import cluster
+from render.cluster import DOUBT_S, RayFarm
+from render.farm import Message, WorkerLost, WorkerReady
+from render.plan import Chunk
+from render.roster import Kind
+from render.worker import Hello
+
+CHUNK = Chunk(0, 4)
+UNREACHABLE = ActorUnavailableError("socket closed", None)
+
+
+class Anything:
+    """Ray's remote class, its actor, a method and a call: whatever is asked of it, it is a new one."""
+
+    def __getattr__(self, name: str) -> Any:
+        return Anything()
+
+    def __call__(self, *_args: Any, **_options: Any) -> Any:
+        return Anything()
+
+
+class ScriptedRay:
+    """``ray`` and ``time`` at once: calls of actors get ``answers`` in turn, a second later."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.remote = Anything()
+        self.answers = deque(answers)
+        self.now = 1000.0
+        self.killed = 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"NodeID": "n", "Alive": True, "Resources": {"CPU": 2.0}}]
+
+    def wait(self, calls: list[Any], *, timeout: float, **_options: Any) -> tuple[list[Any], list[Any]]:
+        self.now += timeout
+        return calls, []
+
+    def get(self, _call: Any) -> Any:
+        answer = self.answers.popleft()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def kill(self, _actor: Any) -> None:
+        self.killed += 1
+
+
+def play(patch: pytest.MonkeyPatch, ray: ScriptedRay, *, ready: bool = True) -> list[Message]:
+    """Start a worker, let it say hello, send a chunk; what the farm tells then."""
+    patch.setattr(cluster, "ray", ray)
+    patch.setattr(cluster, "time", ray)
+    farm = RayFarm()
+    name = farm.start(Kind(gpu=False))
+    if ready:
+        assert farm.wait(1.0) == [WorkerReady(name, HELLO)]
+        farm.send(name, CHUNK)
+    messages: list[Message] = []
+    while not messages:
+        messages = farm.wait(0.3)
+    return messages
+
+
+HELLO = Hello("here", 1, "n")
+
+
+def died(why: str) -> RayError:
+    error = ActorDiedError()
+    error.error_msg = why
+    return error
+
+
+def test_a_worker_out_of_reach_is_called_until_the_cluster_knows_that_its_node_died(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = ScriptedRay(HELLO, *[UNREACHABLE] * 9, died("The actor died because its node has died."))
+    [lost] = play(monkeypatch, ray)
+    assert isinstance(lost, WorkerLost)
+    assert (lost.cause, lost.preempted) == ("its node died or left the cluster", True)
+    assert ray.now >= 1000 + 9, "a second between two calls"
+
+
+def test_a_worker_out_of_reach_whose_process_died_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+    [lost] = play(monkeypatch, ScriptedRay(HELLO, UNREACHABLE, died("Worker unexpectedly exits.")))
+    assert isinstance(lost, WorkerLost)
+    assert (lost.cause, lost.preempted) == ("its process died: killed, out of memory, or crashed", False)
+
+
+def test_a_worker_that_answers_again_has_forgotten_its_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = ScriptedRay(HELLO, UNREACHABLE, HELLO)
+    assert play(monkeypatch, ray) == [WorkerLost("w0", "the connection to it was lost", preempted=True)]
+    assert ray.killed == 1
+
+
+def test_nobody_waits_for_ever_for_a_worker_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = ScriptedRay(HELLO, *[UNREACHABLE] * 100)
+    [lost] = play(monkeypatch, ray)
+    assert isinstance(lost, WorkerLost)
+    assert (lost.cause, lost.preempted) == ("it could not be reached any more", True)
+    assert DOUBT_S < ray.now - 1000 < DOUBT_S + 5
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "free"),
+    [
+        (ObjectLostError("0" * 56, None, ""), "its result was lost with the node that held it", True),
+        (died("The actor died because its node has died."), "its node died or left the cluster", True),
+        (died("Worker unexpectedly exits."), "its process died: killed, out of memory, or crashed", False),
+    ],
+    ids=["result lost", "node died", "process died"],
+)
+@pytest.mark.parametrize("ready", [True, False], ids=["rendering", "starting"])
+def test_whose_fault_it_is(
+    error: RayError, cause: str, free: bool, ready: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [HELLO, error] if ready else [error]
+    [lost] = play(monkeypatch, ScriptedRay(*answers), ready=ready)
+    assert isinstance(lost, WorkerLost)
+    assert (lost.cause, lost.preempted) == (cause, free)
+
+
+def test_a_worker_that_cannot_say_hello_could_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RayTaskError("hello", "Traceback\nImportError: no such thing", ImportError("no such thing"))
+    [lost] = play(monkeypatch, ScriptedRay(error), ready=False)
+    assert isinstance(lost, WorkerLost)
+    assert (lost.cause, lost.preempted) == ("ImportError: no such thing", False)
