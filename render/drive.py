@@ -306,7 +306,7 @@ class Driver:
         job.failed_opens += 1
         self._staff.changed = True
         others = self._dispatcher.workers_of(job.client.number)
-        if error is not None and not others and not job.opened:
+        if error is not None and not others and (not job.opened or self._nobody_left(job)):
             return self._fail(job, error)
         if job.failed_opens >= MAX_FAILED_STARTS and not others:
             text = f"{job.failed_opens} workers in a row could not open the job; the last one said: {cause}"
@@ -314,6 +314,13 @@ class Driver:
         if job.failed_opens >= MAX_FAILED_STARTS and job.kind is not None:
             self._staff.pause(job.kind, time.monotonic())
         return job.client.watcher.notice(f"worker {worker} could not open the job: {cause}")
+
+    def _nobody_left(self, job: _Job) -> bool:
+        """Whether no worker is or will be there that might still open the job's plan."""
+        if self._farm is None or job.kind is None or self._staff.starting_by_kind()[job.kind]:
+            return False
+        full = self._dispatcher.count(job.kind) >= self._farm.capacity(job.kind)
+        return full and not self._dispatcher.fit_workers(job.client.number)
 
     def _done(self, message: ChunkDone) -> None:
         worker, record = message.worker, message.segment.record

@@ -274,6 +274,14 @@ def test_one_worker_that_can_open_the_plan_is_enough(fate: str, stage: Stage) ->
     assert "w0" not in {name for name, _ in farm.executed}
 
 
+def test_a_job_does_not_wait_for_a_worker_that_cannot_open_it(stage: Stage) -> None:
+    """The only one that could has died, and its place is taken by one that cannot."""
+    farm = ScriptedFarm(1, on("w0", 8, "die"), {"w1": "refused"})
+    with pytest.raises(ModelError, match="no such model"):
+        stage.play(farm)
+    assert len(stage.done()) == 2
+
+
 class Jobs:
     """Several jobs on one farm, each with a run directory of its own."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,7 +12,7 @@ from render.metrics import METRICS, Sample
 class Recorder:
     """Stands in for Ray's counters and gauges."""
 
-    told: list[tuple[str, float, str]] = []
+    told: ClassVar[list[tuple[str, float, str]]] = []
 
     def __init__(self, name: str, *, description: str, tag_keys: tuple[str, ...]) -> None:
         assert (description, tag_keys) == (METRICS[name].description, ("job",))

@@ -119,12 +119,8 @@ class Session:
     def _accuracy(self) -> None:
         """16 bits against float32, and every approximation against exact: cost and error side by side."""
         subjects = self._opened(self._suite.accuracy, "accuracy", ACCURACY_FRAMES)
-        timings = self._timed(subjects, 1)
         pictures: dict[str, list[Pixels]] = {}
-        for name in timings:
-            self._step(f"pictures: {name}")
-            with self._failing(name):
-                pictures[name] = list(subjects[name].pictures())
+        timings = self._timed(subjects, 1, pictures)  # what is compared is what was timed
         self._sample = pictures.get("exact", [])
         for name in pictures:
             against = "float32" if name == "exact" else "exact"
@@ -191,17 +187,25 @@ class Session:
                 subjects[name] = subject
         return subjects
 
-    def _timed(self, subjects: Mapping[str, Subject], rounds: int) -> dict[str, Timing]:
-        """Timings of the subjects that lasted; one that breaks on the way is written down."""
-        calls = {name: self._guarded(name, subject) for name, subject in subjects.items()}
+    def _timed(
+        self, subjects: Mapping[str, Subject], rounds: int, pictures: dict[str, list[Pixels]] | None = None
+    ) -> dict[str, Timing]:
+        """Timings of the subjects that lasted; one that breaks on the way is written down.
+
+        ``pictures`` gets what the last round rendered.
+        """
+        calls = {name: self._guarded(name, subject, pictures) for name, subject in subjects.items()}
         timings = paired(calls, rounds, on_run=lambda name: self._step(name))
         return {name: timing for name, timing in timings.items() if subjects[name].failure is None}
 
-    def _guarded(self, name: str, subject: Subject) -> Callable[[], int]:
+    def _guarded(self, name: str, subject: Subject, pictures: dict[str, list[Pixels]] | None) -> Callable[[], int]:
         def call() -> int:
             if subject.failure is None:
                 with self._failing(name, subject.case) as failures:
-                    return subject.render()
+                    if pictures is None:
+                        return subject.render()
+                    pictures[name] = list(subject.pictures())
+                    return len(pictures[name])
                 subject.failure = failures[0]
             return 1
 
@@ -250,7 +254,7 @@ class Session:
         return (
             len(dtypes)
             + len(plan.speed) * (1 + rounds)
-            + len(plan.accuracy) * 3
+            + len(plan.accuracy) * 2
             + len(plan.variations) * 2
             + (films + 1)
         )

@@ -152,6 +152,6 @@ def _variations(full: Case, native: tuple[int, int]) -> tuple[Case, ...]:
     width, height = (int(side) for side in (full.size or f"{native[0]}x{native[1]}").split("x"))
     sizes = [(max(64, width // 2), max(64, height // 2)), (width * 3 // 2, height)]
     cases = [replace(eager, size=str(Size.parse(f"{w // 8 * 8}x{h // 8 * 8}"))) for w, h in sizes]
-    cases += [replace(eager, steps=steps) for steps in (max(1, full.steps // 2), full.steps * 2) if steps <= 1000]
+    cases += [replace(eager, steps=steps) for steps in (max(1, full.steps // 4), max(1, full.steps // 2))]
     cases += [replace(eager, sampler=sampler) for sampler in SAMPLERS if sampler != full.sampler]
     return (eager, *(case for case in dict.fromkeys(cases) if case != eager))
