@@ -68,6 +68,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add.job("check", "say whether job specs are right", "render check jobs/*.yaml", many=True)
     add.job("plan", "show frames, chunks, time and disk before rendering", "render plan job.yaml --set steps=30")
     run = add.job("run", "render jobs, or go on with them", "render run a.yaml b.yaml", many=True)
+    run.epilog, run.formatter_class = RUN_EXAMPLES, argparse.RawDescriptionHelpFormatter
     run.add_argument("--frames", metavar="RANGES", help="only these pictures, ends included, no film: 0-99,200-300x2")
     run.add_argument("--local", action="store_true", help="one worker in this process, without Ray")
     run.add_argument("--address", help="join this Ray cluster (default: $RAY_ADDRESS, else one is started here)")
@@ -149,6 +150,19 @@ class _Adder:
         parser = self(name, purpose, example)
         parser.add_argument("dir", type=place.parse, metavar="RUN_DIR", help="a folder, or s3://bucket/prefix")
         return parser
+
+
+RUN_EXAMPLES = """\
+examples:
+  render run job.yaml                            the same command goes on after a crash
+  render run jobs/ --set farm.workers=4          every job of a directory, on one farm
+  render run job.yaml --frames 0-99,200-280x2    these pictures as stills, no film
+  render run job.yaml --set output.dir=s3://films/evening
+  render run job.yaml --address auto             on the Ray cluster that runs here
+
+Ctrl-C finishes the chunks in work and stops; twice, it stops at once. Either way the same command goes on. A job that
+fails never stops the others; the exit code is that of the first that failed.
+"""
 
 
 SUBMIT_EXAMPLES = """\
