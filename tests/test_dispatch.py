@@ -319,36 +319,32 @@ def jobs(*priorities: int, kinds: tuple[Kind, ...] = (), models: tuple[str, ...]
     return made
 
 
+def opened_in_turn(made: Dispatcher) -> list[int]:
+    """The jobs whose plans worker x opens, in order, until all are done."""
+    order = []
+    while steps := made.assign(0.0):
+        for step in steps:
+            if isinstance(step, Open):
+                order.append(step.job)
+                made.opened("x")
+            elif isinstance(step, Send):
+                made.completed("x", step.chunk, 1.0)
+                made.committed(step.job)
+    return order
+
+
 def test_jobs_go_by_priority_then_in_order() -> None:
     made = jobs(0, 5, 5)
     made.add_worker("x", CPU)
     assert made.assign(0.0) == [Open("x", 1)]
     made.opened("x")
-    order = []
-    while steps := made.assign(0.0):
-        for step in steps:
-            if isinstance(step, Open):
-                order.append(step.job)
-                made.opened("x")
-            elif isinstance(step, Send):
-                made.completed("x", step.chunk, 1.0)
-                made.committed(step.job)
-    assert order == [2, 0]
+    assert opened_in_turn(made) == [2, 0]
 
 
 def test_a_worker_stays_with_its_plan_then_with_its_model() -> None:
     made = jobs(0, 0, 0, models=("a", "b", "a"))
     made.add_worker("x", CPU)
-    order = []
-    while steps := made.assign(0.0):
-        for step in steps:
-            if isinstance(step, Open):
-                order.append(step.job)
-                made.opened("x")
-            elif isinstance(step, Send):
-                made.completed("x", step.chunk, 1.0)
-                made.committed(step.job)
-    assert order == [0, 2, 1]
+    assert opened_in_turn(made) == [0, 2, 1]
 
 
 def test_a_job_of_more_weight_does_not_wait_behind_a_second_chunk() -> None:

@@ -235,9 +235,8 @@ def test_a_rerun_after_a_crash_renders_what_is_missing(
     assert pictures(outcome) == pictures(undisturbed)
 
 
-def test_chunks_that_fail_for_good_fail_the_job_and_are_told(
-    job_of: Make, run: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def poison(patch: pytest.MonkeyPatch) -> None:
+    """The second chunk fails on every worker."""
     render = Worker.render
 
     def poisoned(worker: Worker, chunk: Chunk) -> Segment:
@@ -245,8 +244,14 @@ def test_chunks_that_fail_for_good_fail_the_job_and_are_told(
             raise VideoError("the encoder is out of memory")
         return render(worker, chunk)
 
+    patch.setattr(Worker, "render", poisoned)
+
+
+def test_chunks_that_fail_for_good_fail_the_job_and_are_told(
+    job_of: Make, run: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Worker, "render", poisoned)
+        poison(patch)
         with pytest.raises(FarmError, match=r"frames 4-7: 3 attempts; .* the encoder is out of memory"):
             run(job_of())
     assert not (tmp_path / "out/video.mp4").exists()
@@ -258,16 +263,9 @@ def test_chunks_that_fail_for_good_fail_the_job_and_are_told(
 def test_a_failed_job_gives_a_film_with_gaps_on_request(
     job_of: Make, watcher: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    render = Worker.render
-
-    def poisoned(worker: Worker, chunk: Chunk) -> Segment:
-        if chunk.start == 4:
-            raise VideoError("the encoder is out of memory")
-        return render(worker, chunk)
-
     gaps = tmp_path / "out/video.gaps.mp4"
     with monkeypatch.context() as patch:
-        patch.setattr(Worker, "render", poisoned)
+        poison(patch)
         with pytest.raises(FarmError, match=r"the film with its missing frames marked: .*video\.gaps\.mp4"):
             run_job(job_of(), LocalFarm, watcher, allow_gaps=True)
     pictures = list(decode(gaps))

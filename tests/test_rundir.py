@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import subprocess
@@ -18,30 +17,10 @@ import pytest
 from render.disk import DiskStore
 from render.errors import LockedError, RunDirError, StoreError
 from render.plan import Chunk, Plan
-from render.record import Note, Record, Segment
 from render.rundir import RunDir
+from tests.segments import RECORD, SEGMENT
 
 Make = Callable[..., Plan]
-
-RECORD = Record(
-    digest="d" * 64,
-    chunk=Chunk(0, 2),
-    pictures=("0" * 64, "1" * 64),
-    file="segments/000000-000002.mp4",
-    bytes=7,
-    sha256=hashlib.sha256(b"segment").hexdigest(),
-    stills="png",
-    stills_bytes={"000000.png": 3, "000001.png": 4},
-    worker="w0",
-    device="cpu",
-    began=1.0,
-    ended=2.5,
-    timings_s={"denoise": 1.0},
-    versions={"render": "1"},
-    sampler_table="",
-    notes=(Note(1, "blank", "was blank"),),
-)
-SEGMENT = Segment(RECORD, b"segment", {0: b"one", 1: b"four"})
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Callable
@@ -18,28 +17,10 @@ from render.disk import DiskStore
 from render.errors import LockedError, RunDirError
 from render.objects import ObjectStore
 from render.plan import Chunk
-from render.record import Record, Segment
+from render.record import Segment
 from render.rundir import RunDir
 from render.store import Store
-
-RECORD = Record(
-    digest="d" * 64,
-    chunk=Chunk(0, 2),
-    pictures=("0" * 64, "1" * 64),
-    file="segments/000000-000002.mp4",
-    bytes=7,
-    sha256=hashlib.sha256(b"segment").hexdigest(),
-    stills="png",
-    stills_bytes={"000000.png": 3, "000001.png": 4},
-    worker="w0",
-    device="cpu",
-    began=1.0,
-    ended=2.5,
-    timings_s={},
-    versions={},
-    sampler_table="",
-)
-SEGMENT = Segment(RECORD, b"segment", {0: b"one", 1: b"four"})
+from tests.segments import RECORD, SEGMENT
 
 
 @pytest.fixture(params=["disk", "memory", pytest.param("s3", marks=pytest.mark.slow)])
