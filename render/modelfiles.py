@@ -169,10 +169,11 @@ def pinned(model: str, revision: str | None) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = json.loads(file.read(trust.MAX_JSON_BYTES))  # of a larger one the head, which is no JSON
     except FileNotFoundError:
         raise ModelError(f"{path.parent}: no {path.name} in it; a model folder is in diffusers' layout") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds no JSON object")

@@ -14,7 +14,7 @@ from typing import Any
 
 from render.errors import ModelError
 
-__all__ = ["PICKLES", "PICKLE_SUFFIXES", "check", "grant", "granted", "unweighted"]
+__all__ = ["MAX_JSON_BYTES", "PICKLES", "PICKLE_SUFFIXES", "check", "grant", "granted", "unweighted"]
 
 WEIGHTED = ("text_encoder", "text_encoder_2", "unet", "vae")
 PICKLES = ("diffusion_pytorch_model.bin", "pytorch_model.bin")

@@ -100,6 +100,7 @@ def test_a_snapshot_of_the_hubs_cache(folder: Path) -> None:
         ("model_index.json", None, "no model_index.json in it; a model folder is in diffusers' layout"),
         ("model_index.json", "{", "cannot be read"),
         ("model_index.json", "[]", "holds no JSON object"),
+        pytest.param("unet/config.json", "[" * 100_000, "cannot be read", id="deep"),
         ("model_index.json", '{"_class_name": "FluxPipeline"}', "is a FluxPipeline; known: StableDiffusionPipeline"),
         ("model_index.json", '{"_class_name": ["x"]}', "known: StableDiffusionPipeline"),
         ("unet/config.json", None, "no config.json in it"),

@@ -55,7 +55,7 @@ def sdxl(folder: Path) -> Path:
         tokenizer_2=tokenizer,
         unet=_unet(
             32,
-            block_out_channels=(16, 32),
+            block_out_channels=(16, 16),
             down_block_types=("DownBlock2D",) * 2,
             up_block_types=("UpBlock2D",) * 2,
             cross_attention_dim=64,

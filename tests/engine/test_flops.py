@@ -12,7 +12,9 @@ from render.engine.device import machine
 from render.engine.flops import Operation, Work, decoder_work, picture_work, unet_work
 
 
-@pytest.mark.parametrize(("model", "side", "tflop"), [("sd15", 64, 0.803), ("sdxl", 128, 6.76)])
+@pytest.mark.parametrize(
+    ("model", "side", "tflop"), [("sd15", 64, 0.803), pytest.param("sdxl", 128, 6.76, marks=pytest.mark.slow)]
+)
 def test_unet(model: str, side: int, tflop: float) -> None:
     work = unet_work(ARCHITECTURES[model]["unet"], (1, 4, side, side), torch.float16)
     assert work.flops / 1e12 == pytest.approx(tflop, rel=2e-3)
