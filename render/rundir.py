@@ -33,6 +33,7 @@ from render.errors import RunDirError, SpecError
 from render.place import Place
 from render.plan import Chunk, Plan
 from render.record import Record, Segment
+from render.secrets import redacted
 from render.store import Store
 
 __all__ = ["RunDir"]
@@ -173,8 +174,9 @@ class RunDir:
             self._store.delete([name])
 
     def log(self, event: str, **details: Any) -> None:
-        """Add one line to the log: the time, what happened, and to whom."""
-        line = json.dumps({"time": round(time.time(), 3), "event": event, **details})
+        """Add one line to the log: the time, what happened, and to whom. Foreign causes and traces may hold secrets."""
+        told = {key: redacted(value) if isinstance(value, str) else value for key, value in details.items()}
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **told})
         self._store.append(line.encode() + b"\n")
 
     def events(self) -> list[dict[str, Any]]:

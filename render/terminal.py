@@ -14,6 +14,7 @@ from rich.status import Status
 from rich.text import Text
 
 from render.progress import Progress
+from render.secrets import redacted
 from render.show import describe_progress
 from render.words import span
 
@@ -72,8 +73,8 @@ class JobShow:
             print(f"{self._name}: {text}", file=sys.stderr, flush=True)
 
     def notice(self, text: str) -> None:
-        """A line of its own."""
-        self._console.print(f"{self._name}: {text}", markup=False, emoji=False, soft_wrap=True)
+        """A line of its own; what foreign libraries say may hold secrets."""
+        self._console.print(f"{self._name}: {redacted(text)}", markup=False, emoji=False, soft_wrap=True)
 
 
 class Steps:

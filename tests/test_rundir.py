@@ -257,3 +257,16 @@ def test_clean_refuses_while_a_driver_is_at_work(folder: Path, rundir: RunDir) -
     with another_process_holds(folder), pytest.raises(LockedError):
         rundir.clean(keep_film=False)
     assert (folder / "plan.json").exists()
+
+
+def test_the_log_keeps_no_secrets(tmp_path: Path) -> None:
+    rundir = RunDir(tmp_path / "run")
+    rundir.create()
+    rundir.log(
+        "failed", worker="w0", cause="401 for https://me:pass@hub", details="Authorization: Bearer hf_" + "a" * 30
+    )
+    text = rundir.read_text("events.jsonl")
+    assert text is not None
+    assert "pass" not in text
+    assert "aaaa" not in text
+    assert rundir.events()[0]["worker"] == "w0"
