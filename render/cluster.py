@@ -10,6 +10,7 @@ import contextlib
 import math
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,8 @@ from ray.util.metrics import Counter, Gauge
 __all__ = ["RayFarm", "connected"]
 
 OBJECT_STORE_BYTES = 1 << 30  # segments are small; Ray's own default takes a third of the memory
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+ANSWER_TIMEOUT_S = 5.0
 DOUBT_EVERY_S = 1.0  # how often a worker that cannot be reached is called again
 DOUBT_S = 60.0  # a cluster calls a node dead after about 15 s of silence; beyond this the network is to blame
 NODE_DIED = "its node has died"  # in Ray's words; of a worker that was still starting nobody knows the node
@@ -259,7 +262,8 @@ def _connect(address: str | None) -> None:
     here: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     # Where no other machine may join, as on a Mac, Ray listens on loopback alone; `_node_ip_address` does not do it.
-    ray_constants.ENABLE_RAY_CLUSTER = clusters and address is not None
+    # A driver that joins such a Ray has to look for it there.
+    ray_constants.ENABLE_RAY_CLUSTER = clusters and address is not None and not _on_loopback_alone(address)
     try:
         with _signals_kept():
             ray.init(
@@ -270,6 +274,31 @@ def _connect(address: str | None) -> None:
         raise FarmError(f"{where}: {_last_line(error)}; `--local` renders without Ray") from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+def _on_loopback_alone(address: str) -> bool:
+    """Whether a Ray to join listens on loopback only. Raises FarmError for none at all: Ray would try for minutes."""
+    from ray._private import services
+
+    if address == "auto":
+        running = sorted(services.find_gcs_addresses())
+        if len(running) != 1:
+            return False  # Ray has words for none and for several
+        address = running[0]
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "/" in host:
+        return False
+    if not _answers(host, int(port)):
+        raise FarmError(f"nobody answers at {address}; is the cluster running? `ray status --address {address}` tells")
+    return host in LOOPBACK and not _answers(services.get_node_ip_address(), int(port))
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), ANSWER_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -361,3 +362,12 @@ def test_a_farm_of_this_machine_is_reached_from_this_machine_alone(cluster: Call
     }
     assert {"raylet", "gcs_server"} <= {name for name, _ in heard}
     assert {ip for _, ip in heard} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, heard
+
+
+def test_a_cluster_that_is_not_there_is_named_at_once(tmp_path: Path) -> None:
+    from render.cluster import _on_loopback_alone
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens on it
+        with pytest.raises(FarmError, match=r"nobody answers at 127\.0\.0\.1:"):
+            _on_loopback_alone(f"127.0.0.1:{taken.getsockname()[1]}")
