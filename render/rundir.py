@@ -171,7 +171,7 @@ class RunDir:
         self.write(_record_name(record), record.to_json().encode())
 
     def records(self) -> dict[Chunk, Record]:
-        """The chunks that count: a readable done record, and every file of it there in full size.
+        """The chunks that count: a readable done record of all frames, and every file of it there in full size.
 
         Sums are not computed here, so that ten thousand chunks resume at once; ``intact`` does before joining.
         """
@@ -181,7 +181,7 @@ class RunDir:
                 record = Record.from_json(path.read_text(encoding="utf-8"))
             except (ValueError, KeyError, TypeError, OSError):
                 continue  # torn, foreign or unreadable: the chunk does not count and is rendered again
-            if self._complete(record):
+            if len(record.pictures) == len(record.chunk.frames) and self._complete(record):
                 found[record.chunk] = record
         return found
 

@@ -122,6 +122,12 @@ def test_records_with_a_hole_do_not_count(field: str, rundir: RunDir) -> None:
     assert rundir.records() == {}
 
 
+def test_a_record_of_too_few_pictures_does_not_count(rundir: RunDir) -> None:
+    rundir.commit(SEGMENT)
+    (rundir.segments / "000000-000002.json").write_text(replace(RECORD, pictures=RECORD.pictures[1:]).to_json())
+    assert rundir.records() == {}
+
+
 def test_a_flipped_bit_is_found(rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
     (rundir.segments / "000000-000002.mp4").write_bytes(b"sEgment")
