@@ -25,6 +25,7 @@ from render.worker import Opened
 __all__ = ["Driver", "Stop"]
 
 TICK_S = 1.0  # how often deadlines are looked at and the terminal hears something
+FLICKER_S = 0.1  # how often at most it hears of chunks that are done
 SHARED_TICK_S = 0.1  # with several jobs one may wait for an answer while the others' chunks take their time
 MAX_FAILED_STARTS = 3  # in a row, without success in between: it is not bad luck
 
@@ -79,7 +80,8 @@ class Driver:
         self._jobs: dict[int, _Job] = {}
         self._dispatcher = Dispatcher()
         self._draining = False
-        self._told = 0.0
+        self._told = self._checked = 0.0
+        self._news = False
 
     def client(self, watcher: Watcher, priority: int = 0) -> Client:
         """A place for one more job; those of before come first. Before ``run``."""
@@ -316,7 +318,7 @@ class Driver:
             return
         job.rendered += len(record.chunk.frames)
         job.client.deliver(message.segment)
-        self._told = 0.0  # the terminal hears of it at once
+        self._news = True
         self._settle(job)
 
     def _chunk_failed(self, message: ChunkFailed) -> None:
@@ -387,6 +389,9 @@ class Driver:
     def _stop_overdue(self) -> None:
         """Workers that hang: over a chunk, over a model, or before they were ready at all."""
         now = time.monotonic()
+        if now - self._checked < TICK_S:
+            return
+        self._checked = now
         overdue = [(name, f"not ready after {seconds:.0f} s") for name, seconds in self._staff.overdue(now)]
         for name, seconds in self._dispatcher.overdue(now):
             what = "no result" if self._dispatcher.held(name) else "no answer"
@@ -476,9 +481,9 @@ class Driver:
 
     def _report(self) -> None:
         now = time.monotonic()
-        if now - self._told < TICK_S:
+        if now - self._told < (FLICKER_S if self._news else TICK_S):
             return
-        self._told = now
+        self._told, self._news = now, False
         for job in self._jobs.values():
             if job.ledger is not None:
                 self._show(job, job.ledger)
