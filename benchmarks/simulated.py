@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from render import drive
@@ -26,7 +26,7 @@ class SimulatedFarm:
 
     def __init__(self, workers: int, seconds: Callable[[int, Chunk], float], digest: str) -> None:
         self.now = 1000.0
-        self.rendered = 0
+        self.rendered = self.committed = 0
         self.began = self.ended = 0.0  # of rendering, by the farm's clock
         self._workers, self._seconds, self._digest = workers, seconds, digest
         self._names: list[str] = []
@@ -84,6 +84,8 @@ class SimulatedFarm:
 
     def wait(self, timeout_s: float) -> list[Message]:
         """What happens next, and everything that happens at the same time."""
+        while self.committed < self.rendered:  # the job's thread keeps real time, the farm does not
+            time.sleep(0)
         if self._messages:
             messages = list(self._messages)
             self._messages.clear()
@@ -138,25 +140,24 @@ class Quiet:
 
 
 def dispatch(plan: Plan, farm: SimulatedFarm, look: Callable[[int], None] = lambda _done: None) -> float:
-    """Drive a plan's chunks over the farm; returns the driver's seconds. ``look`` hears how many chunks are done."""
+    """Drive a plan's chunks over the farm; returns seconds of this process. ``look`` hears how many chunks are done."""
     with _clock_of(farm):
         driver = Driver(lambda: farm)
         client = driver.client(Quiet())
-        teller = _Teller(lambda: _tell(client, plan, plan.chunks, look), client)
+        teller = _Teller(lambda: _tell(client, plan, farm, look), client)
         began = time.process_time()
         _together(driver, [teller])
         return time.process_time() - began
 
 
-def _tell(client: Client, plan: Plan, chunks: Sequence[Chunk], look: Callable[[int], None]) -> int:
+def _tell(client: Client, plan: Plan, farm: SimulatedFarm, look: Callable[[int], None]) -> int:
     """A job whose disk costs nothing."""
-    done = 0
-    for item in client.render(plan, chunks, 0):
+    for item in client.render(plan, plan.chunks, 0):
         if isinstance(item, Segment):
             client.committed()
-            done += 1
-            look(done)
-    return done
+            farm.committed += 1
+            look(farm.committed)
+    return farm.committed
 
 
 @contextmanager

@@ -87,6 +87,10 @@ class Stage:
         self._driver: subprocess.Popen[bytes] | None = None
         self._said = (folder / "driver.log").open("ab")
 
+    def still_frozen(self) -> list[int]:
+        """Frozen workers that nobody has ended: each would keep its device from the next job."""
+        return [pid for pid in self.frozen if psutil.pid_exists(pid)]
+
     def close(self) -> None:
         """End every process that was started here, frozen ones too."""
         for pid in self.frozen:
