@@ -11,7 +11,7 @@ OLDER := transformers==4.57.6 diffusers==0.39.0 huggingface_hub==0.36.2 tokenize
 	optimum==2.1.0 optimum-onnx==0.1.0
 OLDER_NAMES := ^(transformers|diffusers|huggingface_hub|tokenizers|httpx2|httpcore2)==
 
-.PHONY: help setup demo test quick fuzz check optimum bench chaos format clean
+.PHONY: help setup demo test quick fuzz check optimum bench bench-farm chaos format clean
 
 help:
 	@echo "make setup   a virtual environment in $(VENV)"
@@ -22,6 +22,7 @@ help:
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make optimum what exchanges models with Optimum, tested in $(OPTIMUM)"
 	@echo "make bench   benchmarks of the demo model and the farm, into benchmarks/results/local/"
+	@echo "make bench-farm  1 to 64 worker processes that only sleep, some minutes, into benchmarks/results/local/"
 	@echo "make chaos   a job on a Ray cluster where workers, nodes, files and the driver fail at random; some minutes"
 	@echo "make format  put the code into its form"
 	@echo "make clean   delete $(VENV) and what tests and demo wrote"
@@ -66,8 +67,12 @@ $(OPTIMUM)/.ready: pyproject.toml constraints.txt Makefile
 bench: setup
 	@mkdir -p benchmarks/results/local
 	@began=$$(date +%s); \
-	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=benchmarks/results/local/parts.json && \
+	$(BIN)/python -m pytest benchmarks --ignore benchmarks/test_scale.py --benchmark-only --benchmark-json=benchmarks/results/local/parts.json && \
 	$(BIN)/render bench --model demo --rounds 2 --out benchmarks/results/local && echo "bench: $$(( $$(date +%s) - began )) s"
+
+bench-farm: setup
+	@mkdir -p benchmarks/results/local
+	$(BIN)/python -m pytest benchmarks/test_scale.py --benchmark-only --benchmark-json=benchmarks/results/local/scale.json
 
 chaos: setup
 	$(BIN)/python -W ignore -m tests.chaos --faults 25

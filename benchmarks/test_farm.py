@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
+import os
+import random
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,27 +19,19 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from render.dispatch import Dispatcher
+from benchmarks.simulated import Quiet, SimulatedFarm, dispatch
+from render import modelfiles
 from render.farm import Farm
 from render.local import LocalFarm
-from render.plan import Chunk
+from render.plan import Chunk, Plan
 from render.record import Record
+from render.resolve import Machine, resolve
 from render.run import run_job
 from render.rundir import RunDir
 from render.spec import load
 
 JOBS = Path(__file__).parent.parent / "jobs"
 FRAMES, CHUNK, CARD_S = 96, 8, 0.05
-
-
-class Quiet:
-    """A watcher that does not watch."""
-
-    def progress(self, progress: object) -> None:
-        """Nothing."""
-
-    def notice(self, text: str) -> None:
-        """Nothing."""
 
 
 def render(out: Path, make_farm: Callable[[], Farm], *overrides: str) -> dict[str, Any]:
@@ -97,18 +93,12 @@ def test_overhead_of_a_chunk(benchmark: BenchmarkFixture, tmp_path: Path, ray_fa
     benchmark.extra_info |= {"chunks": 64, "busy_ms": 1000 * min(busy) / 64, "idle_ms": 1000 * min(idle) / 64}
 
 
-def test_dispatch_of_10_000_chunks(benchmark: BenchmarkFixture) -> None:
-    """The dispatcher alone: 10,000 chunks over 100 workers that finish at once."""
-
-    def dispatch() -> None:
-        dispatcher = Dispatcher([Chunk(start, start + 1) for start in range(10_000)], attempts=3)
-        for worker in range(100):
-            dispatcher.add_worker(f"w{worker}")
-        while not dispatcher.finished:
-            for worker, chunk in dispatcher.assign(0.0):
-                dispatcher.completed(worker, chunk, 1.0)
-
-    benchmark.pedantic(dispatch, rounds=3)
+def plan_of(chunks: int) -> Plan:
+    """A plan of test cards with so many chunks of eight."""
+    spec = load(JOBS / "testcard.yaml", [f"frames={8 * chunks}", "farm.chunk=8"]).spec
+    machine = Machine("cpu", "simulated", cores=1, memory_bytes=1 << 30, bf16=False, versions={})
+    model = modelfiles.describe("testcard")
+    return Plan(spec, resolve(spec, machine, model), model)
 
 
 class Begun(Exception):  # noqa: N818 (no error: a job has come so far)
@@ -159,3 +149,65 @@ def test_resume_of_10_000_chunks(benchmark: BenchmarkFixture, tmp_path: Path) ->
     benchmark.extra_info |= {"chunks": 10_000}
     benchmark.pedantic(resume, rounds=3)
     assert benchmark.stats.stats.max < 10
+
+
+def test_plan_of_10_000_chunks(benchmark: BenchmarkFixture) -> None:
+    """From a loaded spec to chunks, digest and the text of plan.json."""
+
+    def plan() -> None:
+        made = plan_of(10_000)
+        assert len(made.chunks) == 10_000
+        assert made.digest in made.to_json()
+
+    benchmark.pedantic(plan, rounds=3)
+    benchmark.extra_info |= {"chunks": 10_000}
+    assert benchmark.stats["min"] < 2.0
+
+
+SPEEDS = {"alike": (1,), "unlike": (1, 1, 2, 4)}
+
+
+@pytest.mark.parametrize("speeds", SPEEDS)
+@pytest.mark.parametrize("workers", [1, 100, 1000])
+def test_dispatch_of_10_000_chunks(benchmark: BenchmarkFixture, workers: int, speeds: str) -> None:
+    """The driver itself, over simulated workers: five seconds a chunk, scattered by 5 %, some workers faster."""
+    plan = plan_of(10_000)
+    farms: list[SimulatedFarm] = []
+    speed = [SPEEDS[speeds][worker % len(SPEEDS[speeds])] for worker in range(workers)]
+
+    def drive() -> float:
+        dice = random.Random(1)
+        seconds = lambda worker, _chunk: 5.0 / speed[worker] * dice.uniform(0.95, 1.05)  # noqa: E731
+        farms.append(SimulatedFarm(workers, seconds, plan.digest))
+        return dispatch(plan, farms[-1])
+
+    cpu_s = benchmark.pedantic(drive, rounds=1)
+    taken_s = farms[-1].ended - farms[-1].began
+    ideal_s = 5.0 * len(plan.chunks) / sum(speed)
+    benchmark.extra_info |= {
+        "workers": workers,
+        "ms_a_chunk": round(1000 * cpu_s / len(plan.chunks), 4),
+        "efficiency": round(ideal_s / taken_s, 4),
+        "load": os.getloadavg()[0],
+    }
+    assert taken_s <= ideal_s + 5.0 * 1.05, "within a chunk of what is possible"
+
+
+def test_memory_of_a_long_dispatch(benchmark: BenchmarkFixture) -> None:
+    """What Python holds while 10,000 chunks go through 1,000 simulated workers; each tenth of the way is looked at."""
+    plan = plan_of(10_000)
+    held: list[int] = []
+
+    def look(done: int) -> None:
+        if done % 1000 == 0:
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+
+    def drive() -> None:
+        tracemalloc.start()
+        dispatch(plan, SimulatedFarm(1000, lambda _worker, _chunk: 5.0, plan.digest), look)
+        tracemalloc.stop()
+
+    benchmark.pedantic(drive, rounds=1)
+    benchmark.extra_info |= {"held_mb": [round(size / 1e6, 2) for size in held]}
+    assert max(held[2:]) <= 1.1 * held[1], "it is flat once all workers are there"

@@ -13,6 +13,7 @@ The rules:
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator, Mapping
 
@@ -25,6 +26,7 @@ __all__ = ["Dispatcher"]
 DEPTH = 2  # one executing, one waiting in the worker's queue
 RETIRE_AFTER = 3
 CLEARLY = 0.9  # how much sooner others must be for a worker to be passed over: chunk times scatter
+FORESEEN_S = 0.5  # how long a look ahead holds: with a thousand workers, hundreds of messages come in that time
 
 
 class Dispatcher:
@@ -34,6 +36,9 @@ class Dispatcher:
         self._jobs: dict[int, JobState] = {}
         self._workers: dict[str, WorkerState] = {}
         self._free: dict[str, None] = {}  # workers with room in their queue
+        self._passed: dict[str, None] = {}  # those of them that are passed over until the next look ahead
+        self._ends: dict[int, float] = {}  # of a job: by when its workers will be through with all that waits
+        self._looked = -math.inf
         self._draining = False
 
     # Jobs
@@ -45,11 +50,13 @@ class Dispatcher:
     def ask(self, number: int) -> None:
         """The job has a question for any worker of its kind."""
         self._jobs[number].question = True
+        self._look_again()
 
     def submit(self, number: int, ledger: Ledger, *, model: str = "", max_workers: int | None = None) -> None:
         """The job has chunks to render with ``model``, by at most so many workers at a time."""
         job = self._jobs[number]
         job.ledger, job.model, job.max_workers = ledger, model, max_workers
+        self._look_again()
 
     def committed(self, number: int) -> None:
         """A segment of the job is on its disk."""
@@ -73,7 +80,7 @@ class Dispatcher:
         return found
 
     def drain(self) -> None:
-        """WorkerState out nothing more. What waits in a worker's queue behind the chunk it executes is taken back."""
+        """Hand out nothing more. What waits in a worker's queue behind the chunk it executes is taken back."""
         self._draining = True
         for worker in self._workers.values():
             while len(worker.queue) > 1:
@@ -152,6 +159,9 @@ class Dispatcher:
         """What to do now. Of each kind so many workers are ``starting``: a chunk for each is left."""
         if self._draining or not self.wanting:
             return []
+        if now - self._looked >= FORESEEN_S:
+            self._look_again()
+            self._looked = now
         steps: list[Step] = []
         for depth in range(DEPTH):
             for name in self._in_line(depth):
@@ -210,6 +220,7 @@ class Dispatcher:
         if job is not None and job.ledger is not None:
             job.ledger.charge(Failure(chunk, name, cause))
         worker.failures += 1
+        self._look_again()
         if worker.failures >= RETIRE_AFTER:
             self._release(worker)
             worker.retired = True
@@ -218,6 +229,7 @@ class Dispatcher:
     def lost(self, name: str, cause: str, *, charge: bool = True) -> None:
         """The worker is gone. What it was executing is charged unless the farm took the worker away."""
         worker = self._workers.pop(name)
+        self._look_again()
         self._free.pop(name, None)
         job = self._jobs.get(worker.holds) if worker.holds is not None else None
         if worker.errand is not None:
@@ -259,7 +271,7 @@ class Dispatcher:
                 job.opening += 1
                 worker.errand = Open(name, job.number)
             else:
-                if self._sooner_elsewhere(worker, job, now):
+                if self._sooner_elsewhere(name, worker, job, now):
                     continue
                 if (chunk := self._take(name, job, starting)) is None:
                     continue
@@ -280,7 +292,7 @@ class Dispatcher:
             for other in self._jobs.values()
         ):
             return None
-        if self._sooner_elsewhere(worker, job, now) or (chunk := self._take(name, job, starting)) is None:
+        if self._sooner_elsewhere(name, worker, job, now) or (chunk := self._take(name, job, starting)) is None:
             return None
         worker.queue.append(chunk)
         return Send(name, job.number, chunk)
@@ -330,22 +342,42 @@ class Dispatcher:
         failed_on = job.ledger.failed_on(chunk)
         return name not in failed_on or (not starting and failed_on.issuperset(self.fit_workers(job.number)))
 
-    def _sooner_elsewhere(self, worker: WorkerState, job: JobState, now: float) -> bool:
+    def _sooner_elsewhere(self, name: str, worker: WorkerState, job: JobState, now: float) -> bool:
         """Whether all waiting chunks would be done by others before this worker were through with one more."""
         if worker.mean_s is None or job.waiting > DEPTH * len(self._workers):
             return False
+        if job.number not in self._ends:
+            self._ends[job.number] = self._end_of(job, now)
         executing = max(worker.mean_s - (now - worker.since), 0.0) if worker.queue else 0.0
-        horizon_s = CLEARLY * (executing + worker.mean_s)
-        room = 0
-        for other in self._workers.values():
-            if other is worker or other.holds != job.number or not other.mean_s or other.retired:
+        if self._ends[job.number] > now + CLEARLY * (executing + worker.mean_s):
+            return False
+        del self._free[name]
+        self._passed[name] = None
+        return True
+
+    def _end_of(self, job: JobState, now: float) -> float:
+        """When the waiting chunks will be done if each goes to the worker that is through with it first."""
+        through: list[tuple[float, float]] = []  # when a worker would be through with one more, its seconds a chunk
+        for worker in self._workers.values():
+            if worker.holds != job.number or not worker.mean_s or worker.retired:
                 continue
-            rest_s = len(other.queue) * other.mean_s - (now - other.since) if other.queue else 0.0
+            rest_s = len(worker.queue) * worker.mean_s - (now - worker.since) if worker.queue else 0.0
             if rest_s >= 0:  # one that is late may hang: nobody counts on it
-                room += max(0, math.floor((horizon_s - rest_s) / other.mean_s))
-            if room >= job.waiting:
-                return True
-        return False
+                through.append((now + rest_s + worker.mean_s, worker.mean_s))
+        if not through:
+            return math.inf
+        heapq.heapify(through)
+        for _ in range(job.waiting - 1):
+            end, mean_s = through[0]
+            heapq.heapreplace(through, (end + mean_s, mean_s))
+        return through[0][0]
+
+    def _look_again(self) -> None:
+        """Something happened that nobody foresaw, or time has passed."""
+        self._looked = -math.inf
+        self._ends.clear()
+        self._free |= self._passed
+        self._passed.clear()
 
     # Keeping count
 
@@ -373,6 +405,7 @@ class Dispatcher:
 
     def _settle(self, name: str, worker: WorkerState) -> None:
         """Keep the list of workers with room in their queue."""
+        self._passed.pop(name, None)
         if worker.errand is None and len(worker.queue) < DEPTH and not worker.retired:
             self._free.setdefault(name)
         else:

@@ -27,6 +27,7 @@ from render.worker import Opened
 __all__ = ["Driver", "Stop"]
 
 TICK_S = 1.0  # how often deadlines are looked at and the terminal hears something
+FLICKER_S = 0.1  # how often at most it hears of chunks that are done
 SHARED_TICK_S = 0.1  # with several jobs one may wait for an answer while the others' chunks take their time
 MAX_FAILED_STARTS = 3  # in a row, without success in between: it is not bad luck
 
@@ -83,7 +84,8 @@ class Driver:
         self._jobs: dict[int, _Job] = {}
         self._dispatcher = Dispatcher()
         self._draining = False
-        self._told = 0.0
+        self._told = self._checked = 0.0
+        self._news = False
 
     def client(self, watcher: Watcher, priority: int = 0) -> Client:
         """A place for one more job; those of before come first. Before ``run``."""
@@ -139,7 +141,9 @@ class Driver:
             case Committed(number, frames):
                 self._dispatcher.committed(number)
                 job.rendered += frames
-                self._show(job)
+                self._news = True
+                if job.settled:
+                    self._show(job)
             case Leave():
                 self._dispatcher.remove_job(request.job)
                 del self._jobs[request.job]
@@ -402,6 +406,9 @@ class Driver:
     def _stop_overdue(self) -> None:
         """Workers that hang: over a chunk, over a model, or before they were ready at all."""
         now = time.monotonic()
+        if now - self._checked < TICK_S:
+            return
+        self._checked = now
         overdue = [(name, f"not ready after {seconds:.0f} s") for name, seconds in self._staff.overdue(now)]
         for name, seconds in self._dispatcher.overdue(now):
             what = "no result" if self._dispatcher.held(name) else "no answer"
@@ -487,9 +494,9 @@ class Driver:
 
     def _report(self) -> None:
         now = time.monotonic()
-        if now - self._told < TICK_S:
+        if now - self._told < (FLICKER_S if self._news else TICK_S):
             return
-        self._told = now
+        self._told, self._news = now, False
         for job in self._rendering():
             self._show(job)
         if self._farm is not None:

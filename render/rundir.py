@@ -136,7 +136,7 @@ class RunDir:
         self._store.mark(_record_name(record), record.to_json().encode())
 
     def records(self) -> dict[Chunk, Record]:
-        """The chunks that count: a readable done record, and every file of it there in full size.
+        """The chunks that count: a readable done record of all frames, and every file of it there in full size.
 
         Sums are not computed here, so that ten thousand chunks resume at once; ``intact`` does before joining.
         """
@@ -148,7 +148,7 @@ class RunDir:
                 record = Record.from_json(data.decode("utf-8"))
             except (ValueError, KeyError, TypeError):
                 continue  # torn or foreign: the chunk does not count and is rendered again
-            if _complete(record, sizes):
+            if len(record.pictures) == len(record.chunk.frames) and _complete(record, sizes):
                 found[record.chunk] = record
         return found
 

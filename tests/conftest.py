@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -18,6 +19,7 @@ from render.progress import Progress
 from render.resolve import Machine, ModelInfo, resolve
 from render.spec import JobFile, JobSpec, load, validate
 
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # as cluster.py does: Ray reads it when it is first imported
 settings.register_profile("render", deadline=None, max_examples=60, database=None)
 settings.load_profile("render")
 

@@ -300,6 +300,19 @@ def test_a_slow_worker_leaves_the_last_chunks_to_faster_ones() -> None:
     assert [name for name, _ in made.assign(10.5)] == ["y"]
 
 
+def test_a_slow_worker_takes_over_at_once_when_the_faster_ones_are_gone() -> None:
+    made = dispatcher(8, "xy")
+    made.assign(0.0)
+    for now, chunk in enumerate((CHUNKS[1], CHUNKS[3]), start=1):
+        made.completed("y", chunk, float(now))
+        made.assign(float(now))
+    made.completed("x", CHUNKS[0], 10.0)
+    made.made._workers["y"].since = 9.5
+    assert made.assign(10.0) == []
+    made.lost("y", "its node died", charge=False)
+    assert [name for name, _ in made.assign(10.0)] == ["x"]
+
+
 def test_equal_workers_are_never_kept_waiting() -> None:
     made = dispatcher(5, "xyz")
     made.assign(0.0)

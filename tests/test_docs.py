@@ -43,8 +43,10 @@ def test_readme_commands_run(tmp_path: Path) -> None:
     for name in ("job.yaml", "a.yaml", "b.yaml"):
         text = TEMPLATES["dream"].replace("model: demo ", "model: testcard ").replace("my-dream", name[:-5])
         (tmp_path / name).write_text(text.replace("duration: 8s", "duration: 12s"))
+    (tmp_path / "tonight").mkdir()
+    (tmp_path / "tonight" / "c.yaml").write_text((tmp_path / "b.yaml").read_text().replace("name: b", "name: c"))
     lines = [line for line in blocks("console")[1].splitlines() if line.startswith("$ ")]
-    assert len(lines) == 11
+    assert len(lines) == 12
     for line in lines:
         command = line.removeprefix("$ ").partition("#")[0].strip()
         command = command.replace("out/day-and-night", "out/job").replace(

@@ -223,8 +223,7 @@ def test_selections_previews_and_animations(place: str, job_of: Jobs, watcher: W
     with contextlib.closing(RunDir(place)) as rundir:
         shown = [read_index(read_still(rundir.fetch(f"frames/{index:06}.png"))) for index in (0, 4, 8)]
     assert shown == [0, 4, 8]
-    with contextlib.closing(LocalFarm()) as farm:
-        assert preview(job, farm, watcher, f"{place}/preview.png") == 12
+    assert preview(job, LocalFarm, watcher, f"{place}/preview.png") == 12
     assert RunDir(place).size("preview.png")
     assert run_job(job, LocalFarm, watcher).rendered == 12
     assert run_job(job, LocalFarm, watcher).rendered == 0

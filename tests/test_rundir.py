@@ -118,6 +118,12 @@ def test_records_with_a_hole_do_not_count(field: str, folder: Path, rundir: RunD
     assert rundir.records() == {}
 
 
+def test_a_record_of_too_few_pictures_does_not_count(folder: Path, rundir: RunDir) -> None:
+    rundir.commit(SEGMENT)
+    (folder / "segments" / "000000-000002.json").write_text(replace(RECORD, pictures=RECORD.pictures[1:]).to_json())
+    assert rundir.records() == {}
+
+
 def test_a_flipped_bit_is_found(folder: Path, rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
     (folder / "segments" / "000000-000002.mp4").write_bytes(b"sEgment")

@@ -27,7 +27,7 @@ JOB = """
 version: 1
 name: card
 mode: dream
-model: testcard:50ms
+model: testcard:150ms
 size: 128x72
 frames: 96
 keyframes:

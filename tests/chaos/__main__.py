@@ -49,7 +49,8 @@ def disturb(options: argparse.Namespace, folder: Path) -> None:
         assert stage.codes[-1] == 0
         assert stage.codes.count(KILLED) == sum(fault.kind == "kill driver" for fault in injector.done)
         assert not checks.charged_for_dead_nodes(events, injector.done)
-        checks.check_film(stage.rundir.path / "video.mp4", stage.render_undisturbed(), stage.job.frames)
+        stage.wait_until(lambda: not stage.still_frozen(), 30, f"{stage.still_frozen()} are frozen still")
+        checks.check_film(stage.rundir.fetch("video.mp4"), stage.render_undisturbed(), stage.job.frames)
         print(f"the film's {stage.job.frames} frames equal those of an undisturbed run", flush=True)
     finally:
         stage.close()

@@ -67,9 +67,7 @@ def kill_node(stage: Stage, dice: random.Random) -> Harm | None:
 
 
 def add_node(stage: Stage, _dice: random.Random) -> Harm | None:
-    """One more node; as many as there were at the beginning at most."""
-    if len(stage.nodes) >= stage.job.nodes:
-        return None
+    """One more node."""
     stage.add_node()
     return (), ()
 
@@ -137,11 +135,12 @@ class Injector:
     """Faults in a random order at random times. The same seed gives the same order, not the same run."""
 
     def __init__(self, dice: random.Random, faults: int, gap_s: tuple[float, float]) -> None:
-        """Every kind at least once where there are so many ``faults``; ``gap_s`` is the least and most time between."""
+        """Every kind equally often, as far as that goes; ``gap_s`` is the least and most time between two."""
         self._dice, self._gap_s = dice, gap_s
-        kinds = list(FAULTS)
-        self.waiting = dice.sample(kinds, min(faults, len(kinds)))
-        self.waiting += dice.choices(kinds, k=faults - len(self.waiting))
+        often, rest = divmod(faults, len(FAULTS))
+        others = [kind for kind in FAULTS if not kind.endswith("node")]  # as many nodes are added as are killed
+        self.waiting = list(FAULTS) * often + dice.choices(others, k=rest)
+        dice.shuffle(self.waiting)
         self.done: list[Injected] = []
         self._next = 0.0
 
@@ -169,5 +168,5 @@ class Injector:
 
 def _segments(stage: Stage) -> Sequence[Path]:
     """Committed segments."""
-    committed = {path.stem for path in stage.rundir.segments.glob("*.json")}
-    return sorted(path for path in stage.rundir.segments.glob("*.mp4") if path.stem in committed)
+    committed = {path.stem for path in stage.segments.glob("*.json")}
+    return sorted(path for path in stage.segments.glob("*.mp4") if path.stem in committed)

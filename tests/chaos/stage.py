@@ -78,6 +78,7 @@ class Stage:
         self.spec = folder / "job.yaml"
         self.spec.write_text(job.text())
         self.rundir = RunDir(folder / "run")
+        self.segments = folder / "run" / "segments"
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
         self.nodes: list[Any] = []
         for _ in range(job.nodes):
@@ -86,6 +87,10 @@ class Stage:
         self.frozen: list[int] = []
         self._driver: subprocess.Popen[bytes] | None = None
         self._said = (folder / "driver.log").open("ab")
+
+    def still_frozen(self) -> list[int]:
+        """Frozen workers that nobody has ended: each would keep its device from the next job."""
+        return [pid for pid in self.frozen if psutil.pid_exists(pid)]
 
     def close(self) -> None:
         """End every process that was started here, frozen ones too."""
@@ -148,7 +153,7 @@ class Stage:
 
     def events(self) -> list[dict[str, Any]]:
         """All events so far."""
-        return self.rundir.events() if self.rundir.path.exists() else []
+        return self.rundir.events()
 
     def this_run(self) -> list[dict[str, Any]]:
         """The events of the driver that works now."""
@@ -172,7 +177,7 @@ class Stage:
 
     def num_committed(self) -> int:
         """Chunks with a done record."""
-        return len(list(self.rundir.segments.glob("*.json")))
+        return len(list(self.segments.glob("*.json")))
 
     def wait_until(self, condition: Any, timeout_s: float, what: str) -> None:
         """Poll a condition. AssertionError when it does not come true in time."""

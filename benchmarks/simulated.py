@@ -1,0 +1,170 @@
+"""A farm of as many workers as one likes, on a clock that only the farm moves: what the driver itself costs."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from render import drive
+from render.client import Client
+from render.drive import Driver
+from render.farm import Answered, ChunkDone, Message, WorkerReady
+from render.plan import Chunk, Plan
+from render.progress import Progress
+from render.record import Record, Segment
+from render.roster import Kind
+from render.run import _Teller, _together
+from render.spec import JobSpec
+from render.worker import Hello, Opened
+
+
+class SimulatedFarm:
+    """Workers that take ``seconds(worker, chunk)`` of the farm's own time for a chunk and never fail."""
+
+    def __init__(self, workers: int, seconds: Callable[[int, Chunk], float], digest: str) -> None:
+        self.now = 1000.0
+        self.rendered = self.committed = 0
+        self.began = self.ended = 0.0  # of rendering, by the farm's clock
+        self._workers, self._seconds, self._digest = workers, seconds, digest
+        self._names: list[str] = []
+        self._queues: dict[str, deque[Chunk]] = {}
+        self._messages: deque[Message] = deque()
+        self._due: list[tuple[float, str]] = []
+
+    def monotonic(self) -> float:
+        """The farm's clock."""
+        return self.now
+
+    def kind(self, spec: JobSpec, device: str) -> Kind:
+        """All workers are alike to the driver."""
+        return Kind(gpu=True)
+
+    def capacity(self, kind: Kind) -> int:
+        """As many as were asked for."""
+        return self._workers
+
+    def start(self, kind: Kind) -> str:
+        """Ready at once."""
+        name = f"w{len(self._names)}"
+        self._names.append(name)
+        self._queues[name] = deque()
+        self._messages.append(WorkerReady(name, Hello("here", 1)))
+        return name
+
+    def describe(self, worker: str, spec: JobSpec) -> None:
+        """The plan is there already."""
+        raise NotImplementedError
+
+    def measure(self, worker: str, plan_json: str) -> None:
+        """The plan is there already."""
+        raise NotImplementedError
+
+    def open(self, worker: str, plan_json: str) -> None:
+        """Open at once."""
+        self._messages.append(Answered(worker, Opened((), 0.0)))
+
+    def send(self, worker: str, chunk: Chunk) -> None:
+        """Queue a chunk; the first one begins now."""
+        self.began = self.began or self.now
+        queue = self._queues[worker]
+        queue.append(chunk)
+        if len(queue) == 1:
+            self._begin(worker)
+
+    def _begin(self, worker: str) -> None:
+        number = int(worker[1:])
+        heapq.heappush(self._due, (self.now + self._seconds(number, self._queues[worker][0]), worker))
+
+    def stop(self, worker: str) -> None:
+        """Never has to."""
+        raise NotImplementedError
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """What happens next, and everything that happens at the same time."""
+        while self.committed < self.rendered:  # the job's thread keeps real time, the farm does not
+            time.sleep(0)
+        if self._messages:
+            messages = list(self._messages)
+            self._messages.clear()
+            return messages
+        if not self._due or self._due[0][0] > self.now + timeout_s:
+            self.now += timeout_s
+            return []
+        self.now = self._due[0][0]
+        done: list[Message] = []
+        while self._due and self._due[0][0] <= self.now:
+            _, worker = heapq.heappop(self._due)
+            queue = self._queues[worker]
+            done.append(ChunkDone(worker, self._segment(worker, queue.popleft())))
+            if queue:
+                self._begin(worker)
+        self.rendered += len(done)
+        self.ended = self.now
+        return done
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _segment(self, worker: str, chunk: Chunk) -> Segment:
+        record = Record(
+            digest=self._digest,
+            chunk=chunk,
+            pictures=("0" * 64,) * len(chunk.frames),
+            file=f"segments/{chunk.name}.mp4",
+            bytes=4,
+            sha256="",
+            stills=None,
+            stills_bytes={},
+            worker=worker,
+            device="none",
+            began=0.0,
+            ended=0.0,
+            timings_s={},
+            versions={},
+            sampler_table="",
+        )
+        return Segment(record, b"data")
+
+
+class Quiet:
+    """A watcher that does not watch."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def notice(self, text: str) -> None:
+        """Nothing."""
+
+
+def dispatch(plan: Plan, farm: SimulatedFarm, look: Callable[[int], None] = lambda _done: None) -> float:
+    """Drive a plan's chunks over the farm; returns seconds of this process. ``look`` hears how many chunks are done."""
+    with _clock_of(farm):
+        driver = Driver(lambda: farm)
+        client = driver.client(Quiet())
+        teller = _Teller(lambda: _tell(client, plan, farm, look), client)
+        began = time.process_time()
+        _together(driver, [teller])
+        return time.process_time() - began
+
+
+def _tell(client: Client, plan: Plan, farm: SimulatedFarm, look: Callable[[int], None]) -> int:
+    """A job whose disk costs nothing."""
+    for item in client.render(plan, plan.chunks, 0):
+        if isinstance(item, Segment):
+            client.committed()
+            farm.committed += 1
+            look(farm.committed)
+    return farm.committed
+
+
+@contextmanager
+def _clock_of(farm: SimulatedFarm) -> Iterator[None]:
+    before = drive.time
+    drive.time = farm  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        drive.time = before

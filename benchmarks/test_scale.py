@@ -1,0 +1,83 @@
+"""Up to 64 worker processes that only sleep, over Ray on this machine: ``make bench-farm``, some minutes.
+
+All workers begin together, so that starting their processes is not measured: on two cores that takes 64 of them a
+minute or two. Ideal is the time that the sleeping takes, shared out evenly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.simulated import Quiet
+from render.farm import Answered, Farm, Message
+from render.run import run_job
+from render.spec import load
+from render.worker import Opened
+
+JOBS = Path(__file__).parent.parent / "jobs"
+CHUNK, CHUNK_S, ROUNDS = 8, 5.0, 4
+
+
+class Together:
+    """A farm whose workers begin together: it tells of open plans when the last one is open."""
+
+    def __init__(self, farm: Farm, workers: int) -> None:
+        self._farm, self._missing = farm, workers
+        self._held: list[Message] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._farm, name)
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Messages; those of open plans together."""
+        messages = self._farm.wait(timeout_s)
+        opened = [heard for heard in messages if isinstance(heard, Answered) and isinstance(heard.answer, Opened)]
+        self._missing -= len(opened)
+        self._held += opened
+        others = [heard for heard in messages if heard not in opened]
+        if self._missing > 0:
+            return others
+        told, self._held = self._held, []
+        return [*others, *told]
+
+
+@pytest.fixture(scope="module")
+def ray_farm() -> Iterator[Callable[[], Farm]]:
+    """Farms over one Ray of this machine, which is started once and not measured."""
+    from render.cluster import RayFarm, connected
+
+    with connected(None):
+        yield RayFarm
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 16, 64])
+def test_workers_that_sleep(
+    benchmark: BenchmarkFixture, tmp_path: Path, ray_farm: Callable[[], Farm], workers: int
+) -> None:
+    """Four chunks of five seconds for each worker."""
+    chunks = ROUNDS * workers
+    settings = [
+        *(f"frames={chunks * CHUNK}", f"farm.workers={workers}", f"farm.chunk={CHUNK}", "size=64x64"),
+        *(f"model=testcard:{round(1000 * CHUNK_S / CHUNK)}ms", f"output.dir={tmp_path}"),
+    ]
+    job = load(JOBS / "testcard.yaml", settings)
+    benchmark.pedantic(lambda: run_job(job, lambda: Together(ray_farm(), workers), Quiet()), rounds=1)
+    report = json.loads((tmp_path / "report.json").read_text())
+    taken_s = max(item["ended_s"] for item in report["timeline"]) - min(item["began_s"] for item in report["timeline"])
+    ideal_s = ROUNDS * CHUNK_S
+    benchmark.extra_info |= {
+        "workers": workers,
+        "chunks": chunks,
+        "rendering_s": round(taken_s, 3),
+        "ideal_s": ideal_s,
+        "efficiency": round(ideal_s / taken_s, 4),
+        "overhead_of_a_chunk": round((taken_s - ideal_s) / ideal_s, 4),
+        "load": os.getloadavg()[0],
+    }
