@@ -25,9 +25,9 @@ from render.arguments import AFTERWARDS, parse
 from render.errors import FarmError, RenderError, RunDirError, SpecError, StoppedError
 
 if TYPE_CHECKING:
-    from render.drive import Stop
     from render.farm import Farm
     from render.run import Outcome
+    from render.stop import Stop
 
 __all__ = ["main"]
 
@@ -113,9 +113,9 @@ def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[s
 
 def _run(options: argparse.Namespace) -> int:
     """All jobs on one farm; a job that fails never stops the others. The exit code of the first that failed."""
-    from render.drive import Stop
     from render.joblist import load_all
     from render.run import run_jobs
+    from render.stop import Stop
     from render.terminal import Show
 
     address = options.address or os.environ.get("RAY_ADDRESS")

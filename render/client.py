@@ -53,6 +53,7 @@ class Committed:
 
     job: int
     frames: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ class Client:
             assert isinstance(item, Segment | Logged)
             yield item
 
-    def committed(self, frames: int) -> None:
-        """A segment of so many frames counts now."""
-        self._request(Committed(self.number, frames))
+    def committed(self, frames: int, size: int) -> None:
+        """A segment of so many frames and bytes counts now."""
+        self._request(Committed(self.number, frames, size))
 
     def leave(self) -> None:
         """Nothing more is wanted."""

@@ -84,15 +84,20 @@ class RayFarm:
         """Workers that the nodes alive now have devices for."""
         return kind.share * (int(ray.cluster_resources().get("GPU", 0)) if kind.gpu else len(_node_cpus()))
 
+    def has_place(self, kind: Kind) -> bool:
+        """Whether the nodes have free what a worker takes; another command may use the rest."""
+        free = ray.available_resources()
+        return all(free.get(name, 0.0) >= wanted for name, wanted in _needs(kind).items())
+
     def start(self, kind: Kind) -> str:
         """Begin to start a process; Ray finds a place for it, or waits for one."""
-        name = f"w{self._started}"
+        name, needs = f"w{self._started}", _needs(kind)
         self._started += 1
         self._actors[name] = actor = (
             ray.remote(_OnNode)
             .options(
-                num_cpus=_cpus_per_gpu() / kind.share if kind.gpu else _cpu_share(kind),
-                num_gpus=1 / kind.share if kind.gpu else 0,
+                num_cpus=needs["CPU"],
+                num_gpus=needs["GPU"],
                 max_restarts=0,
                 max_concurrency=2,  # of two chunks one is rendered, the other one's last pictures are encoded
                 max_task_retries=0,
@@ -339,6 +344,13 @@ def _gpus(model: str, device: str) -> int:
     if device == "cpu" or modelfiles.testcard_cost_s(model) is not None:
         return 0
     return max(int(ray.cluster_resources().get("GPU", 0)), device == "cuda")
+
+
+def _needs(kind: Kind) -> dict[str, float]:
+    """What Ray sets aside for a worker."""
+    if kind.gpu:
+        return {"GPU": 1 / kind.share, "CPU": _cpus_per_gpu() / kind.share}
+    return {"GPU": 0, "CPU": _cpu_share(kind)}
 
 
 def _cpu_share(kind: Kind) -> float:

@@ -8,18 +8,18 @@ The rules:
   its queue, so that the device never waits for the driver.
 - Towards the end a slow worker gets no chunk that faster ones would have done sooner, queued behind what they do.
 - A chunk that failed goes to another worker where there is one.
-- A worker that fails ``RETIRE_AFTER`` chunks is retired. One that dies while it has nothing to do is charged to none.
+- A worker that fails ``RETIRE_AFTER`` chunks in a row is retired. One that dies while it has nothing to do is charged
+  to none.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from render.ledger import FIRST_DEADLINE_S, Failure, Ledger
 from render.plan import Chunk
-from render.roster import Ask, JobState, Kind, Open, Send, Step, WorkerState
+from render.roster import Ask, JobState, Kind, Open, Send, Step, WorkerState, end_of
 
 __all__ = ["Dispatcher"]
 
@@ -39,6 +39,7 @@ class Dispatcher:
         self._passed: dict[str, None] = {}  # those of them that are passed over until the next look ahead
         self._ends: dict[int, float] = {}  # of a job: by when its workers will be through with all that waits
         self._looked = -math.inf
+        self._claims: Mapping[Kind, int] = {}
         self._draining = False
 
     # Jobs
@@ -58,10 +59,10 @@ class Dispatcher:
         job.ledger, job.model, job.max_workers = ledger, model, max_workers
         self._look_again()
 
-    def committed(self, number: int) -> None:
-        """A segment of the job is on its disk."""
+    def committed(self, number: int, size: int) -> None:
+        """A segment of the job, so many bytes, is on its disk."""
         if number in self._jobs:
-            self._jobs[number].uncommitted -= 1
+            self._jobs[number].uncommitted -= size
 
     def remove_job(self, number: int) -> None:
         """The job is through, or gone; chunks of it that workers still execute count for nobody."""
@@ -79,12 +80,17 @@ class Dispatcher:
             found[job.kind] = found.get(job.kind, 0) + min(useful, limit)
         return found
 
+    def claims(self, short: Collection[Kind]) -> dict[Kind, int]:
+        """Of the kinds that want more workers than there are: the priority of the weightiest job that waits."""
+        found: dict[Kind, int] = {}
+        for job in self._jobs.values():
+            if job.kind in short and (job.question or job.waiting):
+                found[job.kind] = max(job.priority, found.get(job.kind, job.priority))
+        return found
+
     def drain(self) -> None:
-        """Hand out nothing more. What waits in a worker's queue behind the chunk it executes is taken back."""
+        """Hand out nothing more. What workers hold may still be done."""
         self._draining = True
-        for worker in self._workers.values():
-            while len(worker.queue) > 1:
-                self._give_back(worker, worker.queue.pop())
         for job in self._jobs.values():
             job.question = False
             if job.ledger:
@@ -137,9 +143,11 @@ class Dispatcher:
         """Whether the worker has failed too often to be given work."""
         return self._workers[name].retired
 
-    def fruitless(self, name: str) -> bool:
-        """Whether the worker has not completed a single chunk."""
-        return not self._workers[name].completed
+    def bad(self, name: str) -> bool:
+        """Whether the worker is bad, not the job: it has completed nothing ever, and others have of the job."""
+        worker = self._workers[name]
+        job = self._jobs.get(worker.holds) if worker.holds is not None else None
+        return not worker.completed and job is not None and job.ledger is not None and job.ledger.num_done > 0
 
     def held(self, name: str) -> list[Chunk]:
         """The chunks a worker holds, the executing one first."""
@@ -155,8 +163,14 @@ class Dispatcher:
 
     # Work
 
-    def assign(self, now: float, starting: Mapping[Kind, int] | None = None) -> list[Step]:
-        """What to do now. Of each kind so many workers are ``starting``: a chunk for each is left."""
+    def assign(
+        self, now: float, starting: Mapping[Kind, int] | None = None, claims: Mapping[Kind, int] | None = None
+    ) -> list[Step]:
+        """What to do now. Of each kind so many workers are ``starting``: a chunk for each is left.
+
+        Jobs of less weight than another kind's ``claims`` get nothing: their workers have to make room.
+        """
+        self._claims = claims or {}
         if self._draining or not self.wanting:
             return []
         if now - self._looked >= FORESEEN_S:
@@ -201,17 +215,18 @@ class Dispatcher:
         job = self._jobs[number]
         return [name for name in self.workers if self._workers[name].kind == job.kind and name not in job.unfit]
 
-    def completed(self, name: str, chunk: Chunk, now: float) -> None:
-        """The worker rendered the chunk."""
+    def completed(self, name: str, chunk: Chunk, now: float, size: int = 0) -> None:
+        """The worker rendered the chunk: a segment of so many bytes."""
         worker = self._workers[name]
         seconds = now - worker.since
         job = self._pop(name, chunk, now)
         worker.completed += 1
         worker.done_here += 1
+        worker.in_a_row = 0
         worker.mean_s = seconds if worker.mean_s is None else worker.mean_s + (seconds - worker.mean_s) / 4
         if job is not None and job.ledger is not None:
             job.ledger.completed(seconds)
-            job.uncommitted += 1
+            job.uncommitted += size
 
     def failed(self, name: str, chunk: Chunk, cause: str, now: float) -> None:
         """The chunk failed on the worker, which lives on unless it has failed too often."""
@@ -219,9 +234,9 @@ class Dispatcher:
         job = self._pop(name, chunk, now)
         if job is not None and job.ledger is not None:
             job.ledger.charge(Failure(chunk, name, cause))
-        worker.failures += 1
+        worker.in_a_row += 1
         self._look_again()
-        if worker.failures >= RETIRE_AFTER:
+        if worker.in_a_row >= RETIRE_AFTER:
             self._release(worker)
             worker.retired = True
             self._free.pop(name, None)
@@ -287,10 +302,7 @@ class Dispatcher:
         job = self._jobs.get(worker.holds) if worker.holds is not None else None
         if job is None or job.waiting <= starting + job.opening or self._alone(worker, job):
             return None
-        if any(
-            other.priority > job.priority and other.kind == job.kind and (other.waiting or other.question)
-            for other in self._jobs.values()
-        ):
+        if self._yields(job) or any(other.priority > job.priority for other in self._ranked(name, worker)):
             return None
         if self._sooner_elsewhere(name, worker, job, now) or (chunk := self._take(name, job, starting)) is None:
             return None
@@ -303,6 +315,7 @@ class Dispatcher:
             job
             for job in self._jobs.values()
             if job.kind == worker.kind and (job.question or job.waiting) and name not in job.unfit
+            if not self._yields(job)
         ]
         wanting.sort(
             key=lambda job: (
@@ -313,8 +326,12 @@ class Dispatcher:
             )
         )
         for job in wanting:
-            if job.max_workers is None or len(self.workers_of(job.number)) < job.max_workers:
+            if job.max_workers is None or len({*self.workers_of(job.number)} - {name}) < job.max_workers:
                 yield job
+
+    def _yields(self, job: JobState) -> bool:
+        """Whether another kind of workers has to get this job's place first."""
+        return any(kind != job.kind and priority > job.priority for kind, priority in self._claims.items())
 
     def _alone(self, worker: WorkerState, job: JobState) -> bool:
         """Whether nothing may queue behind what the worker has: a chunk that failed, or might be blamed for another.
@@ -343,34 +360,18 @@ class Dispatcher:
         return name not in failed_on or (not starting and failed_on.issuperset(self.fit_workers(job.number)))
 
     def _sooner_elsewhere(self, name: str, worker: WorkerState, job: JobState, now: float) -> bool:
-        """Whether all waiting chunks would be done by others before this worker were through with one more."""
+        """Whether others would be done with all that waits before this worker were through with one more."""
         if worker.mean_s is None or job.waiting > DEPTH * len(self._workers):
             return False
         if job.number not in self._ends:
-            self._ends[job.number] = self._end_of(job, now)
+            mates = [mate for mate in self._workers.values() if mate.holds == job.number and not mate.retired]
+            self._ends[job.number] = end_of(job.waiting, mates, now)
         executing = max(worker.mean_s - (now - worker.since), 0.0) if worker.queue else 0.0
         if self._ends[job.number] > now + CLEARLY * (executing + worker.mean_s):
             return False
         del self._free[name]
         self._passed[name] = None
         return True
-
-    def _end_of(self, job: JobState, now: float) -> float:
-        """When the waiting chunks will be done if each goes to the worker that is through with it first."""
-        through: list[tuple[float, float]] = []  # when a worker would be through with one more, its seconds a chunk
-        for worker in self._workers.values():
-            if worker.holds != job.number or not worker.mean_s or worker.retired:
-                continue
-            rest_s = len(worker.queue) * worker.mean_s - (now - worker.since) if worker.queue else 0.0
-            if rest_s >= 0:  # one that is late may hang: nobody counts on it
-                through.append((now + rest_s + worker.mean_s, worker.mean_s))
-        if not through:
-            return math.inf
-        heapq.heapify(through)
-        for _ in range(job.waiting - 1):
-            end, mean_s = through[0]
-            heapq.heapreplace(through, (end + mean_s, mean_s))
-        return through[0][0]
 
     def _look_again(self) -> None:
         """Something happened that nobody foresaw, or time has passed."""

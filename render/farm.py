@@ -97,6 +97,10 @@ class Farm(Protocol):
         """How many workers of a kind the farm has devices for now; it may grow and shrink."""
         ...
 
+    def has_place(self, kind: Kind) -> bool:
+        """Whether one more worker of a kind would find a place now, beside all that runs there."""
+        ...
+
     def start(self, kind: Kind) -> str:
         """Begin to start a worker and return its name; WorkerReady or WorkerLost follows."""
         ...

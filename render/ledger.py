@@ -32,15 +32,26 @@ class Failure:
 
 
 class Ledger:
-    """The state of one job's chunks. ``max_failed``: more chunks than that given up, and the rest is not begun."""
+    """The state of one job's chunks.
+
+    More than ``max_failed`` chunks given up, or more than ``hopeless`` before any is done, and the rest is not begun.
+    """
 
     def __init__(
-        self, chunks: Iterable[Chunk], *, attempts: int, max_failed: int | None = None, deadline_s: float | None = None
+        self,
+        chunks: Iterable[Chunk],
+        *,
+        attempts: int,
+        max_failed: int | None = None,
+        hopeless: int | None = None,
+        deadline_s: float | None = None,
     ) -> None:
         self._pending = list(chunks)
         heapq.heapify(self._pending)
         self._attempts = attempts
         self._max_failed = max_failed
+        self._hopeless = hopeless
+        self._closed = False
         self._deadline_s = deadline_s
         self._slowest_s: float | None = None
         self._failures: dict[Chunk, list[Failure]] = {}
@@ -95,7 +106,7 @@ class Ledger:
     def put_back(self, chunk: Chunk) -> None:
         """A worker does not hold the chunk any more and is not to blame."""
         self.executing -= 1
-        if self.abandoned:
+        if self._closed:
             self.abandoned += 1
         else:
             heapq.heappush(self._pending, chunk)
@@ -114,7 +125,8 @@ class Ledger:
             return self.put_back(failure.chunk)
         self.executing -= 1
         self.given_up[failure.chunk] = failures
-        if self._max_failed is not None and len(self.given_up) > self._max_failed:
+        limits = [self._max_failed, None if self.num_done else self._hopeless]
+        if any(limit is not None and len(self.given_up) > limit for limit in limits):
             self.abandon()
         return None
 
@@ -128,6 +140,7 @@ class Ledger:
 
     def abandon(self) -> None:
         """Begin nothing more; what workers hold may still be done."""
+        self._closed = True
         self.abandoned += len(self._pending)
         self._pending.clear()
 

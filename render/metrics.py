@@ -31,7 +31,8 @@ METRICS: Mapping[str, Metric] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """The values of all metrics of one job at one moment, by name."""
+    """The values of all metrics of one job at one moment, by name; ``number`` tells jobs of one name apart."""
 
     job: str
+    number: int
     values: Mapping[str, float]

@@ -72,3 +72,8 @@ class Segment:
     record: Record
     data: bytes
     stills: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that is to be committed."""
+        return len(self.data) + sum(len(still) for still in self.stills.values())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from render.ledger import Ledger
 from render.plan import Chunk
 
-__all__ = ["Ask", "JobState", "Kind", "Open", "Send", "Step", "WorkerState"]
+__all__ = ["Ask", "JobState", "Kind", "Open", "Send", "Step", "WorkerState", "end_of"]
 
-UNCOMMITTED = 64  # segments that wait for a slow store; beyond that its job gets no more chunks out
+UNCOMMITTED_BYTES = 256 << 20  # of segments that wait for a slow store; beyond that no more chunks of the job go out
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,14 @@ class JobState:
     ledger: Ledger | None = None
     model: str = ""
     max_workers: int | None = None
-    uncommitted: int = 0
+    uncommitted: int = 0  # bytes
     opening: int = 0
     unfit: set[str] = field(default_factory=set)
 
     @property
     def waiting(self) -> int:
         """Chunks that could be sent now."""
-        return self.ledger.waiting if self.ledger and self.uncommitted < UNCOMMITTED else 0
+        return self.ledger.waiting if self.ledger and self.uncommitted < UNCOMMITTED_BYTES else 0
 
 
 @dataclass
@@ -87,7 +90,7 @@ class WorkerState:
     done_here: int = 0  # chunks of the plan it holds
     mean_s: float | None = None  # of those
     completed: int = 0
-    failures: int = 0
+    in_a_row: int = 0  # failures since the last chunk it completed
     retired: bool = False
 
     @property
@@ -99,3 +102,24 @@ class WorkerState:
     def job(self) -> int | None:
         """The job it is busy for, or whose plan it has open."""
         return self.errand.job if self.errand is not None else self.holds
+
+
+def end_of(waiting: int, workers: Iterable[WorkerState], now: float) -> float:
+    """When so many waiting chunks will be done if each goes to the worker that is through with it first.
+
+    Workers nobody has measured yet do not count, nor does one that is late: it may hang.
+    """
+    through: list[tuple[float, float]] = []  # when a worker would be through with one more, its seconds a chunk
+    for worker in workers:
+        if not worker.mean_s:
+            continue
+        rest_s = len(worker.queue) * worker.mean_s - (now - worker.since) if worker.queue else 0.0
+        if rest_s >= 0:
+            through.append((now + rest_s + worker.mean_s, worker.mean_s))
+    if not through:
+        return math.inf
+    heapq.heapify(through)
+    for _ in range(waiting - 1):
+        end, mean_s = through[0]
+        heapq.heapreplace(through, (end + mean_s, mean_s))
+    return through[0][0]

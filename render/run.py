@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Generic, TypeVar
 
 from render.client import Client
-from render.drive import Driver, Stop
+from render.drive import Driver
 from render.errors import RenderError
 from render.farm import Farm
 from render.place import Place, split
@@ -19,6 +19,7 @@ from render.progress import Watcher
 from render.resolve import resolve
 from render.rundir import RunDir
 from render.spec import JobFile
+from render.stop import Stop
 from render.story import Outcome, Story, render_chunks, with_stills
 
 __all__ = ["Outcome", "preview", "run_job", "run_jobs"]

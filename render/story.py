@@ -224,7 +224,7 @@ def render_chunks(client: Client, plan: Plan, chunks: Sequence[Chunk], rundir: R
 def _commit(segment: Segment, rundir: RunDir, client: Client) -> None:
     record = segment.record
     rundir.commit(segment)
-    client.committed(len(record.chunk.frames))
+    client.committed(len(record.chunk.frames), segment.size)
     seconds = round(record.ended - record.began, 3)
     rundir.log("done", worker=record.worker, chunk=record.chunk.name, seconds=seconds)
     for note in record.notes:

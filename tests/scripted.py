@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from render.drive import Driver, Stop
+from render.drive import Driver
 from render.errors import ModelError, RenderError
 from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerLost, WorkerReady
 from render.metrics import Sample
@@ -18,6 +18,7 @@ from render.roster import Kind
 from render.run import _Teller, _together
 from render.rundir import RunDir
 from render.spec import JobSpec
+from render.stop import Stop
 from render.story import render_chunks
 from render.worker import Hello, Opened
 
@@ -62,6 +63,9 @@ class ScriptedFarm:
 
     def measure(self, worker: str, plan_json: str) -> None:
         raise AssertionError("the plan is there already")
+
+    def has_place(self, kind: Kind) -> bool:
+        return True
 
     def start(self, kind: Kind) -> str:
         name = f"w{len(self.started)}"
@@ -170,6 +174,7 @@ def play(
 ) -> list[int | RenderError]:
     """Drive jobs (plan, missing chunks, run directory, watcher) over the farm's own clock; what became of each."""
     patch.setattr("render.drive.time", farm)
+    patch.setattr("render.crew.time", farm)
     patch.setattr("os.fsync", lambda _descriptor: None)
     driver, tellers = Driver(lambda: farm, stop), []
     for plan, missing, rundir, watcher in jobs:

@@ -50,7 +50,7 @@ class OneJob:
 
     def completed(self, name: str, chunk: Chunk, now: float) -> None:
         self.made.completed(name, chunk, now)
-        self.made.committed(0)
+        self.made.committed(0, 0)
 
 
 def dispatcher(chunks: int, workers: str, **limits: Any) -> OneJob:
@@ -342,7 +342,7 @@ def opened_in_turn(made: Dispatcher) -> list[int]:
                 made.opened("x")
             elif isinstance(step, Send):
                 made.completed("x", step.chunk, 1.0)
-                made.committed(step.job)
+                made.committed(step.job, 0)
     return order
 
 
@@ -407,13 +407,43 @@ def test_chunks_of_a_job_that_left_count_for_nobody() -> None:
     assert made.assign(2.0) == [Open("x", 1)]
 
 
-def test_draining_takes_back_what_was_not_begun() -> None:
+def test_draining_hands_out_nothing_more() -> None:
     made = dispatcher(4, "x")
     made.assign(0.0)
     made.drain()
-    assert made.held("x") == [CHUNKS[0]]
-    assert not made.ledger.finished
+    assert made.held("x") == CHUNKS[:2], "what a worker holds may still be done"
     made.completed("x", CHUNKS[0], 1.0)
-    assert made.ledger.finished
     assert made.assign(1.0) == []
-    assert made.ledger.abandoned == 3
+    made.lost("x", "drained", charge=False)
+    assert made.ledger.finished
+    assert (made.ledger.num_done, made.ledger.abandoned, made.ledger.retries) == (1, 3, 0)
+
+
+@pytest.mark.parametrize("end", ["failed", "lost", "preempted"])
+def test_a_drain_ends_whatever_becomes_of_the_last_chunk(end: str) -> None:
+    made = dispatcher(1, "x")
+    made.assign(0.0)
+    made.drain()
+    if end == "failed":
+        made.failed("x", CHUNKS[0], "oops", 1.0)
+    else:
+        made.lost("x", end, charge=end == "lost")
+    assert made.ledger.finished
+    assert made.ledger.abandoned == 1
+
+
+def test_a_job_that_never_completes_anything_is_not_tried_to_the_end() -> None:
+    made = dispatcher(10, "", attempts=1, max_failed=9, hopeless=2)
+    for place in range(3):
+        made.add_worker(f"w{place}")
+        made.assign(0.0)
+        made.lost(f"w{place}", "killed")
+    assert (len(made.ledger.given_up), made.ledger.abandoned) == (3, 7)
+
+
+def test_a_kind_of_more_weight_gets_the_place_of_others() -> None:
+    made = jobs(0, 5, kinds=(CPU, GPU))
+    made.add_worker("x", CPU)
+    assert made.assign(0.0, claims={GPU: 5}) == []
+    assert made.assign(0.0, claims={GPU: 0}) == [Open("x", 0)]
+    assert made.claims({GPU}) == {GPU: 5}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from render.drive import MAX_FAILED_STARTS, Stop
+from render.crew import MAX_FAILED_STARTS
 from render.errors import EngineError, FarmError, ModelError, RenderError, StoppedError
 from render.farm import ChunkFailed, Message
 from render.ledger import FIRST_DEADLINE_S
@@ -18,6 +18,7 @@ from render.plan import Chunk, Plan
 from render.progress import Progress
 from render.record import Note
 from render.rundir import RunDir
+from render.stop import Stop
 from tests.scripted import BEGINNING, ScriptedFarm, all_done, on, play
 
 Make = Callable[..., Plan]

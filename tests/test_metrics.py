@@ -33,8 +33,8 @@ def test_counters_grow_and_gauges_are_set(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Recorder, "told", [])
     farm: Any = cluster.RayFarm()
     for frames in (0, 8, 8, 12, 4):  # a second round of the same job counts from 0 again
-        farm.publish([Sample("a", {"render_frames": frames, "render_workers": 2})])
-    farm.publish([Sample("b", {"render_frames": 3})])
+        farm.publish([Sample("a", 0, {"render_frames": frames, "render_workers": 2})])
+    farm.publish([Sample("b", 1, {"render_frames": 3})])
     assert [entry for entry in Recorder.told if entry[0] == "render_frames+"] == [
         ("render_frames+", 8, "a"),
         ("render_frames+", 4, "a"),

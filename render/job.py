@@ -1,0 +1,166 @@
+"""A job as the driver sees it: what it asked for, how far its workers are, and what it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from render.client import Client, Describe, Finished, Logged, Measure, Render
+from render.errors import FarmError, RenderError, StoppedError
+from render.farm import ChunkFailed
+from render.ledger import Ledger
+from render.metrics import Sample
+from render.plan import Plan
+from render.progress import Progress
+from render.record import Segment
+from render.roster import Kind
+from render.worker import Opened
+
+__all__ = ["Job", "stopped"]
+
+LEAST_FAILED = 3  # chunks given up that no job of any length minds
+SHARE_FAILED = 10  # one chunk of so many
+SMOOTHED = 8  # chunks that seconds per image are averaged over
+
+
+@dataclass
+class Job:
+    """One client at the driver. Its ``ledger`` is that of its last request to render."""
+
+    client: Client
+    kind: Kind | None = None
+    question: Describe | Measure | None = None
+    plan: Plan | None = None
+    plan_json: str = ""
+    ledger: Ledger | None = None
+    settled: bool = True  # it has heard how its chunks ended
+    total: int = 0
+    done_before: int = 0
+    rendered: int = 0
+    began: float | None = None  # when its first chunk was sent
+    lost_asks: int = 0
+    lost_opens: int = 0  # in a row, to nodes that went away
+    failed_opens: int = 0  # in a row
+    refusal: RenderError | None = None  # what the last worker said that could not open the plan
+    s_per_image: float | None = None  # of the last chunks
+    warned: set[str] = field(default_factory=set)
+
+    @property
+    def number(self) -> int:
+        """Its place in line."""
+        return self.client.number
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an answer or for chunks."""
+        return self.question is not None or not self.settled
+
+    def begin(self, request: Render) -> Ledger:
+        """Start the books of chunks to render."""
+        farm = request.plan.spec.farm
+        auto = farm.max_failed == "auto"
+        self.plan, self.plan_json = request.plan, request.plan.to_json()
+        self.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
+        self.done_before, self.rendered, self.began, self.settled = request.done_before, 0, None, False
+        self.ledger = Ledger(
+            request.chunks,
+            attempts=farm.attempts,
+            max_failed=max(LEAST_FAILED, len(request.plan.chunks) // SHARE_FAILED)
+            if farm.max_failed == "auto"
+            else farm.max_failed,
+            hopeless=LEAST_FAILED if auto and not request.done_before else None,
+            deadline_s=None if farm.deadline == "auto" else float(farm.deadline.seconds or 0),
+        )
+        return self.ledger
+
+    def log(self, event: str, **details: Any) -> None:
+        """A line for the job's log."""
+        self.client.deliver(Logged(event, details))
+
+    def notice(self, text: str) -> None:
+        """A line for the person at the terminal."""
+        self.client.watcher.notice(text)
+
+    def opened(self, worker: str, opened: Opened) -> None:
+        """A worker has opened the plan; a warning is told once."""
+        self.failed_opens = self.lost_opens = 0
+        self.log("opened", worker=worker, seconds=round(opened.seconds, 3))
+        for warning in [text for text in dict.fromkeys(opened.warnings) if text not in self.warned]:
+            self.warned.add(warning)
+            self.log("warning", text=warning)
+            self.notice(warning)
+
+    def done(self, segment: Segment) -> None:
+        """A chunk is rendered; its frames count when they are committed."""
+        record = segment.record
+        mean = (record.ended - record.began) / len(record.chunk.frames)
+        before = mean if self.s_per_image is None else self.s_per_image
+        self.s_per_image = before + (mean - before) / SMOOTHED
+        self.client.deliver(segment)
+
+    def failed(self, message: ChunkFailed) -> None:
+        """An attempt came to nothing; details (a stack trace) go into the log only."""
+        details = {"details": message.details} if message.details else {}
+        self.log("failed", worker=message.worker, chunk=message.chunk.name, cause=message.cause, **details)
+        self.notice(f"{message.chunk} failed on worker {message.worker}: {message.cause}")
+
+    def settle(self) -> None:
+        """Tell the job when all its chunks are done, given up or abandoned."""
+        ledger = self.ledger
+        if ledger is None or self.settled or not ledger.finished:
+            return
+        self.settled = True
+        if ledger.given_up:
+            self.client.deliver(FarmError(_given_up(ledger)))
+        elif ledger.abandoned:
+            self.client.deliver(stopped())
+        else:
+            self.client.deliver(Finished())
+
+    def fail(self, error: BaseException) -> None:
+        """End what the job waits for."""
+        self.kind = self.ledger = self.question = None
+        self.settled = True
+        self.client.deliver(error)
+
+    def progress(self, workers: int, opening: int, now: float) -> Progress:
+        """How far it is; so many workers render it, and so many more open its plan."""
+        return Progress(
+            frames_done=self.done_before + self.rendered,
+            frames_total=self.total,
+            rendered=self.rendered,
+            elapsed_s=now - self.began if self.began is not None else 0.0,
+            workers=workers,
+            retries=self.ledger.retries if self.ledger else 0,
+            opening=opening,
+        )
+
+    def sample(self, workers: int, idle_share: float) -> Sample:
+        """The metrics of this moment."""
+        values: dict[str, float] = {
+            "render_frames": self.rendered,
+            "render_retries": self.ledger.retries if self.ledger else 0,
+            "render_frames_left": self.total - self.done_before - self.rendered,
+            "render_queue_depth": self.ledger.waiting if self.ledger else 0,
+            "render_workers": workers,
+            "render_idle_share": idle_share,
+        }
+        if self.s_per_image is not None:
+            values["render_seconds_per_image"] = self.s_per_image
+        return Sample(self.plan.spec.name if self.plan else "", self.number, values)
+
+
+def stopped() -> StoppedError:
+    """What a job hears that was asked to stop."""
+    return StoppedError("stopped; what is done stays done, the same command goes on")
+
+
+def _given_up(ledger: Ledger) -> str:
+    others = f"{ledger.abandoned} were not begun after that" if ledger.abandoned else "all others are done"
+    total = len(ledger.given_up) + ledger.num_done + ledger.abandoned
+    lines = [f"{len(ledger.given_up)} of {total} chunks failed for good; {others}:"]
+    for chunk, failures in sorted(ledger.given_up.items()):
+        last = failures[-1]
+        lines.append(f"  {chunk}: {len(failures)} attempts; the last, on worker {last.worker}: {last.cause}")
+    lines.append("mend the cause and run the same command again: it renders only what is missing")
+    return "\n".join(lines)
