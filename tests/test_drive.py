@@ -11,15 +11,18 @@ import pytest
 
 from render.crew import MAX_FAILED_STARTS
 from render.errors import EngineError, FarmError, ModelError, RenderError, StoppedError
-from render.farm import ChunkFailed, Message
+from render.farm import ChunkFailed, Message, Refused, WorkerLost, WorkerReady
 from render.ledger import FIRST_DEADLINE_S
 from render.metrics import METRICS
 from render.plan import Chunk, Plan
 from render.progress import Progress
 from render.record import Note
+from render.roster import Kind
 from render.rundir import RunDir
+from render.spec import JobSpec
 from render.stop import Stop
-from tests.scripted import BEGINNING, ScriptedFarm, all_done, on, play
+from render.worker import Hello
+from tests.scripted import BEGINNING, Script, ScriptedFarm, all_done, on, play
 
 Make = Callable[..., Plan]
 
@@ -391,3 +394,184 @@ def test_monitors_are_told(stage: Stage) -> None:
     assert last.values["render_seconds_per_image"] == pytest.approx(0.25), "a chunk of four takes a second"
     assert last.values["render_frames"] + last.values["render_frames_left"] == 24
     assert (last.values["render_retries"], last.values["render_queue_depth"]) == (1, 0)
+
+
+class Endless(BaseException):
+    """The farm's clock has gone too far: the driver hangs."""
+
+
+class Patient(ScriptedFarm):
+    """A farm whose clock has an end."""
+
+    end_s = 50_000.0
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        if self.now - BEGINNING > self.end_s:
+            raise Endless(f"no end after {self.end_s:.0f} s")
+        return super().wait(timeout_s)
+
+
+def test_a_job_that_fails_everywhere_takes_no_worker_from_the_others(jobs: Jobs) -> None:
+    class FailsTheFirst(Patient):
+        def _work(self, name: str) -> None:
+            if self._queues[name] and self._digests[name] == self.opened[0][1]:
+                self._messages.append(ChunkFailed(name, self._queues[name].popleft(), "a broken job"))
+            else:
+                super()._work(name)
+
+    farm = FailsTheFirst(8, all_done)
+    broken, good = jobs.play(farm, "frames=400", "frames=2000")
+    assert isinstance(broken, FarmError)
+    assert "were not begun after that" in str(broken)
+    assert good == 500
+    assert len({name for name, _ in farm.executed}) >= 8, "all devices are at work for the good one"
+    assert farm.now - BEGINNING < 150
+
+
+@pytest.mark.parametrize(
+    ("script", "starts"),
+    [
+        (lambda name, _chunk: "fail" if name == "w0" else "done", {"w1": "refused"}),
+        (
+            lambda name, chunk: "fail" if name == "w0" else "die" if (name, chunk.start) == ("w1", 16) else "done",
+            {f"w{number}": "refused" for number in range(2, 99)},
+        ),
+    ],
+    ids=["bad and unfit", "bad, dead and unfit"],
+)
+def test_a_job_that_nobody_is_left_for_ends(script: Script, starts: dict[str, str], stage: Stage) -> None:
+    farm = Patient(2, script, starts)
+    try:
+        stage.play(farm)
+    except (FarmError, ModelError):
+        assert len(stage.done()) < 6
+    else:
+        assert len(stage.done()) == 6
+
+
+def test_a_failed_chunk_does_not_wait_for_a_worker_that_finds_no_place(stage: Stage) -> None:
+    once = iter([True])
+    never = {f"w{number}": "hang" for number in range(1, 99)}
+    farm = Patient(2, lambda _name, chunk: "fail" if chunk.start == 8 and next(once, False) else "done", never)
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert farm.now - BEGINNING < 90
+    assert farm.stopped[:1] == ["w1"] or len(farm.started) == 2
+
+
+def test_a_refusal_does_not_end_a_job_that_another_worker_can_open(jobs: Jobs) -> None:
+    """w1 is free and lacks the model of the second job; w0, busy with the first, has it."""
+
+    class LacksOne(Patient):
+        second = ""
+
+        def open(self, worker: str, plan_json: str) -> None:
+            if worker != "w0" and Plan.from_json(plan_json).spec.output.crf == 21:
+                self.opened.append((worker, "refused"))
+                self._messages.append(Refused(worker, "no such model here", ModelError("no such model here")))
+            else:
+                super().open(worker, plan_json)
+
+    assert jobs.play(LacksOne(2, all_done), "frames=52", "") == [13, 6]
+
+
+def test_nodes_that_go_away_over_a_plan_are_not_replaced_for_ever(stage: Stage) -> None:
+    class Doomed(Patient):
+        def open(self, worker: str, plan_json: str) -> None:
+            self._messages.append(WorkerLost(worker, "its node died", preempted=True))
+
+    farm = Doomed(1, all_done)
+    with pytest.raises(FarmError, match=r"11 workers in a row were lost before they could render; .* its node died"):
+        stage.play(farm)
+    assert farm.now - BEGINNING > 200, "with pauses"
+
+
+class OneMachine(Patient):
+    """All workers share one machine: one of share 1 needs it whole, one of share 2 half of it. A chunk takes 1000 s."""
+
+    def __init__(self) -> None:
+        super().__init__(1, all_done)
+        self.placed: dict[str, Kind] = {}
+        self.waiting: dict[str, Kind] = {}
+        self.since: dict[tuple[str, Chunk], float] = {}
+
+    def kind(self, spec: JobSpec, device: str) -> Kind:
+        return Kind(gpu=False, share=1 if spec.farm.workers == "auto" else spec.farm.workers)
+
+    def capacity(self, kind: Kind) -> int:
+        return kind.share
+
+    def has_place(self, kind: Kind) -> bool:
+        return sum(1 / other.share for other in self.placed.values()) + 1 / kind.share <= 1
+
+    def start(self, kind: Kind) -> str:
+        name = f"w{len(self.started)}"
+        self.started.append(name)
+        self.waiting[name] = kind
+        self._place()
+        return name
+
+    def stop(self, worker: str) -> None:
+        super().stop(worker)
+        self.placed.pop(worker, None)
+        self.waiting.pop(worker, None)
+        self._place()
+
+    def _place(self) -> None:
+        for name, kind in list(self.waiting.items()):
+            if self.has_place(kind):
+                self.placed[name] = self.waiting.pop(name)
+                self._queues[name] = deque()
+                self._messages.append(WorkerReady(name, Hello("here", 1)))
+
+    def _work(self, name: str) -> None:
+        if self._queues[name]:
+            began = self.since.setdefault((name, self._queues[name][0]), self.now)
+            if self.now - began >= 1000:
+                super()._work(name)
+
+
+@pytest.mark.parametrize("priority", [9, 0])
+def test_workers_of_another_kind_get_their_place_in_turn(priority: int, jobs: Jobs) -> None:
+    """For hours, if need be: a start that waits for a place does not fail. A job of more weight gets it soon."""
+    farm = OneMachine()
+    farm.end_s = 100_000.0
+    assert jobs.play(farm, "frames=96 farm.workers=2", f"farm.priority={priority}") == [24, 6]
+    if priority:
+        heavy = jobs.plan_of("frames=24", "farm.chunk=4", "crf=21").digest
+        assert farm.done.index(heavy) <= 4, "what was being rendered is finished first"
+        assert farm.done[-1] != heavy
+
+
+def test_a_drain_keeps_what_comes_out_of_turn(stage: Stage) -> None:
+    """The short second chunk of a worker may be through before its first, which is still being encoded."""
+    stop = Stop()
+
+    class OutOfTurn(Patient):
+        def _work(self, name: str) -> None:
+            queue = self._queues[name]
+            if len(queue) > 1:
+                stop.request(15)
+                queue.rotate(-1)
+            super()._work(name)
+
+    [outcome] = play(
+        OutOfTurn(1, all_done), [(stage.plan, stage.plan.chunks, stage.rundir, stage.watcher)], stage._patch, stop=stop
+    )
+    assert isinstance(outcome, StoppedError)
+    assert {chunk.start for chunk in stage.done()} == {0, 4}
+
+
+def test_a_drain_ends_when_the_last_chunk_fails(stage: Stage) -> None:
+    stop = Stop()
+
+    def script(_name: str, chunk: Chunk) -> str:
+        if chunk.start == 20:
+            stop.request(2)
+            return "fail"
+        return "done"
+
+    [outcome] = play(
+        Patient(1, script), [(stage.plan, stage.plan.chunks, stage.rundir, stage.watcher)], stage._patch, stop=stop
+    )
+    assert isinstance(outcome, FarmError | StoppedError)
+    assert len(stage.done()) == 5
