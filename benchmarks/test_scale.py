@@ -2,8 +2,8 @@
 
 All workers begin together, so that starting their processes is not measured: on two cores that takes 64 of them a
 minute or two. Ideal is the time that the sleeping takes, shared out evenly. A chunk is one picture: with more of them
-the cores of a small machine would be measured, which draw and encode the cards of all workers at the same moment. That happens in the first rounds all the same, so the
-later ones are told apart.
+the cores of a small machine would be measured, which draw and encode the cards of all workers at the same moment. In
+the first rounds they are all the same, so the later ones are told apart.
 """
 
 from __future__ import annotations
