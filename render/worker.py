@@ -13,6 +13,7 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 
 from render import modelfiles, trust
 from render.errors import RunDirError
@@ -110,6 +111,7 @@ class Worker:
         planned = _as_planned(plan)
         self._opening = Stopwatch()
         source = self._open_source(plan, planned.model)
+        import_module("render.video")  # the first chunk is not to wait until the codecs are loaded
         described = self.describe(planned)  # after loading: files swapped meanwhile are noticed too
         self._machine, model = described.machine, described.model
         if model.fingerprint != plan.model.fingerprint:

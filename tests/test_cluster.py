@@ -27,7 +27,7 @@ from render.rundir import RunDir
 from render.spec import load
 from render.testcard import read_index
 from render.video import decode
-from render.worker import Opened, Worker
+from render.worker import Opened
 from tests.tiny import COMPILED, HALVES
 
 pytestmark = pytest.mark.ray
@@ -181,50 +181,6 @@ def test_a_killed_worker_costs_one_attempt_and_no_frame(
     assert len(events(rundir, "done")) == 12  # every chunk once
     assert indices(rundir) == list(range(48))
     assert pictures(rundir) == pictures(undisturbed)
-
-
-def test_a_chunk_that_kills_its_workers_is_given_up_until_its_cause_is_mended(
-    tmp_path: Path, cluster: Callable[[], Farm], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deadly = tmp_path / "the cause"
-    deadly.touch()
-    monkeypatch.setattr("render.cluster._OnNode", dies_over(deadly, frame=16))
-    with pytest.raises(FarmError) as caught:
-        render_job(tmp_path / "job", cluster, "farm.workers=2", "farm.chunk=4", model="testcard:60ms")
-    told, named, _ = str(caught.value).splitlines()
-    assert told == "1 of 12 chunks failed for good; all others are done:"
-    assert named.startswith("  frames 16-19: 3 attempts; the last, on worker ")
-    assert named.endswith(": its process died: killed, out of memory, or crashed")
-    assert caught.value.exit_code == 9
-    rundir = RunDir(tmp_path / "job" / "run")
-    failed = events(rundir, "failed")
-    assert [event["chunk"] for event in failed] == ["000016-000020"] * 3
-    assert len({event["worker"] for event in failed}) == 3, "a replacement is another worker"
-    before = {chunk: record.ended for chunk, record in rundir.records().items()}
-    assert len(before) == 11
-    assert not rundir.fetch("video.mp4").exists()
-    deadly.unlink()
-    render_job(tmp_path / "job", cluster, "farm.workers=2", "farm.chunk=4", model="testcard:60ms")
-    after = rundir.records()
-    assert {chunk: record.ended for chunk, record in after.items() if chunk in before} == before
-    assert [event["chunk"] for event in events(rundir, "done")[11:]] == ["000016-000020"]
-    assert indices(rundir) == list(range(48))
-
-
-def dies_over(deadly: Path, frame: int) -> type:
-    """A worker whose process is killed over the chunk of a frame for as long as a file exists.
-
-    Not at once: what it rendered before is still being encoded.
-    """
-
-    class Doomed(Worker):  # made in here, so that Ray sends the class itself to its processes
-        def _render(self, chunk: Any) -> Any:
-            if chunk.start == frame and deadly.exists():
-                time.sleep(1)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return super()._render(chunk)
-
-    return Doomed
 
 
 class KillsWorkers(Quiet):
