@@ -201,7 +201,7 @@ class Driver:
         room = self._farm.capacity(job.kind) if self._farm and job.kind else 0
         if workers and 0 < room < workers:
             job.client.watcher.notice(f"{workers} workers are asked for, there are devices for {room}")
-        self._dispatcher.submit(request.job, job.ledger, model=_model_of(plan), max_workers=workers)
+        self._dispatcher.submit(request.job, job.ledger, model=plan.loads, max_workers=workers)
         self._settle(job)  # there may be nothing to render
 
     # Workers
@@ -536,14 +536,6 @@ class Driver:
                 opening=opening,
             )
         )
-
-
-def _model_of(plan: Plan) -> str:
-    """What two plans must have in common for a worker to keep its model loaded."""
-    settings = plan.settings
-    return "/".join(
-        (plan.model.fingerprint, settings.device, settings.backend, settings.dtype, settings.attention, settings.memory)
-    )
 
 
 def _details(details: str) -> dict[str, str]:
