@@ -16,7 +16,6 @@ from render.dispatch import Dispatcher
 from render.errors import RenderError, StoppedError
 from render.farm import Farm
 from render.job import Job, stopped
-from render.plan import Plan
 from render.progress import Watcher
 from render.roster import Open
 from render.stop import Stop
@@ -148,7 +147,7 @@ class Driver:
         if workers != "auto" and 0 < room < workers:
             job.notice(f"{workers} workers are asked for, there are devices for {room}")
         limit = None if workers == "auto" else workers
-        self._dispatcher.submit(job.number, job.begin(request), model=_model_of(request.plan), max_workers=limit)
+        self._dispatcher.submit(job.number, job.begin(request), model=request.plan.loads, max_workers=limit)
         job.settle()  # there may be nothing to render
 
     # Stopping
@@ -188,11 +187,3 @@ class Driver:
         busy = self._dispatcher.workers_of(job.number)
         opening = sum(isinstance(self._dispatcher.errand(worker), Open) for worker in busy)
         job.client.watcher.progress(job.progress(len(busy) - opening, opening, time.monotonic()))
-
-
-def _model_of(plan: Plan) -> str:
-    """What two plans must have in common for a worker to keep its model loaded."""
-    settings = plan.settings
-    return "/".join(
-        (plan.model.fingerprint, settings.device, settings.backend, settings.dtype, settings.attention, settings.memory)
-    )

@@ -92,6 +92,20 @@ class Plan:
         """sha256 over what changes pixels or segment bytes, as canonical JSON."""
         return hashlib.sha256(json.dumps(self._essence(), sort_keys=True).encode()).hexdigest()
 
+    @cached_property
+    def loads(self) -> str:
+        """What a worker has to load for this plan, as one text: plans that agree in it can share what is loaded.
+
+        Threads are built into sessions and compiled kernels, and TensorRT's engines into the shapes they have seen.
+        """
+        settings, spec = self.settings, self.spec
+        what: list[object] = [self.model.fingerprint, settings.device, settings.backend, settings.dtype]
+        what += [settings.attention, settings.memory, settings.threads, settings.cuts_unet, settings.tiny_vae]
+        if settings.backend == "tensorrt":
+            what += [settings.width, settings.height, settings.batch, self.timeline.guided, spec.sampler, spec.steps]
+            what += [settings.guidance_from, settings.guidance_until]
+        return " ".join(str(part) for part in what)
+
     def _essence(self) -> dict[str, Any]:
         """What the digest covers: the tracks, not how they were written, so that ``at: 4s`` is ``at: 96``."""
         spec, sampler = self.spec, SAMPLERS[self.spec.sampler]

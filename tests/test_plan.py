@@ -97,6 +97,33 @@ def test_the_model_is_in_the_digest(change: dict[str, object], plan_of: Make) ->
     assert plan_of(model=MODEL).digest == plan_of(model=replace(MODEL, revision=None)).digest
 
 
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "engine.threads=7",
+        "engine.dtype=bf16",
+        "engine.backend=eager",
+        "engine.attention=sliced",
+        "engine.memory=low",
+        "engine.reuse_steps=2",
+        "engine.interpolate_frames=2",
+        "engine.tiny_vae=org/tiny",
+    ],
+)
+def test_plans_that_load_something_else(assignment: str, plan_of: Make) -> None:
+    usual = "engine.threads=2", "engine.backend=compile"
+    assert plan_of(*usual, model=MODEL).loads != plan_of(*usual, assignment, model=MODEL).loads
+    assert plan_of(model=MODEL).loads != plan_of(model=replace(MODEL, fingerprint="e" * 64)).loads
+
+
+def test_plans_that_load_the_same(plan_of: Make) -> None:
+    others = "steps=9", "guidance=1", "size=64x64", "engine.batch=3", "sampler=euler", "fps=30", "farm.chunk=5"
+    assert plan_of(model=MODEL).loads == plan_of(*others, model=MODEL).loads
+    plans = [plan_of(model=MODEL), plan_of("size=64x64", model=MODEL)]
+    tensorrt = [replace(plan, settings=replace(plan.settings, backend="tensorrt")) for plan in plans]
+    assert tensorrt[0].loads != tensorrt[1].loads, "its engines have other kernels for other shapes"
+
+
 @pytest.mark.parametrize("assignment", ["steps=9", "output.video=null", "fps=23.976", "output.frames=png", "size="])
 def test_json_gives_an_equal_plan_back(assignment: str, plan_of: Make) -> None:
     plan = plan_of(assignment, model=MODEL)

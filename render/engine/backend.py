@@ -126,19 +126,11 @@ class Warm:
 
     def serves(self, plan: Plan) -> bool:
         """Whether the models are those that ``plan`` would load."""
-        return self._of(plan) == self._of(self.plan)
+        return plan.loads == self.plan.loads
 
     def fits(self, plan: Plan) -> bool:
         """Whether the backend takes the plan's batches as well: a compiled one has the shapes it was made for."""
         return self.serves(plan) and self._shape(plan) == self._shape(self.plan)
-
-    @staticmethod
-    def _of(plan: Plan) -> tuple[object, ...]:
-        settings = plan.settings
-        return (
-            *(plan.model.fingerprint, settings.device, settings.backend, settings.dtype, settings.attention),
-            *(settings.memory, settings.tiny_vae, settings.cuts_unet, settings.threads),
-        )
 
     @staticmethod
     def _shape(plan: Plan) -> tuple[object, ...]:
