@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from render import drive
+from render import crew, drive
 from render.client import Client
 from render.drive import Driver
 from render.farm import Answered, ChunkDone, Message, WorkerReady
+from render.metrics import Sample
 from render.plan import Chunk, Plan
 from render.progress import Progress
 from render.record import Record, Segment
@@ -105,6 +106,13 @@ class SimulatedFarm:
         self.ended = self.now
         return done
 
+    def has_place(self, kind: Kind) -> bool:
+        """Never asked: nothing starts slowly here."""
+        return True
+
+    def publish(self, samples: Sequence[Sample]) -> None:
+        """Nobody listens."""
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -154,7 +162,7 @@ def _tell(client: Client, plan: Plan, farm: SimulatedFarm, look: Callable[[int],
     """A job whose disk costs nothing."""
     for item in client.render(plan, plan.chunks, 0):
         if isinstance(item, Segment):
-            client.committed()
+            client.committed(len(item.record.chunk.frames), item.size)
             farm.committed += 1
             look(farm.committed)
     return farm.committed
@@ -162,9 +170,9 @@ def _tell(client: Client, plan: Plan, farm: SimulatedFarm, look: Callable[[int],
 
 @contextmanager
 def _clock_of(farm: SimulatedFarm) -> Iterator[None]:
-    before = drive.time
-    drive.time = farm  # type: ignore[assignment]
+    before = drive.time, crew.time
+    drive.time = crew.time = farm  # type: ignore[assignment]
     try:
         yield
     finally:
-        drive.time = before
+        drive.time, crew.time = before
