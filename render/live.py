@@ -15,7 +15,10 @@ from render.words import frames_of, span
 __all__ = ["Busy", "Live", "line_of", "live", "troubles"]
 
 RECENT = 24  # chunks that the speed is taken over
-TROUBLE = ("failed", "worker-lost", "worker-retired", "damaged", "note", "warning")
+TROUBLE = (
+    *("failed", "worker-lost", "worker-retired", "open-failed", "starts-paused", "damaged", "note", "warning"),
+    *("run-ended", "run-failed"),
+)
 
 Event = Mapping[str, Any]
 
@@ -54,7 +57,7 @@ def live(events: Sequence[Event], frames: Mapping[str, int], chunks_left: int) -
         match event["event"]:
             case "worker-ready":
                 workers[name] = Busy(name, str(event.get("host", "")))
-            case "worker-lost" | "worker-retired":
+            case "worker-lost" | "worker-retired" | "worker-stopped":
                 workers.pop(name, None)
             case "opened":
                 workers.setdefault(name, Busy(name))

@@ -127,6 +127,9 @@ def _events(runs: list[Run], zero: float, done: set[str]) -> dict[str, list[Any]
                     found["failures"].append(
                         where | {"cause": str(event.get("cause")), "mended": where["chunk"] in done}
                     )
+                case "open-failed":
+                    cause = f"could not open the job: {event.get('cause')}"
+                    found["workers_lost"].append(where | {"cause": cause, "preempted": False})
                 case "worker-lost":
                     cause, preempted = str(event.get("cause")), bool(event.get("preempted"))
                     found["workers_lost"].append(where | {"cause": cause, "preempted": preempted})
