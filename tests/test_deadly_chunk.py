@@ -48,7 +48,7 @@ def test_a_chunk_that_kills_its_workers_is_given_up_until_its_cause_is_mended(
     assert len({event["worker"] for event in failed}) == 3, "a replacement is another worker"
     before = {chunk: record.ended for chunk, record in rundir.records().items()}
     assert len(before) == 11
-    assert not (rundir.path / "video.mp4").exists()
+    assert not rundir.fetch("video.mp4").exists()
     deadly.unlink()
     render_job(tmp_path / "job", cluster, "farm.workers=2", "farm.chunk=4", model="testcard:60ms")
     after = rundir.records()

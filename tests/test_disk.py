@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from render.disk import DiskStore
 from render.drive import Watcher
 from render.errors import StoreError
 from render.local import LocalFarm
+from render.record import Segment
 from render.run import run_job
 from render.rundir import RunDir
 from render.spec import JobFile
@@ -80,6 +83,21 @@ def test_a_full_disk_ends_the_job_and_the_job_goes_on(
     assert indices(outcome.film) == list(range(64))
 
 
+@contextlib.contextmanager
+def after_two_chunks(harm: Callable[[], object]) -> Iterator[None]:
+    """Within, the disk is harmed when two chunks of a job count."""
+    commit, counts = RunDir.commit, count(1)
+
+    def committed(rundir: RunDir, segment: Segment) -> None:
+        commit(rundir, segment)
+        if next(counts) == 2:
+            harm()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunDir, "commit", committed)
+        yield
+
+
 def test_a_disk_that_is_unmounted_in_the_middle(
     small_disk: Path, job_of: Jobs, watcher: Watcher, tmp_path: Path
 ) -> None:
@@ -88,17 +106,10 @@ def test_a_disk_that_is_unmounted_in_the_middle(
     shown.mkdir()
     subprocess.run(["mount", "--bind", str(small_disk), str(shown)], check=True)
 
-    class Unmounting:
-        def progress(self, progress: Any) -> None:
-            if progress.frames_done == 8:
-                subprocess.run(["umount", "--lazy", str(shown)], check=True)
-
-        def notice(self, text: str) -> None:
-            pass
-
     job = job_of("frames=48", out="shown/run")
-    with pytest.raises(StoreError, match="it is gone; was the folder deleted in the middle of the work"):
-        run_job(job, LocalFarm, Unmounting())
+    harm = after_two_chunks(lambda: subprocess.run(["umount", "--lazy", str(shown)], check=True))
+    with harm, pytest.raises(StoreError, match="it is gone; was the folder deleted in the middle of the work"):
+        run_job(job, LocalFarm, watcher)
     assert list(shown.rglob("*.mp4")) == []
     subprocess.run(["mount", "--bind", str(small_disk), str(shown)], check=True)
     try:
@@ -128,17 +139,10 @@ def somebody(tmp_path: Path) -> Iterator[None]:
 def test_permission_lost_in_the_middle(
     folder: str, somebody: None, job_of: Jobs, watcher: Watcher, tmp_path: Path
 ) -> None:
-    class Locking:
-        def progress(self, progress: Any) -> None:
-            if progress.frames_done == 8:
-                (tmp_path / folder).chmod(0o555)
-
-        def notice(self, text: str) -> None:
-            pass
-
     job = job_of("frames=24", out="run")
-    with pytest.raises(StoreError, match=r"permission denied; make it writable, or choose another output\.dir"):
-        run_job(job, LocalFarm, Locking())
+    harm = after_two_chunks(lambda: (tmp_path / folder).chmod(0o555))
+    with harm, pytest.raises(StoreError, match=r"permission denied; make it writable, or choose another output\.dir"):
+        run_job(job, LocalFarm, watcher)
     (tmp_path / folder).chmod(0o755)
     kept = RunDir(tmp_path / "run").records()
     assert len(kept) >= 2

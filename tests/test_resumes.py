@@ -56,12 +56,13 @@ class Disk:
     def __init__(self, rundir: RunDir, plan: Plan, stranger: Plan) -> None:
         """``stranger`` is another plan whose chunks have the same names, bounds and nearly the same bytes."""
         self.rundir, self.plan, self.stranger = rundir, plan, stranger
+        self.folder = rundir.fetch("")
 
     def _segments(self) -> list[Path]:
-        return sorted(self.rundir.segments.glob("*.mp4"))
+        return sorted((self.folder / "segments").glob("*.mp4"))
 
     def _records(self) -> list[Path]:
-        return sorted(self.rundir.segments.glob("*.json"))
+        return sorted((self.folder / "segments").glob("*.json"))
 
     def corrupt(self, dice: random.Random) -> None:
         path = dice.choice(self._segments())
@@ -92,7 +93,7 @@ class Disk:
     def stale_segment(self, dice: random.Random) -> None:
         chunk = dice.choice(self.plan.chunks)
         segment = segment_of(self.stranger.to_json(), chunk)
-        (self.rundir.path / str(segment.record.file)).write_bytes(segment.data)
+        (self.folder / str(segment.record.file)).write_bytes(segment.data)
 
     def stale_commit(self, dice: random.Random) -> None:
         self.rundir.commit(segment_of(self.stranger.to_json(), dice.choice(self.plan.chunks)))
@@ -101,20 +102,20 @@ class Disk:
         record = Record.from_json(dice.choice(self._records()).read_text())
         last = replace(record.chunk, stop=record.chunk.stop + 1)
         change = dice.choice([{"digest": "e" * 64}, {"pictures": record.pictures[1:]}, {"chunk": last}, {"bytes": 0}])
-        path = self.rundir.segments / f"{dice.choice(self.plan.chunks).name}.json"
+        path = (self.folder / "segments") / f"{dice.choice(self.plan.chunks).name}.json"
         path.write_text(replace(record, **change).to_json())  # type: ignore[arg-type]
 
     def half_written(self, dice: random.Random) -> None:
         name = dice.choice(self.plan.chunks).name
-        (self.rundir.segments / f".{name}.mp4.part").write_bytes(b"half")
+        ((self.folder / "segments") / f".{name}.mp4.part").write_bytes(b"half")
 
     def cut_film(self, dice: random.Random) -> None:
-        film = self.rundir.path / "video.mp4"
+        film = self.folder / "video.mp4"
         if film.exists():
             film.write_bytes(film.read_bytes()[: int(dice.random() * film.stat().st_size)])
 
     def cut_report(self, dice: random.Random) -> None:
-        report = self.rundir.path / "report.json"
+        report = self.folder / "report.json"
         if report.exists():
             report.write_bytes(report.read_bytes()[: int(dice.random() * report.stat().st_size)])
 
@@ -133,7 +134,7 @@ class Client:
     def describe(self, _spec: JobSpec) -> Described:
         return Described(CPU, modelfiles.describe("testcard"))
 
-    def committed(self) -> None:
+    def committed(self, frames: int, size: int) -> None:
         pass
 
     def render(self, plan: Plan, chunks: Sequence[Chunk], _done_before: int) -> Iterator[Segment | Logged]:
@@ -235,7 +236,7 @@ def disk_of(job: JobFile) -> Disk:
 
 def shown(rundir: RunDir) -> list[int | None]:
     """The frames that the film shows."""
-    return [read_index(frame) for frame in decode(rundir.path / "video.mp4")]
+    return [read_index(frame) for frame in decode(rundir.fetch("video.mp4"))]
 
 
 @pytest.mark.usefixtures("_fast")
@@ -244,10 +245,10 @@ def test_a_disk_that_damages_whatever_it_gets_ends_in_an_error(tmp_path: Path) -
     disk = disk_of(job)
 
     class Rotten(Client):
-        def committed(self) -> None:
+        def committed(self, frames: int, size: int) -> None:
             self._disk.corrupt(self._dice)
 
     client = Rotten(disk, random.Random(1), [], None)
     with pytest.raises(RunDirError, match="segments are damaged as soon as they are written"):
         Story(job, client).tell()  # type: ignore[arg-type]
-    assert not (disk.rundir.path / "video.mp4").exists()
+    assert not (disk.folder / "video.mp4").exists()
