@@ -80,8 +80,10 @@ class Engine:
         self._ahead = AHEAD[settings.device]
         self._fits = settings.batch  # pictures that fit into memory at once
         self._stuck = False  # whether the model is in another dtype than the plan's
+        opening = self._opening(watch)
+        self._shapes = opening.shapes
         self._backend: Backend = (
-            warm.backend if warm and warm.fits(plan) else BACKENDS[settings.backend](self._opening(watch))
+            warm.backend if warm and warm.shapes == self._shapes else BACKENDS[settings.backend](opening)
         )
         self._between: Between | None = None
         if settings.interpolate_frames > 1:
@@ -90,9 +92,10 @@ class Engine:
             self._between = Between(self._walked_frames, self._backend, anchors)
 
     def warm_for(self, plan: Plan) -> Warm | None:
-        """What of this engine another one can go on with, None where ``plan`` has another model or this one's broke."""
-        warm = Warm(self._plan, self._models, self._backend)
-        return warm if warm.serves(plan) and not self._stuck else None
+        """What of this engine another one can go on with, None where ``plan`` loads something else."""
+        if self._stuck or plan.loads != self._plan.loads:
+            return None
+        return Warm(self._models, self._backend, self._shapes)
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered.
