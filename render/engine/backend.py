@@ -84,6 +84,12 @@ class Opening:
     deep: bool
     watch: Stopwatch
 
+    @property
+    def shapes(self) -> tuple[object, ...]:
+        """What the backend's calls look like."""
+        evaluations = ((latents.shape, told.tokens_NLD.shape) for latents, told in self.evaluations)
+        return (*evaluations, self.latents_MCHW.shape, self.deep)
+
 
 def open_model(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Loaded, TextEncoder]:
     """The model as its backend wants it: graphs for ONNX Runtime, torch modules for all others.
@@ -118,26 +124,14 @@ def open_text(plan: Plan, folder: Path, watch: Stopwatch) -> TextEncoder:
 
 @dataclass(frozen=True)
 class Warm:
-    """What stays loaded when a worker goes from one plan to another of the same model, and what it is."""
+    """What stays loaded when a worker goes from one plan to another that loads the same (``Plan.loads``).
 
-    plan: Plan
+    The backend serves the next plan where the ``shapes`` are its as well: a compiled one has those it was made for.
+    """
+
     models: Loaded
     backend: Backend
-
-    def serves(self, plan: Plan) -> bool:
-        """Whether the models are those that ``plan`` would load."""
-        return plan.loads == self.plan.loads
-
-    def fits(self, plan: Plan) -> bool:
-        """Whether the backend takes the plan's batches as well: a compiled one has the shapes it was made for."""
-        return self.serves(plan) and self._shape(plan) == self._shape(self.plan)
-
-    @staticmethod
-    def _shape(plan: Plan) -> tuple[object, ...]:
-        settings = plan.settings
-        # a guided step has another batch than one without guidance, and the interval may leave both
-        guided = (plan.timeline.guided, settings.guidance_from, settings.guidance_until, plan.spec.steps)
-        return (settings.width, settings.height, settings.batch, *guided)
+    shapes: tuple[object, ...]
 
 
 def _torch(opening: Opening) -> Models:

@@ -15,12 +15,15 @@ import hashlib
 import json
 import os
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
 from filelock import FileLock
 from torch import Tensor
+from torch._dynamo.eval_frame import remove_from_cache
 
 from render import cache
 from render.engine.conditioning import Conditioning
@@ -61,12 +64,10 @@ class Compiled:
         models.arrange(torch.channels_last)
         self._models = models
         options = OPTIONS[models.device.type]
-        self._predict = torch.compile(models.predict, fullgraph=True, dynamic=False, options=options)
-        self._predict_with_deep = torch.compile(
-            models.predict_with_deep, fullgraph=True, dynamic=False, options=options
-        )
-        self._predict_shallow = torch.compile(models.predict_shallow, fullgraph=True, dynamic=False, options=options)
-        self._paint = torch.compile(models.paint, fullgraph=True, dynamic=False, options=options)
+        self._predict = _graph(models.predict, options)
+        self._predict_with_deep = _graph(models.predict_with_deep, options)
+        self._predict_shallow = _graph(models.predict_shallow, options)
+        self._paint = _graph(models.paint, options)
         self._evaluations = tuple(evaluations)
         self._latents_MCHW = latents_MCHW
         self._deep = deep
@@ -97,7 +98,8 @@ class Compiled:
     def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output, (N, C, H, W)."""
         with self._models.denoising():
-            return self._predict(self._models.unet_input(latents_NCHW), timestep, conditioning)
+            output: Tensor = self._predict(self._models.unet_input(latents_NCHW), timestep, conditioning)
+        return output
 
     def denoise_with_deep(
         self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
@@ -115,11 +117,13 @@ class Compiled:
         """The output with these deep features."""
         latents_NCHW, deep_NFHW = self._models.unet_input(latents_NCHW), self._models.unet_input(deep_NFHW)
         with self._models.denoising():
-            return self._predict_shallow(latents_NCHW, timestep, conditioning, deep_NFHW)
+            output: Tensor = self._predict_shallow(latents_NCHW, timestep, conditioning, deep_NFHW)
+        return output
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) in float32."""
-        return self._paint(self._models.vae_input(latents_NCHW)).float()
+        pictures: Tensor = self._paint(self._models.vae_input(latents_NCHW))
+        return pictures.float()
 
     def _key(self) -> str:
         """One folder a version of torch, kind of device, and shape of graph; the weights are no part of it."""
@@ -131,6 +135,21 @@ class Compiled:
         what = [torch.__version__, device, str(models.dtype), shapes, torch.get_num_threads(), self._deep]
         configs = [dict(part.config) for part in (models.unet, models.vae)]
         return hashlib.sha256(json.dumps([what, configs], sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _graph(method: Any, options: dict[str, str | int | bool | Callable[..., Any]]) -> Any:
+    """A bound method, to be compiled as one graph a shape.
+
+    Dynamo keeps graphs by code object, for ever, and refuses a ninth of one. So each has a code object of its own, and
+    its graphs, with weights frozen into them, go when it goes: plans that a process opens one after another share
+    neither limit nor memory.
+    """
+    function = method.__func__
+    code = function.__code__.replace()
+    own = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
+    graph = torch.compile(MethodType(own, method.__self__), fullgraph=True, dynamic=False, options=options)
+    weakref.finalize(graph, remove_from_cache, code).atexit = False
+    return graph
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,6 @@ Shapes: B batch of pictures, C, H, W channels and size of latents, K step noises
 
 from __future__ import annotations
 
-import gc
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from render.engine import device as device_module
@@ -27,7 +25,8 @@ from render.engine.between import Between, anchors_of
 from render.engine.device import Marks, download, upload
 from render.engine.evaluation import Network, Told, guided, network, schedule
 from render.engine.latents import seeded_noise, seeded_step_noises, slerp
-from render.engine.memory import NOT_EVEN_ONE, out_of_memory
+from render.engine.memory import NOT_EVEN_ONE, out_of_memory, release
+from render.engine.pixels import Flags, bad_places, to_uint8
 from render.engine.sampler import SamplerTable, denoise, tabulate
 from render.engine.schedulers import make_scheduler
 from render.engine.texts import Text, blend_texts
@@ -40,9 +39,8 @@ from render.timeline import Blend, FrameState
 __all__ = ["Engine"]
 
 AHEAD = {"cpu": 0, "cuda": 1}  # batches queued while one is fetched; a CPU does one thing after another anyway
-FLAT = 2  # a picture whose pixels all lie within so many levels shows nothing
-
-Flags = NDArray[np.bool_]
+NO_ROOM = "out of memory while they were tried in fp32; render smaller pictures or use a larger device"
+STUCK = "the model could not be brought back from fp32 to {}: this worker renders nothing more with it"
 
 
 class Engine:
@@ -81,8 +79,11 @@ class Engine:
         self._noises = lru_cache(maxsize=8)(self._draw)
         self._ahead = AHEAD[settings.device]
         self._fits = settings.batch  # pictures that fit into memory at once
+        self._stuck = False  # whether the model is in another dtype than the plan's
+        opening = self._opening(watch)
+        self._shapes = opening.shapes
         self._backend: Backend = (
-            warm.backend if warm and warm.fits(plan) else BACKENDS[settings.backend](self._opening(watch))
+            warm.backend if warm and warm.shapes == self._shapes else BACKENDS[settings.backend](opening)
         )
         self._between: Between | None = None
         if settings.interpolate_frames > 1:
@@ -91,15 +92,18 @@ class Engine:
             self._between = Between(self._walked_frames, self._backend, anchors)
 
     def warm_for(self, plan: Plan) -> Warm | None:
-        """What of this engine another one can go on with, None where ``plan`` has another model."""
-        warm = Warm(self._plan, self._models, self._backend)
-        return warm if warm.serves(plan) else None
+        """What of this engine another one can go on with, None where ``plan`` loads something else."""
+        if self._stuck or plan.loads != self._plan.loads:
+            return None
+        return Warm(self._models, self._backend, self._shapes)
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered.
 
         A GPU gets a batch before the one before it is fetched, so that it never waits for the host.
         """
+        if self._stuck:
+            raise EngineError(STUCK.format(self._plan.settings.dtype))
         batch = self._plan.settings.batch
         if self._between is not None:
             self._between.expect(frames)
@@ -144,32 +148,49 @@ class Engine:
     def _checked(self, batch: _Batch, watch: Stopwatch) -> Iterator[Picture]:
         """Pictures of one batch; what is NaN or blank is rendered again in float32 or refused, as the spec says."""
         pixels, finite = batch.fetch(watch)
-        bad = _bad_places(pixels, finite, self._plan.settings.dtype)
+        bad = bad_places(pixels, finite, self._plan.settings.dtype)
         again = self._again_in_fp32([batch.states[place] for place in bad], watch) if bad else {}
         for place, state in enumerate(batch.states):
-            if state.index in again:
-                yield Picture(state.index, again[state.index], ("fp32", f"NaN or blank in {self._plan.settings.dtype}"))
-            else:
-                yield Picture(state.index, pixels[place], batch.remark)
+            yield again.get(state.index) or Picture(state.index, pixels[place], batch.remark)
 
-    def _again_in_fp32(self, states: list[FrameState], watch: Stopwatch) -> dict[int, Pixels]:
-        named = ", ".join(str(state.index) for state in states)
+    def _again_in_fp32(self, states: list[FrameState], watch: Stopwatch) -> dict[int, Picture]:
+        named = f"frames {', '.join(str(state.index) for state in states)} came out as"
         if self._plan.spec.engine.bad_frame == "fail":
-            raise EngineError(f"frames {named} came out as NaN or blank, and engine.bad_frame is fail")
+            raise EngineError(f"{named} NaN or blank, and engine.bad_frame is fail")
+        usual = self._backend, self._between, self._fits
         try:
             self._models.cast(torch.float32)
+            self._backend = self._models  # the eager one: nothing is compiled for a single frame
+            self._between = None  # NaN may come from an anchor: this frame needs none
+            batch = self._queue(states)
+            pixels, finite = batch.fetch(watch)
         except EngineError as error:
-            raise EngineError(f"frames {named} came out as NaN or blank; {error}") from error
-        usual, self._backend = self._backend, self._models  # the eager one: nothing is compiled for a single frame
-        between, self._between = self._between, None  # NaN may come from an anchor: this frame needs none
-        try:
-            pixels, finite = self._queue(states).fetch(watch)
+            raise EngineError(f"{named} NaN or blank; {error}") from error
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise EngineError(f"{named} NaN or blank; {NO_ROOM}") from error
         finally:
-            self._models.cast(self._dtype)
-            self._backend, self._between = usual, between
+            self._backend, self._between, self._fits = usual
+            self._cast_back()
         if not finite.all():
-            raise EngineError(f"frames {named} came out as NaN, in float32 too; the model or its prompt is broken")
-        return {state.index: picture for state, picture in zip(states, pixels, strict=True)}
+            raise EngineError(f"{named} NaN, in float32 too; the model or its prompt is broken")
+        kind, text = "fp32", f"NaN or blank in {self._plan.settings.dtype}"
+        if batch.remark:
+            kind, text = batch.remark[0], f"{text}; in fp32 {batch.remark[1]}"
+        pictures = (Picture(state.index, each, (kind, text)) for state, each in zip(states, pixels, strict=True))
+        return {picture.index: picture for picture in pictures}
+
+    def _cast_back(self) -> None:
+        """To the plan's dtype. In any other the model would render other bits without a word: then it is not used."""
+        self._stuck = True
+        try:
+            self._models.cast(self._dtype)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise EngineError(STUCK.format(self._plan.settings.dtype)) from error
+        self._stuck = False
 
     def _queue(self, states: list[FrameState]) -> _Batch:
         """Give up to a batch of states to the device.
@@ -180,7 +201,7 @@ class Engine:
             size = self._fits
             try:
                 queued = [self._queue_padded(part, size) for part in parts(states, size)]
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
                 if size == 1:
@@ -189,7 +210,7 @@ class Engine:
                 text = f"out of memory: rendered at batch {size}, not bit-identical"
                 return _Batch(states, queued, ("batch", text) if size < self._plan.settings.batch else None)
             self._fits = size // 2
-            self._free_memory()
+            release()
 
     @torch.no_grad()
     def _queue_padded(self, states: Sequence[FrameState], size: int) -> _Part:
@@ -197,7 +218,7 @@ class Engine:
         latents_BCHW = self._denoised(padded(states, size))
         marks.end("denoise")
         pictures = self.decode(latents_BCHW)
-        finite, pixels = pictures.isfinite().flatten(1).all(1), _to_uint8(pictures)
+        finite, pixels = pictures.isfinite().flatten(1).all(1), to_uint8(pictures)
         marks.end("decode")
         part = _Part(len(states), download(pixels), download(finite), marks)
         marks.end("copy")
@@ -252,11 +273,6 @@ class Engine:
     def _text(self, encoded: dict[str, Text], blend: Blend[str]) -> Text:
         return blend_texts(encoded[blend.start], encoded[blend.end], blend.weight, self._plan.spec.prompt_walk)
 
-    def _free_memory(self) -> None:
-        gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-
 
 @dataclass(frozen=True)
 class _Part:
@@ -283,19 +299,3 @@ class _Batch:
         pixels = [part.pixels_BHW3.numpy()[: part.count] for part in self.parts]
         finite = [part.finite_B.numpy()[: part.count] for part in self.parts]
         return np.concatenate(pixels), np.concatenate(finite)
-
-
-def _to_uint8(pictures_B3HW: Tensor) -> Tensor:
-    """[-1, 1] -> (B, H, W, 3) bytes, rounded as diffusers' image processor does; NaN becomes 0."""
-    scaled = (pictures_B3HW / 2 + 0.5).clamp(0, 1).nan_to_num(0.0).mul(255).round()
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
-def _bad_places(pixels: Pixels, finite: Flags, dtype: str) -> list[int]:
-    """Pictures with NaN, and in 16 bits flat ones: each judged by itself, or its bits would depend on its neighbours.
-
-    In float32 a flat picture is what the prompt asked for.
-    """
-    values = pixels.reshape(len(pixels), -1)
-    flat = (values.max(1).astype(int) - values.min(1) <= FLAT) & (dtype != "fp32")
-    return [int(place) for place in np.flatnonzero(~finite | flat)]

@@ -70,5 +70,6 @@ def out_of_memory(error: BaseException) -> bool:
 def release() -> None:
     """Give back what models that nobody holds any more still occupy."""
     gc.collect()
+    gc.collect()  # graphs that were compiled for what the first one found are let go of by then
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

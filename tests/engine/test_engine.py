@@ -212,6 +212,72 @@ def overflow_in_16_bits(engine: Engine) -> None:
     engine._models.denoise = overflowing
 
 
+def no_memory(module: torch.nn.Module, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the module not fit into memory in ``dtype``."""
+    to = module.to
+
+    def refusing(*given: object, **named: object) -> object:
+        if dtype in given:
+            raise torch.OutOfMemoryError("too much")
+        return to(*given, **named)
+
+    monkeypatch.setattr(module, "to", refusing)
+
+
+def one_flat_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first batch's first picture is judged as blank, and no other."""
+    judged = iter([[0]])
+    monkeypatch.setattr("render.engine.engine.bad_places", lambda *_: next(judged, []))
+
+
+def test_no_memory_for_fp32_costs_the_chunk_and_nothing_after_it(
+    tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its UNet is in float32 already when the VAE does not fit; later frames must not be rendered by that."""
+    engine = open_engine(tiny_sd, "engine.dtype=bf16")
+    expected = sums(engine, range(4))
+    one_flat_picture(monkeypatch)
+    no_memory(engine._models.vae, torch.float32, monkeypatch)
+    with pytest.raises(EngineError, match=r"frames 0 came out as NaN or blank; out of memory .* in fp32"):
+        sums(engine, range(4))
+    assert sums(engine, range(4)) == expected
+    warm = engine.warm_for(engine._plan)
+    assert warm is not None
+    assert sums(Engine(engine._plan, tiny_sd, Stopwatch(), warm), range(4)) == expected
+
+
+def test_a_model_that_stays_in_fp32_renders_nothing_more(
+    tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine(tiny_sd, "engine.dtype=bf16")
+    one_flat_picture(monkeypatch)
+    no_memory(engine._models.vae, torch.bfloat16, monkeypatch)
+    for _ in range(2):
+        with pytest.raises(EngineError, match="could not be brought back from fp32 to bf16"):
+            sums(engine, range(4))
+    assert engine.warm_for(engine._plan) is None
+
+
+def test_what_does_not_fit_in_fp32_fits_again_in_16_bits(
+    tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame tried in float32 in a smaller batch is named so, and those behind it keep their batch."""
+    engine = open_engine(tiny_sd, "engine.dtype=bf16")
+    expected, whole = sums(engine, range(4)), engine._models.denoise
+
+    def small_device(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+        if engine._models.dtype == torch.float32 and len(latents) > 4:
+            raise torch.OutOfMemoryError("too much")
+        return whole(latents, timestep, conditioning)
+
+    monkeypatch.setattr(engine._models, "denoise", small_device)
+    one_flat_picture(monkeypatch)
+    remarks = [picture.remark for picture in engine.pictures(range(8), Stopwatch())]
+    text = "NaN or blank in bf16; in fp32 out of memory: rendered at batch 2, not bit-identical"
+    assert remarks == [("batch", text)] + [None] * 7
+    assert sums(engine, range(4)) == expected
+
+
 def test_a_prompt_beyond_the_models_length_is_told(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd, f"keyframes[0].prompt={'x' * 100}")
     assert len(engine.warnings) == 1

@@ -1,0 +1,111 @@
+"""A warm model renders the next plan as a fresh one would, and what is not kept is gone."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from render.engine.compiled import OPTIONS, _graph
+from render.engine.conditioning import Conditioning
+from render.engine.engine import Engine
+from render.engine.memory import release
+from render.engine.models import Models
+from render.picture import Stopwatch
+from tests.engine.conftest import plan_for
+from tests.engine.test_engine import sums
+
+Open = Callable[..., Engine]
+Graphs = list["weakref.ref[torch.fx.GraphModule]"]
+
+COMPILED = ("engine.backend=compile", "steps=1", "guidance=1")
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
+    """What is compiled from now on, graphs of a layer each: they are traced as ever, and run as they are traced."""
+
+    def predict(models: Models, latents: Tensor, _timestep: Tensor, _told: Conditioning) -> Tensor:
+        return models.unet.conv_in(latents)[:, :4]  # type: ignore[no-any-return]
+
+    def paint(models: Models, latents: Tensor) -> Tensor:
+        return interpolate(models.vae.post_quant_conv(latents)[:, :3], scale_factor=8.0)
+
+    monkeypatch.setattr(Models, "predict", predict)
+    monkeypatch.setattr(Models, "paint", paint)
+    made: Graphs = []
+    whole = torch.compile
+
+    def keep(graph: torch.fx.GraphModule, _inputs: object) -> Callable[..., Any]:
+        made.append(weakref.ref(graph))
+        return graph.forward
+
+    def compile_cheaply(method: Callable[..., Any], *, options: object, **given: Any) -> Callable[..., Any]:
+        return whole(method, backend=keep, **given)
+
+    monkeypatch.setattr(torch, "compile", compile_cheaply)
+    return made
+
+
+def then(engine: Engine, folder: Path, *overrides: str) -> Engine:
+    """The engine that a worker opens after this one."""
+    plan = plan_for(folder, *overrides)
+    return Engine(plan, folder, Stopwatch(), engine.warm_for(plan))
+
+
+def test_ten_plans_of_as_many_shapes_compile_in_one_process(tiny_sd: Path, open_engine: Open, graphs: Graphs) -> None:
+    """Dynamo gives up at the ninth graph of one function."""
+    engine = open_engine(tiny_sd, *COMPILED, "engine.batch=1")
+    for batch in range(2, 11):
+        engine = then(engine, tiny_sd, *COMPILED, f"engine.batch={batch}")
+    assert len(graphs) >= 10
+    assert len(sums(engine, range(3))) == 3
+    release()
+    assert sum(graph() is not None for graph in graphs) <= 2, "the graphs of plans that are closed stay in memory"
+
+
+def test_a_backend_that_stays_warm_compiles_nothing_again(tiny_sd: Path, open_engine: Open, graphs: Graphs) -> None:
+    """Neither for another walk, nor after a backend was made beside it, nor after a frame was tried in float32."""
+    bf16 = (*COMPILED, "engine.dtype=bf16")
+    engine = open_engine(tiny_sd, *bf16)
+    expected, made = sums(engine, range(4)), len(graphs)
+    second = then(engine, tiny_sd, *bf16, "sampler=euler", "keyframes[0].seed=3", "fps=30")
+    assert second._backend is engine._backend
+    assert sums(second, range(4)) != expected
+    other = then(engine, tiny_sd, *bf16, "size=96x64")
+    assert other._models is engine._models
+    assert len(sums(other, range(4))) == 4
+    assert len(graphs) > made
+    made = len(graphs)
+    third = then(other, tiny_sd, *bf16, "size=96x64")
+    third._models.cast(torch.float32)
+    third._models.cast(torch.bfloat16)
+    assert sums(engine, range(4)) == expected
+    assert sums(third, range(4)) == sums(other, range(4))
+    assert len(graphs) == made
+
+
+@pytest.mark.slow
+def test_weights_frozen_into_one_models_graphs_are_not_anothers() -> None:
+    """Two checkpoints of one architecture have the same graphs, in Inductor's cache too; only the constants differ."""
+
+    class Layers:
+        def __init__(self, seed: int) -> None:
+            torch.manual_seed(seed)
+            self.unet = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3), torch.nn.SiLU(), torch.nn.Conv2d(8, 4, 3)).eval()
+
+        def predict(self, latents: Tensor) -> Tensor:
+            output: Tensor = self.unet(latents)
+            return output
+
+    latents = torch.randn((2, 4, 8, 8))
+    with torch.no_grad():
+        for layers in (Layers(1), Layers(2), Layers(3)):
+            found = _graph(layers.predict, OPTIONS["cpu"])(latents)
+            assert torch.allclose(found, layers.predict(latents), atol=1e-5)
