@@ -15,7 +15,7 @@ from render.words import frames_of, span
 __all__ = ["Busy", "Live", "line_of", "live", "troubles"]
 
 RECENT = 24  # chunks that the speed is taken over
-TROUBLE = ("failed", "worker-lost", "worker-retired", "damaged", "note", "warning")
+TROUBLE = ("failed", "worker-lost", "worker-retired", "damaged", "note", "warning", "run-failed")
 
 Event = Mapping[str, Any]
 
