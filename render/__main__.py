@@ -7,20 +7,19 @@ import sys
 from typing import NoReturn
 
 from render.cli import main
+from render.signals import CODES
 
 __all__ = ["command"]
-
-INTERRUPTED = (130, 143)
 
 
 def command() -> NoReturn:
     """Run the command line and leave with its exit code."""
     code = main()
-    if code in INTERRUPTED:
+    if code in CODES:
         # Everything is closed and on disk. Ray's threads, cut off in the middle of a call, may crash an orderly exit
         # and turn its code into that of a segmentation fault.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
         os._exit(code)
     sys.exit(code)
 

@@ -9,66 +9,59 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import signal
 import sys
 import textwrap
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
-from render import place, trust
+from render import place, signals, trust
 from render.arguments import AFTERWARDS, parse
-from render.errors import FarmError, RenderError, RunDirError, SpecError, StoppedError
-
-if TYPE_CHECKING:
-    from render.farm import Farm
-    from render.run import Outcome
-    from render.stop import Stop
+from render.complaints import complain, failed
+from render.errors import RenderError, RunDirError, SpecError
+from render.voice import mute, unbroken
 
 __all__ = ["main"]
 
 WATCH_EVERY_S = 2.0
 
-_terminated = threading.Event()  # SIGTERM arrived: on the way through Ray's C code an exception of our own gets lost
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
-    command = ""
+    signals.interrupting()
+    with unbroken("stderr"):
+        try:
+            options = parse(arguments)
+            with _heard(options.command):
+                return _command(options)
+        except RenderError as error:
+            return complain(error)
+        except BrokenPipeError:  # `render schema | head`
+            mute(sys.stdout)
+            return 0
+
+
+def _command(options: argparse.Namespace) -> int:
     try:
-        options = parse(arguments)
-        command = options.command
         if options.trust:
             trust.grant()
-        code = COMMANDS[command](options)
-        sys.stdout.flush()  # here, where a closed pipe is caught
+        code = COMMANDS[options.command](options)
     except RenderError as error:
-        return _complain(error)
+        if options.json:
+            print(json.dumps(failed(error)))
+        code = complain(error)
     except KeyboardInterrupt as stopped:
-        word, code = ("terminated", 143) if _terminated.is_set() else ("interrupted", 130)
-        what = f"; {stopped}" if str(stopped) else AFTERWARDS.get(command, "")
+        word, code = signals.ending()
+        what = f"; {stopped}" if str(stopped) else AFTERWARDS.get(options.command, "")
         print(f"render: {word}{what}", file=sys.stderr)
-        return code
-    except BrokenPipeError:  # `render … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    sys.stdout.flush()  # here, where a closed pipe is caught
     return code
 
 
-def _on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
-    _terminated.set()
-    raise KeyboardInterrupt
-
-
-def _complain(error: RenderError, job: str = "") -> int:
-    for line in str(error).splitlines():
-        print(f"render: {job}{line}", file=sys.stderr)
-    return error.exit_code
+def _heard(command: str) -> AbstractContextManager[None]:
+    """Who only tells may end with its listener; work goes on without one, and its exit code stands."""
+    return nullcontext() if command in TELLING and sys.stdout else unbroken("stdout")
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -104,101 +97,19 @@ def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[s
         try:
             summary, text = command(load(path, options.overrides))
         except RenderError as error:
-            failed = _complain(error)
-            code = code or failed
+            if options.json:
+                print(json.dumps({"job": str(path), **failed(error)}))
+            failure = complain(error)
+            code = code or failure
         else:
             print(json.dumps(summary) if options.json else text)
     return code
 
 
 def _run(options: argparse.Namespace) -> int:
-    """All jobs on one farm; a job that fails never stops the others. The exit code of the first that failed."""
-    from render.joblist import load_all
-    from render.run import run_jobs
-    from render.stop import Stop
-    from render.terminal import Show
+    from render.night import run
 
-    address = options.address or os.environ.get("RAY_ADDRESS")
-    if options.local and options.address:
-        raise SpecError("--local and --address exclude each other")
-    stop = Stop()
-    with ExitStack() as cluster, Show() as show:
-        loaded = load_all(options.jobs, options.overrides, models=options.local or not address)
-        for job in [job for _, job in loaded if isinstance(job, RenderError)]:
-            _complain(job)  # now, not in the morning
-        jobs = [(job, show.job(path.name)) for path, job in loaded if not isinstance(job, RenderError)]
-        farm = _farm_maker(address, cluster, local=options.local)
-        with _draining(stop):
-            ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
-    rows = [(path.name, job if isinstance(job, RenderError) else next(ended)) for path, job in loaded]
-    code = _tell(options, rows, told_already={id(job) for _, job in loaded})
-    return 128 + stop.signal if stop.signal is not None and code == StoppedError.exit_code else code
-
-
-def _tell(
-    options: argparse.Namespace, rows: Sequence[tuple[str, Outcome | RenderError]], told_already: set[int]
-) -> int:
-    """Print what became of every job, and a table of many; the exit code of the first that failed."""
-    from render.show import describe_night, describe_outcome
-
-    code = 0
-    for name, outcome in rows:
-        if isinstance(outcome, RenderError):
-            code = code or outcome.exit_code
-            if id(outcome) not in told_already:
-                _complain(outcome, f"{name}: " if len(rows) > 1 else "")
-        else:
-            print(json.dumps(_outcome(outcome)) if options.json else describe_outcome(outcome))
-    if len(rows) > 1:
-        print(describe_night(rows), file=sys.stderr if options.json else sys.stdout)
-    return code
-
-
-@contextlib.contextmanager
-def _draining(stop: Stop) -> Iterator[None]:
-    """Within, the first Ctrl-C or SIGTERM asks to stop, the second one stops at once."""
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.requested:
-            _on_sigterm(number, None) if number == signal.SIGTERM else signal.default_int_handler(number, None)
-        stop.request(number)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool) -> Callable[[], Farm]:
-    """Makes a farm when a job first needs one. Ray is joined or started once, and stays until ``cluster`` is left."""
-
-    def make() -> Farm:
-        if local:
-            from render.local import LocalFarm
-
-            return LocalFarm()
-        try:
-            from render.cluster import RayFarm, connected
-        except ImportError as error:
-            raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or use --local") from None
-        cluster.enter_context(connected(address))
-        return RayFarm()
-
-    return make
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    paths = {"film": outcome.film, "report": outcome.report, "stills": outcome.stills}
-    return {
-        "name": outcome.plan.spec.name,
-        "digest": outcome.plan.digest,
-        "frames": outcome.plan.spec.num_frames,
-        "rendered": outcome.rendered,
-        "seconds": round(outcome.seconds, 3),
-        **{key: str(path) if path else None for key, path in paths.items()},
-    }
+    return run(options)
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -252,8 +163,8 @@ def _logs(options: argparse.Namespace) -> int:
     from render.rundir import RunDir
 
     with contextlib.closing(RunDir(options.dir)) as rundir:
-        if rundir.read_plan() is None:
-            raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
+        if rundir.read_plan() is None and not rundir.events():  # a model that cannot be had is told before any plan
+            raise RunDirError(f"{rundir}: neither plan nor log in it, so no job has been started here")
         told = 0
         while True:
             running = options.follow and rundir.locked()  # asked first: what is logged after it is read next time
@@ -359,6 +270,7 @@ def _schema(_options: argparse.Namespace) -> int:
     return 0
 
 
+TELLING = ("new", "check", "plan", "status", "logs", "inspect", "schema")
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "new": _new,
     "check": _check,

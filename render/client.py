@@ -6,6 +6,7 @@ is shared between the threads.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -68,10 +69,11 @@ Request = Describe | Measure | Render | Committed | Leave
 
 @dataclass(frozen=True)
 class Logged:
-    """A line for the job's log."""
+    """A line for the job's log. ``time``: when it happened, in seconds since 1970; written it is later."""
 
     event: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    time: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,11 @@ class Client:
         self.number, self.priority, self.watcher = number, priority, watcher
         self._request = request
         self._inbox: SimpleQueue[Delivery] = SimpleQueue()
-        self._log: list[Logged] = []
+        self._log: Callable[[Logged], None] = lambda _line: None  # who renders without a log wants none
+
+    def log_into(self, log: Callable[[Logged], None]) -> None:
+        """From now on lines go there as they come, also while the job waits for an answer."""
+        self._log = log
 
     def deliver(self, delivery: Delivery) -> None:
         """Called by the driver. An exception is raised where the job waits."""
@@ -109,16 +115,15 @@ class Client:
         assert isinstance(answer, Saturation)
         return answer
 
-    def render(self, plan: Plan, chunks: Sequence[Chunk], done_before: int) -> Iterator[Segment | Logged]:
-        """Segments as they come, and lines for the log between them; the caller says ``committed`` of each segment.
+    def render(self, plan: Plan, chunks: Sequence[Chunk], done_before: int) -> Iterator[Segment]:
+        """Segments as they come; the caller says ``committed`` of each.
 
         Raises FarmError when chunks failed for good, after all others are done, or when no worker can be started, and
         StoppedError when the driver was asked to stop.
         """
-        yield from self.logged()
         self._request(Render(self.number, plan, chunks, done_before))
-        while not isinstance(item := self._receive(), Finished):
-            assert isinstance(item, Segment | Logged)
+        while not isinstance(item := self._answer(), Finished):
+            assert isinstance(item, Segment)
             yield item
 
     def committed(self, frames: int, size: int) -> None:
@@ -129,18 +134,9 @@ class Client:
         """Nothing more is wanted."""
         self._request(Leave(self.number))
 
-    def logged(self) -> list[Logged]:
-        """Lines for the log that came while the job waited for an answer."""
-        lines, self._log = self._log, []
-        return lines
-
     def _answer(self) -> Delivery:
-        while isinstance(item := self._receive(), Logged):
-            self._log.append(item)
-        return item
-
-    def _receive(self) -> Delivery:
-        item = self._inbox.get()
+        while isinstance(item := self._inbox.get(), Logged):
+            self._log(item)
         if isinstance(item, BaseException):
             raise item
         return item

@@ -144,12 +144,16 @@ class DiskStore:
         """Hold an flock. The kernel drops it with its process, so nothing has to be cleaned up after a crash."""
         with _blame(self._folder):
             file = (self._folder / "lock").open("a+")
-        with file:  # the body is not to be blamed on this folder: it may talk to a terminal or a cluster
+        try:  # the body is not to be blamed on this folder: it may talk to a terminal or a cluster
             self._take(file)
             try:
                 yield
             finally:
-                file.truncate(0)
+                with contextlib.suppress(OSError):  # what it says is for people; the body's own error is what counts
+                    file.truncate(0)
+        finally:
+            with contextlib.suppress(OSError):  # closed is unlocked, also where the disk refuses to write
+                file.close()
 
     def _take(self, file: TextIO) -> None:
         """Lock the open file; tried three times, because ``locked`` holds a lock of its own for an instant."""

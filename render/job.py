@@ -147,7 +147,8 @@ class Job:
         }
         if self.s_per_image is not None:
             values["render_seconds_per_image"] = self.s_per_image
-        return Sample(self.plan.spec.name if self.plan else "", self.number, values)
+        name, place = (self.plan.spec.name, str(self.plan.spec.run_dir)) if self.plan else ("", "")
+        return Sample(name, values, place)
 
 
 def stopped() -> StoppedError:

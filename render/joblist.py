@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from render.errors import RenderError, SpecError
+from render.plan import parse_frames
 from render.spec import JobFile, load
 from render.summary import check_model, check_run_dir
 
@@ -27,9 +28,9 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
 
 
 def load_all(
-    paths: Sequence[Path], overrides: Sequence[str], *, models: bool
+    paths: Sequence[Path], overrides: Sequence[str], frames: str | None = None, *, models: bool
 ) -> list[tuple[Path, JobFile | RenderError]]:
-    """Every job of the command, or its mistake. ``models``: look for their models from here.
+    """Every job of the command, or its mistake. ``frames``: of ``--frames``; ``models``: look for them from here.
 
     Two jobs that would render into one directory are a mistake of the second.
     """
@@ -38,6 +39,8 @@ def load_all(
     for path in files_in(paths):
         try:
             job = load(path, overrides)
+            if frames:
+                _check_frames(path, job, frames)
             check_run_dir(job)
             if models:
                 check_model(job)
@@ -49,3 +52,10 @@ def load_all(
         except RenderError as error:
             found.append((path, error))
     return found
+
+
+def _check_frames(path: Path, job: JobFile, frames: str) -> None:
+    try:
+        parse_frames(frames, job.spec.num_frames)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None

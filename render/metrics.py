@@ -26,13 +26,13 @@ METRICS: Mapping[str, Metric] = {
     "render_seconds_per_image": Metric("gauge", "Seconds of one worker for an image, over the last chunks"),
     "render_idle_share": Metric("gauge", "Share of the farm's workers that have nothing to do"),
 }
-"""Name -> meaning. Prometheus sees them with Ray's prefix ``ray_`` and, for counters, ``_total``; labelled by job."""
+"""Name -> meaning. In Prometheus with Ray's prefix ``ray_`` and, for counters, ``_total``; labelled by job and dir."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The values of all metrics of one job at one moment, by name; ``number`` tells jobs of one name apart."""
+    """The values of all metrics of one job at one moment, by name. ``dir`` tells jobs of one name apart."""
 
     job: str
-    number: int
     values: Mapping[str, float]
+    dir: str = ""

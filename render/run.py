@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,7 @@ from typing import Generic, TypeVar
 
 from render.client import Client
 from render.drive import Driver
-from render.errors import RenderError
+from render.errors import RenderError, StoppedError
 from render.farm import Farm
 from render.place import Place, split
 from render.plan import Plan, select
@@ -21,6 +22,7 @@ from render.rundir import RunDir
 from render.spec import JobFile
 from render.stop import Stop
 from render.story import Outcome, Story, render_chunks, with_stills
+from render.words import reason
 
 __all__ = ["Outcome", "preview", "run_job", "run_jobs"]
 
@@ -47,7 +49,7 @@ def run_job(
     RenderError; whatever was rendered until then stays and counts.
     """
     [outcome] = run_jobs([(job, watcher)], make_farm, frames, allow_gaps=allow_gaps, stop=stop)
-    if isinstance(outcome, RenderError):
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
@@ -59,53 +61,81 @@ def run_jobs(
     *,
     allow_gaps: bool = False,
     stop: Stop | None = None,
-) -> list[Outcome | RenderError]:
+) -> list[Outcome | Exception]:
     """The same for many jobs on one farm, side by side; what became of each, in order.
 
-    A job that fails does not stop the others. With ``stop`` requested every job finishes the chunks that are being
-    rendered and ends with StoppedError. Any other exception, KeyboardInterrupt too, ends all of them.
+    A job that fails does not stop the others, not even by a mistake of the program: an exception that is no
+    RenderError. With ``stop`` requested every job finishes the chunks that are being rendered and ends with
+    StoppedError. Of several jobs each watcher hears at once how its own ended. What breaks the driver ends all of
+    them: a lost cluster with a RenderError for each, anything else, KeyboardInterrupt too, is raised.
     """
     driver = Driver(make_farm, stop)
     tellers = []
     for job, watcher in jobs:
         client = driver.client(watcher, job.spec.farm.priority)
         story = Story(job, client, frames, allow_gaps=allow_gaps)
-        tellers.append(_Teller(story.tell, client))
+        tellers.append(_Teller(story.tell, client, _announce if len(jobs) > 1 else None))
     return _together(driver, tellers)
 
 
-class _Teller(threading.Thread, Generic[T]):
-    """A job's thread, with what becomes of it."""
+def _announce(watcher: Watcher, outcome: Outcome | BaseException) -> None:
+    """The morning's table is hours away."""
+    if isinstance(outcome, StoppedError):
+        watcher.notice("stopped")
+    elif isinstance(outcome, BaseException):
+        first_line = reason(outcome).partition("\n")[0]
+        watcher.notice(f"failed: {first_line}")
+    else:
+        watcher.notice(f"done: {outcome.film or outcome.stills or outcome.plan.spec.name}")
 
-    def __init__(self, tell: Callable[[], T], client: Client) -> None:
+
+class _Teller(threading.Thread, Generic[T]):
+    """A job's thread, with what becomes of it; ``announce`` hears of that as soon as it is known."""
+
+    def __init__(
+        self,
+        tell: Callable[[], T],
+        client: Client,
+        announce: Callable[[Watcher, T | BaseException], None] | None = None,
+    ) -> None:
         super().__init__(name=f"job-{client.number}", daemon=True)
-        self._tell, self._client = tell, client
+        self._tell, self._client, self._announce = tell, client, announce
         self.outcome: T | BaseException | None = None
 
     def run(self) -> None:
         try:
-            self.outcome = self._tell()
-        except BaseException as error:  # noqa: BLE001 - raised in the main thread
-            self.outcome = error
+            try:
+                self.outcome = self._tell()
+            except BaseException as error:  # noqa: BLE001 - what becomes of the job; read in the main thread
+                self.outcome = error
+            if self._announce is not None:
+                self._announce(self._client.watcher, self.outcome)
         finally:
             self._client.leave()
 
 
-def _together(driver: Driver, tellers: Sequence[_Teller[T]]) -> list[T | RenderError]:
-    """Start the threads, drive until all have left, and say what became of each. Mistakes of ours are raised here."""
+def _together(driver: Driver, tellers: Sequence[_Teller[T]]) -> list[T | Exception]:
+    """Start the threads, drive until all have left, and say what became of each."""
     for teller in tellers:
         teller.start()
+    fell: RenderError | None = None
     try:
         driver.run()
+    except RenderError as error:  # the farm's own: jobs that had not ended were told to
+        fell = error
     finally:
+        until = time.monotonic() + LAST_WORDS_S
         for teller in tellers:
-            teller.join(LAST_WORDS_S)
-    found: list[T | RenderError] = []
+            teller.join(max(until - time.monotonic(), 0.0))
+    found: list[T | Exception] = []
     for teller in tellers:
-        if isinstance(teller.outcome, BaseException) and not isinstance(teller.outcome, RenderError):
-            raise teller.outcome
-        assert teller.outcome is not None
-        found.append(teller.outcome)
+        outcome = teller.outcome
+        if fell is not None and (outcome is None or isinstance(outcome, StoppedError)):
+            outcome = fell
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+            raise outcome
+        assert outcome is not None
+        found.append(outcome)
     return found
 
 
@@ -117,7 +147,7 @@ def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, targe
     driver = Driver(make_farm)
     client = driver.client(watcher)
     [count] = _together(driver, [_Teller(lambda: _preview(job, client, target), client)])
-    if isinstance(count, RenderError):
+    if isinstance(count, Exception):
         raise count
     return count
 

@@ -174,10 +174,10 @@ class RunDir:
             self._store.delete([name])
 
     def log(self, event: str, **details: Any) -> None:
-        """Add one line to the log: the time, what happened, and to whom. Foreign causes and traces may hold secrets."""
+        """Add one line to the log: what happened and to whom, now or at ``time``. Foreign causes may hold secrets."""
+        moment = round(details.pop("time", time.time()), 3)
         told = {key: redacted(value) if isinstance(value, str) else value for key, value in details.items()}
-        line = json.dumps({"time": round(time.time(), 3), "event": event, **told})
-        self._store.append(line.encode() + b"\n")
+        self._store.append(json.dumps({"time": moment, "event": event, **told}).encode() + b"\n")
 
     def events(self) -> list[dict[str, Any]]:
         """All events so far, oldest first; a line torn by a crash is passed over."""
@@ -208,9 +208,9 @@ class RunDir:
         return len(written) + len(rest)
 
     def cleaned(self) -> bool:
-        """Whether the segments are gone because ``clean`` took them away."""
-        events = self.events()
-        return bool(events) and events[-1].get("event") == "cleaned"
+        """Whether the segments are gone because ``clean`` took them away, and no run has brought them back since."""
+        last = next((event for event in reversed(self.events()) if event["event"] in ("cleaned", "run-finished")), None)
+        return last is not None and last["event"] == "cleaned"
 
     def _written(self, folder: str, *, keep_film: bool) -> Iterator[str]:
         """The files of ours in a folder by their exact names. A film that stays keeps its stills, plan and log."""

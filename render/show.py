@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from render.bench.tables import headline
-from render.errors import RenderError, StoppedError
+from render.errors import StoppedError
 from render.progress import Progress
 from render.story import Outcome
 from render.submission import Submitted
-from render.words import count, frames_of, size, span
+from render.words import count, frames_of, reason, size, span
 
 __all__ = [
     "describe_bench",
@@ -158,42 +158,38 @@ def describe_outcome(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def describe_night(rows: Sequence[tuple[str, Outcome | RenderError]]) -> str:
-    """A line a job: its name, what became of it, frames, time, film."""
+def describe_night(rows: Sequence[tuple[str, Outcome | Exception]]) -> str:
+    """A line a job: its file's name, what became of it, frames, time, film."""
     table = [
         (
-            name,
+            Path(path).name,
             _state(outcome),
             *_figures(outcome),
-            _first_line(outcome) if isinstance(outcome, RenderError) else _film(outcome),
+            reason(outcome).partition("\n")[0] if isinstance(outcome, Exception) else _film(outcome),
         )
-        for name, outcome in rows
+        for path, outcome in rows
     ]
     widths = [max(len(row[column]) for row in table) for column in range(4)]
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in table
     ]
-    failed = sum(isinstance(outcome, RenderError) for _, outcome in rows)
+    failed = sum(isinstance(outcome, Exception) for _, outcome in rows)
     return "\n".join(
         [*lines, f"{count(len(rows), 'job')}, {failed} failed" if failed else f"{count(len(rows), 'job')}, all done"]
     )
 
 
-def _state(outcome: Outcome | RenderError) -> str:
+def _state(outcome: Outcome | Exception) -> str:
     if isinstance(outcome, StoppedError):
         return "stopped"
-    return "failed" if isinstance(outcome, RenderError) else "done"
+    return "failed" if isinstance(outcome, Exception) else "done"
 
 
-def _figures(outcome: Outcome | RenderError) -> tuple[str, str]:
-    if isinstance(outcome, RenderError):
+def _figures(outcome: Outcome | Exception) -> tuple[str, str]:
+    if isinstance(outcome, Exception):
         return "", ""
     return f"{outcome.rendered} frames" if outcome.rendered else "complete already", span(outcome.seconds)
 
 
 def _film(outcome: Outcome) -> str:
     return str(outcome.film or outcome.stills or "")
-
-
-def _first_line(error: RenderError) -> str:
-    return str(error).partition("\n")[0]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from render import reduce, report
-from render.client import Client, Logged
-from render.errors import FarmError, RunDirError, StoppedError, VideoError
+from render.client import Client
+from render.errors import LockedError, RenderError, RunDirError, StoppedError, StoreError
 from render.gaps import gaps_name, make_film_with_gaps
 from render.place import Place
 from render.plan import Chunk, Plan, parse_frames, select
@@ -22,11 +24,16 @@ from render.record import Record, Segment
 from render.resolve import resolve
 from render.rundir import RunDir
 from render.spec import JobFile, JobSpec, dump
+from render.words import reason
 
 __all__ = ["Outcome", "Story", "render_chunks", "with_stills"]
 
 THUMBNAILS = 24  # on the report's contact sheet
 MAX_REPAIRS = 3  # rounds of rendering damaged segments again; a disk that damages more often is broken
+
+
+class _OtherPlanError(RunDirError):
+    """The run directory belongs to another plan."""
 
 
 @dataclass(frozen=True)
@@ -54,29 +61,72 @@ class Story:
         self.frames = frames
         self.allow_gaps = allow_gaps
         self.began = time.time()
+        self.plan: Plan | None = None
         self.rendered = 0
+        self.logged = False
 
     def tell(self) -> Outcome:
         """Render what is missing, join the film, write the report. Raises RenderError; what was rendered stays."""
-        self.rundir.create()
-        with self.rundir.lock():
-            return self._tell()
-
-    def _tell(self) -> Outcome:
         if self.frames:
             parse_frames(self.frames, self.spec.num_frames)  # before anything is started or written
-        plan = self._plan()
+        self.rundir.create()
+        with self.rundir.lock():
+            self.client.log_into(lambda line: self._log(line.event, time=line.time, **line.details))
+            try:
+                return self._tell()
+            except (LockedError, _OtherPlanError):
+                raise  # the directory is somebody else's: nothing of this run belongs there
+            except RenderError as error:
+                if told := self._last_words(error):
+                    raise type(error)(f"{error}\n{told}") from error
+                raise
+            except Exception as error:
+                with contextlib.suppress(RenderError):
+                    self._log("run-failed", cause=reason(error), details="".join(traceback.format_exception(error)))
+                raise
+
+    def _tell(self) -> Outcome:
+        self.plan = plan = self._plan()
         wanted = select(plan, self.frames) if self.frames else plan.chunks
         records = self._wanted(plan, wanted)
         missing = [chunk for chunk in wanted if chunk not in records]
         if self._complete(plan, missing):
             return self._outcome(plan)
-        # began when the command did: starting Ray and fetching the model are part of the job's time
-        self.rundir.log("run-started", time=self.began, digest=plan.digest, missing=len(missing), chunks=len(wanted))
+        self._log("planned", digest=plan.digest, missing=len(missing), chunks=len(wanted))
         records = self._render(plan, wanted, missing)
         if not self.frames:
             self._finish(plan, records)
         return self._outcome(plan)
+
+    def _log(self, event: str, **details: Any) -> None:
+        """Into the run's log, which begins with its first line: a run with nothing to do or to tell has none."""
+        if not self.logged:
+            self.logged = True
+            # began when the command did: starting Ray and fetching the model are part of the job's time
+            self.rundir.log("run-started", time=self.began)
+        self.rundir.log(event, **details)
+
+    def _last_words(self, error: RenderError) -> str:
+        """Log how the story ends, report what is done, and make the film with gaps where it is asked for.
+
+        Returns what became of that film, if anything. Nothing that fails here may hide the error itself.
+        """
+        stopped = isinstance(error, StoppedError)
+        cause, _, details = str(error).partition("\n")
+        with contextlib.suppress(RenderError):
+            self._log("run-stopped" if stopped else "run-failed", cause=cause, **_details(details))
+        if self.plan is None or self.frames:
+            return ""
+        if not isinstance(error, StoreError):  # a place that refuses takes no report either
+            with contextlib.suppress(RenderError):  # a damaged segment has no thumbnail, and is not what to tell now
+                records = self._wanted(self.plan, self.plan.chunks)
+                self._report(self.plan, [records[chunk] for chunk in self.plan.chunks if chunk in records])
+        if stopped or not self.allow_gaps:
+            return ""
+        try:
+            return self._with_gaps(self.plan)
+        except RenderError as another:
+            return f"no film with gaps: {another}"
 
     def _outcome(self, plan: Plan) -> Outcome:
         """What stands in the run directory now; of a selection neither film nor report."""
@@ -95,7 +145,7 @@ class Story:
             plan = self._again(before)
             if plan.digest != before.digest:
                 changes = "; ".join(before.differences(plan)[:5])
-                raise RunDirError(
+                raise _OtherPlanError(
                     f"{self.rundir}: holds another plan ({changes}); give this one a directory of its own "
                     f"(--set output.dir=…), or delete the old one (render clean --film-too {self.rundir})"
                 )
@@ -153,42 +203,29 @@ class Story:
         """Render ``missing``, then whatever of the rest turns out to be damaged, until every segment is whole."""
         for _ in range(1 + MAX_REPAIRS):
             if missing:
-                self._drive(plan, wanted, missing)
+                done_before = _count(wanted) - _count(missing)
+                self.rendered += render_chunks(self.client, plan, missing, self.rundir, done_before)
             records = self._wanted(plan, wanted)
             damaged = reduce.damaged(self.rundir, records.values())
             if not damaged and len(records) == len(wanted):
                 return records
             for record in damaged:
-                self.rundir.log("damaged", chunk=record.chunk.name)
+                self._log("damaged", chunk=record.chunk.name)
                 self.watcher.notice(f"{record.chunk}: the segment on disk is damaged and is rendered again")
                 self.rundir.discard(record)
             whole = records.keys() - {record.chunk for record in damaged}
             missing = [chunk for chunk in wanted if chunk not in whole]
         raise RunDirError(f"{self.rundir}: segments are damaged as soon as they are written; check the disk")
 
-    def _drive(self, plan: Plan, wanted: Sequence[Chunk], missing: list[Chunk]) -> None:
-        """Render ``missing``; where chunks fail for good, the report of the others is written all the same."""
-        try:
-            self.rendered += render_chunks(self.client, plan, missing, self.rundir, _count(wanted) - _count(missing))
-        except (FarmError, StoppedError) as error:
-            self.rundir.log("run-ended", cause=type(error).__name__)
-            if self.frames:
-                raise
-            records = self._wanted(plan, plan.chunks)
-            with contextlib.suppress(VideoError):  # a damaged segment has no thumbnail, and is not what to tell now
-                self._report(plan, [records[chunk] for chunk in plan.chunks if chunk in records])
-            if self.allow_gaps and isinstance(error, FarmError):
-                raise FarmError(f"{error}\n{self._with_gaps(plan, records)}") from error
-            raise
-
-    def _with_gaps(self, plan: Plan, records: dict[Chunk, Record]) -> str:
+    def _with_gaps(self, plan: Plan) -> str:
         """Make the film with gaps of the chunks that are whole; what became of it, in a line."""
+        records = self._wanted(plan, plan.chunks)
         damaged = reduce.damaged(self.rundir, records.values())
         whole = {chunk: record for chunk, record in records.items() if record not in damaged}
         name = make_film_with_gaps(plan, self.rundir, whole)
         if name is None:
             return "no film with gaps: no chunk is done, or the job wants no film"
-        self.rundir.log("film-with-gaps", film=name, missing=len(plan.chunks) - len(whole))
+        self._log("film-with-gaps", film=name, missing=len(plan.chunks) - len(whole))
         return f"the film with its missing frames marked: {self.rundir.place(name)}"
 
     def _finish(self, plan: Plan, records: Mapping[Chunk, Record]) -> None:
@@ -197,7 +234,7 @@ class Story:
         if gaps := gaps_name(plan):
             self.rundir.remove(gaps)  # there is a whole one now
         name, size = (film.name, film.stat().st_size) if film else (None, 0)
-        self.rundir.log("run-finished", digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
+        self._log("run-finished", digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
         self._report(plan, reduce.ordered(plan, records))
 
     def _report(self, plan: Plan, records: list[Record]) -> None:
@@ -213,11 +250,8 @@ def render_chunks(client: Client, plan: Plan, chunks: Sequence[Chunk], rundir: R
 
     ``done_before`` are the frames of earlier runs. Raises FarmError, StoppedError, StoreError.
     """
-    for item in client.render(plan, chunks, done_before):
-        if isinstance(item, Logged):
-            rundir.log(item.event, **item.details)
-        else:
-            _commit(item, rundir, client)
+    for segment in client.render(plan, chunks, done_before):
+        _commit(segment, rundir, client)
     return _count(chunks)
 
 
@@ -254,6 +288,10 @@ def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]
             pictures = {record.chunk.start + place: pixels for place, pixels in enumerate(frames)}
             found += [(index, encode_still(pictures[index], ".jpg", 85)) for index in inside]
     return found
+
+
+def _details(details: str) -> dict[str, str]:
+    return {"details": details} if details else {}
 
 
 def _count(chunks: Iterable[Chunk]) -> int:

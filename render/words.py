@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["clock", "count", "frames_of", "size", "span"]
+from render.errors import RenderError
+from render.secrets import redacted
+
+__all__ = ["clock", "count", "frames_of", "reason", "size", "span"]
+
+
+def reason(error: BaseException) -> str:
+    """What an error says; one that is none of ours is a mistake in the program, and says so."""
+    if isinstance(error, RenderError):
+        return str(error)
+    return redacted(f"a mistake in the program: {type(error).__name__}: {error}".rstrip(": "))
 
 
 def frames_of(chunk: str) -> str:

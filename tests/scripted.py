@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from render.drive import Driver
-from render.errors import ModelError, RenderError
+from render.errors import ModelError
 from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerLost, WorkerReady
 from render.metrics import Sample
 from render.plan import Chunk, Plan
@@ -171,7 +171,7 @@ def play(
     *,
     done_before: int = 0,
     stop: Stop | None = None,
-) -> list[int | RenderError]:
+) -> list[int | Exception]:
     """Drive jobs (plan, missing chunks, run directory, watcher) over the farm's own clock; what became of each."""
     patch.setattr("render.drive.time", farm)
     patch.setattr("render.crew.time", farm)
@@ -181,6 +181,7 @@ def play(
         client = driver.client(watcher, plan.spec.farm.priority)
 
         def tell(client: Any = client, plan: Plan = plan, missing: Any = missing, rundir: RunDir = rundir) -> int:
+            client.log_into(lambda line: rundir.log(line.event, time=line.time, **line.details))
             return render_chunks(client, plan, missing, rundir, done_before)
 
         tellers.append(_Teller(tell, client))

@@ -321,7 +321,7 @@ def test_a_farm_of_this_machine_is_reached_from_this_machine_alone(cluster: Call
 
 
 def test_a_cluster_that_is_not_there_is_named_at_once(tmp_path: Path) -> None:
-    from render.cluster import _on_loopback_alone
+    from render.connection import _on_loopback_alone
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens on it

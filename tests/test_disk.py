@@ -15,9 +15,9 @@ import pytest
 
 from render.cli import main
 from render.disk import DiskStore
-from render.drive import Watcher
 from render.errors import StoreError
 from render.local import LocalFarm
+from render.progress import Watcher
 from render.record import Segment
 from render.run import run_job
 from render.rundir import RunDir

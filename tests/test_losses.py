@@ -6,10 +6,18 @@ from collections import deque
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError, ActorUnavailableError, ObjectLostError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ObjectLostError,
+    RayError,
+    RaySystemError,
+    RayTaskError,
+)
 
 from render import cluster
 from render.cluster import DOUBT_S, RayFarm
+from render.errors import FarmError
 from render.farm import Message, WorkerLost, WorkerReady
 from render.plan import Chunk
 from render.roster import Kind
@@ -139,3 +147,22 @@ def test_a_worker_that_cannot_say_hello_could_not_start(monkeypatch: pytest.Monk
     [lost] = play(monkeypatch, ScriptedRay(error), ready=False)
     assert isinstance(lost, WorkerLost)
     assert (lost.cause, lost.preempted) == ("ImportError: no such thing", False)
+
+
+@pytest.mark.parametrize("call", ["capacity", "wait"])
+def test_a_cluster_that_is_gone_ends_the_farm(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its head died: the driver's own questions fail, not a worker."""
+    ray = ScriptedRay(HELLO)
+    monkeypatch.setattr(cluster, "ray", ray)
+    farm = RayFarm()
+    farm.start(Kind(gpu=False))
+
+    def gone(*_args: Any, **_options: Any) -> Any:
+        raise RaySystemError("GCS is not reachable")
+
+    monkeypatch.setattr(ray, "nodes", gone)
+    monkeypatch.setattr(ray, "wait", gone)
+    monkeypatch.setattr(ray, "kill", gone)
+    with pytest.raises(FarmError, match=r"the Ray cluster does not answer any more: .*GCS is not reachable"):
+        farm.capacity(Kind(gpu=False)) if call == "capacity" else farm.wait(0.1)
+    farm.close()

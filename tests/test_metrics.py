@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
+from render.cluster import RayFarm
 from render.metrics import METRICS, Sample
 
 
@@ -15,30 +16,56 @@ class Recorder:
     told: ClassVar[list[tuple[str, float, str]]] = []
 
     def __init__(self, name: str, *, description: str, tag_keys: tuple[str, ...]) -> None:
-        assert (description, tag_keys) == (METRICS[name].description, ("job",))
+        assert (description, tag_keys) == (METRICS[name].description, ("job", "dir"))
         self.name = name
 
     def inc(self, value: float, tags: dict[str, str]) -> None:
-        Recorder.told.append((f"{self.name}+", value, tags["job"]))
+        Recorder.told.append((f"{self.name}+", value, tags["job"] + tags["dir"]))
 
     def set(self, value: float, tags: dict[str, str]) -> None:
-        Recorder.told.append((self.name, value, tags["job"]))
+        Recorder.told.append((self.name, value, tags["job"] + tags["dir"]))
 
 
-def test_counters_grow_and_gauges_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    from render import cluster
-
-    monkeypatch.setattr(cluster, "Counter", Recorder)
-    monkeypatch.setattr(cluster, "Gauge", Recorder)
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, str]]:
+    monkeypatch.setattr("render.meters.Counter", Recorder)
+    monkeypatch.setattr("render.meters.Gauge", Recorder)
     monkeypatch.setattr(Recorder, "told", [])
-    farm: Any = cluster.RayFarm()
+    return Recorder.told
+
+
+def test_counters_grow_and_gauges_are_set(told: list[tuple[str, float, str]]) -> None:
+    farm = RayFarm()
     for frames in (0, 8, 8, 12, 4):  # a second round of the same job counts from 0 again
-        farm.publish([Sample("a", 0, {"render_frames": frames, "render_workers": 2})])
-    farm.publish([Sample("b", 1, {"render_frames": 3})])
-    assert [entry for entry in Recorder.told if entry[0] == "render_frames+"] == [
+        farm.publish([Sample("a", {"render_frames": frames, "render_workers": 2})])
+    assert [entry for entry in told if entry[0] == "render_frames+"] == [
         ("render_frames+", 8, "a"),
         ("render_frames+", 4, "a"),
         ("render_frames+", 4, "a"),
-        ("render_frames+", 3, "b"),
     ]
-    assert [entry for entry in Recorder.told if entry[0] == "render_workers"] == [("render_workers", 2, "a")] * 5
+    assert [entry for entry in told if entry[0] == "render_workers"] == [("render_workers", 2, "a")] * 5
+
+
+def test_jobs_of_one_name_are_told_apart(told: list[tuple[str, float, str]]) -> None:
+    farm = RayFarm()
+    farm.publish([Sample("a", {"render_frames": 30}, "/x"), Sample("a", {"render_frames": 2}, "/y")])
+    farm.publish([Sample("a", {"render_frames": 40}, "/x"), Sample("a", {"render_frames": 5}, "/y")])
+    assert told == [
+        ("render_frames+", 30, "a/x"),
+        ("render_frames+", 2, "a/y"),
+        ("render_frames+", 10, "a/x"),
+        ("render_frames+", 3, "a/y"),
+    ]
+
+
+@pytest.mark.parametrize("how", ["while others go on", "with the farm"])
+def test_nothing_is_told_of_a_job_that_has_ended(how: str, told: list[tuple[str, float, str]]) -> None:
+    farm = RayFarm()
+    farm.publish([Sample("a", {"render_frames": 8, "render_frames_left": 4}), Sample("b", {"render_frames_left": 9})])
+    del told[:]
+    if how == "with the farm":
+        farm.close()
+        assert sorted(told) == [("render_frames_left", 0.0, "a"), ("render_frames_left", 0.0, "b")]
+    else:
+        farm.publish([Sample("b", {"render_frames_left": 8})])
+        assert told == [("render_frames_left", 0.0, "a"), ("render_frames_left", 8, "b")]

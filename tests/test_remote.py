@@ -19,11 +19,11 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from render.cli import main
-from render.drive import Watcher
 from render.errors import LockedError, SpecError, StoreError
 from render.local import LocalFarm
 from render.objects import ObjectStore
 from render.place import parse
+from render.progress import Watcher
 from render.remote import open_store, unusable
 from render.run import Outcome, preview, run_job
 from render.rundir import RunDir

@@ -135,7 +135,7 @@ def test_submit_follow_stop_and_submit_again(head: dict[str, str], tmp_path: Pat
     assert again.returncode == 0, said + err
     assert "96/96 frames" in said
     assert [read_index(frame) for frame in decode(out / "video.mp4")] == list(range(96))
-    missing = [event["missing"] for event in RunDir(out).events() if event["event"] == "run-started"]
+    missing = [event["missing"] for event in RunDir(out).events() if event["event"] == "planned"]
     assert missing == [CHUNKS, CHUNKS - done]
     assert [one["state"] for one in answer(head, "--list")["jobs"]] == ["succeeded", "stopped"]
     assert Path(head["RAY_AUTH_TOKEN_PATH"]).read_text() not in said + err

@@ -1,0 +1,71 @@
+"""Signals that ask to stop, wherever they catch the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from render import connection
+from render.connection import connected
+from render.errors import StoppedError
+from render.signals import STOPPING, draining, ending, interrupting
+from render.stop import Stop
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """As they were."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_while_ray_starts_stops_the_jobs(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray is not left half started, and nobody goes on as if it stood."""
+
+    class Starting:
+        stood = 0
+
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **_options: Any) -> None:
+            os.kill(os.getpid(), number)
+            self.stood += 1
+
+        def shutdown(self) -> None:
+            self.stood -= 1
+
+    ray, stop = Starting(), Stop()
+    monkeypatch.setattr(connection, "ray", ray)
+    interrupting()
+    with draining(stop), pytest.raises(StoppedError, match="the same command goes on"), connected(None):
+        pytest.fail("there is no Ray")
+    assert (stop.signal, ray.stood) == (number, 0)
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_the_second_signal_stops_at_once(number: signal.Signals) -> None:
+    stop = Stop()
+    interrupting()
+    with draining(stop):
+        os.kill(os.getpid(), number)
+        assert stop.signal == number
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert ending()[1] == 128 + number
+
+
+def test_nohup_is_heeded() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = Stop()
+    interrupting()
+    with draining(stop):
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert not stop.requested
