@@ -130,9 +130,11 @@ class Worker:
 
             return TestCard(plan)
         from render.engine.engine import Engine
+        from render.engine.memory import release
 
         warm = before.warm_for(plan) if isinstance(before, Engine) else None
-        del before  # what is not kept is freed before the next model is loaded
+        del before
+        release()  # what is not kept goes before the next model comes: an engine holds itself until then
         return Engine(plan, modelfiles.find(model, download=True), self._opening, warm)
 
     def render(self, chunk: Chunk) -> Segment:

@@ -135,8 +135,6 @@ class Models:
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) in float32, about [-1, 1], from latents of the sampler's scale."""
-        if self._offload:
-            self._bring(self.vae, self.unet)
         return self.paint(self.vae_input(latents_NCHW)).float()
 
     def denoising(self) -> AbstractContextManager[None]:
@@ -156,7 +154,9 @@ class Models:
         return latents_NCHW.to(self.dtype, memory_format=self.layout)
 
     def vae_input(self, latents_NCHW: Tensor) -> Tensor:
-        """Latents as the VAE's decoder wants them."""
+        """Latents as the VAE's decoder wants them, and the VAE on its device."""
+        if self._offload:
+            self._bring(self.vae, self.unet)
         config = self.vae.config
         shift = getattr(config, "shift_factor", None) or 0.0
         latents = latents_NCHW / config.scaling_factor + shift

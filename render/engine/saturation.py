@@ -13,7 +13,7 @@ import torch
 
 from render.engine import device as device_module
 from render.engine.backend import Loaded, open_model
-from render.engine.memory import NOT_EVEN_ONE, MemoryMeter, out_of_memory
+from render.engine.memory import NOT_EVEN_ONE, MemoryMeter, out_of_memory, release
 from render.engine.texts import Text
 from render.errors import EngineError
 from render.picture import Stopwatch
@@ -33,6 +33,7 @@ def measure(plan: Plan, folder: Path) -> Saturation:
 
     Raises ModelError, and EngineError where not even one picture fits.
     """
+    release()  # what was open before is not to count as taken
     settings = plan.settings
     device_module.set_up(settings.threads)
     device = torch.device(settings.device)

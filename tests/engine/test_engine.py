@@ -307,17 +307,3 @@ def sums(engine: Engine, frames: Sequence[int]) -> dict[int, str]:
         picture.index: hashlib.sha256(picture.pixels.tobytes()).hexdigest()
         for picture in engine.pictures(frames, Stopwatch())
     }
-
-
-def test_a_warm_model_renders_the_next_plan_as_a_fresh_one_would(open_engine: Open, tiny_sd: Path) -> None:
-    first = open_engine(tiny_sd)
-    list(first.pictures(range(4), Stopwatch()))
-    following = open_engine(tiny_sd, "guidance=3", "steps=3", "size=64x96", "negative=blue")
-    plan, watch = following._plan, Stopwatch()
-    warm = first.warm_for(plan)
-    assert warm is not None
-    second = Engine(plan, tiny_sd, watch, warm)
-    assert second._models is first._models
-    for ours, fresh in zip(second.pictures(range(3), watch), following.pictures(range(3), watch), strict=True):
-        assert np.array_equal(ours.pixels, fresh.pixels)
-    assert first.warm_for(open_engine(tiny_sd, "engine.dtype=bf16")._plan) is None, "other weights"

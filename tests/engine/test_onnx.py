@@ -91,6 +91,25 @@ def test_a_frame_that_fp16_cannot_render_is_rendered_by_torch_in_fp32(tiny_sd: P
 
 
 @pytest.mark.slow
+def test_warm_sessions_render_the_next_plan_as_fresh_ones_would(
+    tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After pictures of another size, and a frame that torch rendered in float32."""
+    graphs = ("engine.backend=onnx", "engine.dtype=fp16")
+    first = open_engine(tiny_sd, *graphs, "size=96x64", "engine.batch=2")
+    judged = iter([[0]])
+    with monkeypatch.context() as patch:
+        patch.setattr("render.engine.engine.bad_places", lambda *_: next(judged, []))
+        assert [picture.remark is None for picture in first.pictures(range(3), Stopwatch())] == [False, True, True]
+    fresh = open_engine(tiny_sd, *graphs, "guidance=3")
+    warm = first.warm_for(fresh._plan)
+    assert warm is not None
+    second = Engine(fresh._plan, tiny_sd, Stopwatch(), warm)
+    assert second._models is first._models
+    assert pictures(second, range(6)) == pictures(fresh, range(6))
+
+
+@pytest.mark.slow
 def test_an_exported_folder_is_a_model(sdxl_graphs: Path, tiny_sdxl: Path, open_engine: Open) -> None:
     info = modelfiles.describe(str(sdxl_graphs))
     plain = modelfiles.describe(str(tiny_sdxl))

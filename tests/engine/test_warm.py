@@ -12,18 +12,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from render import modelfiles
 from render.engine.compiled import OPTIONS, _graph
 from render.engine.conditioning import Conditioning
 from render.engine.engine import Engine
 from render.engine.memory import release
-from render.engine.models import Models
+from render.engine.models import Models, load
 from render.picture import Stopwatch
+from render.worker import Worker
 from tests.engine.conftest import plan_for
 from tests.engine.test_engine import sums
 
 Open = Callable[..., Engine]
 Graphs = list["weakref.ref[torch.fx.GraphModule]"]
 
+MORE = ("dtype=fp32", "interpolate_frames=2", "threads=2", "tiny_vae=demo")
 COMPILED = ("engine.backend=compile", "steps=1", "guidance=1")
 
 
@@ -53,10 +56,57 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
     return made
 
 
-def then(engine: Engine, folder: Path, *overrides: str) -> Engine:
+def then(engine: Engine, model: Path | str, *overrides: str) -> Engine:
     """The engine that a worker opens after this one."""
-    plan = plan_for(folder, *overrides)
-    return Engine(plan, folder, Stopwatch(), engine.warm_for(plan))
+    plan = plan_for(model, *overrides)
+    return Engine(plan, modelfiles.find(str(model), download=False), Stopwatch(), engine.warm_for(plan))
+
+
+@pytest.mark.parametrize(
+    "loads",
+    ["dtype=bf16", "memory=low", *(pytest.param(each, marks=pytest.mark.slow) for each in MORE)],
+)
+def test_a_warm_model_renders_the_next_plan_as_a_fresh_one_would(
+    loads: str, tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the first plan went through: a frame in float32, a batch that did not fit, another size and walk."""
+    model = "demo" if loads == "tiny_vae=demo" else tiny_sd
+    first = open_engine(model, f"engine.{loads}", "size=96x64", "sampler=euler-a")
+    with monkeypatch.context() as patch:
+        judged = iter([[0]])
+        patch.setattr("render.engine.engine.bad_places", lambda *_: next(judged, []))
+        decode, most = first._models.decode, 2
+
+        def small_device(latents: Tensor) -> Tensor:
+            if len(latents) > most:
+                raise torch.OutOfMemoryError("too much")
+            return decode(latents)
+
+        patch.setattr(first._models, "decode", small_device)
+        remarks = {picture.remark[0] for picture in first.pictures(range(8), Stopwatch()) if picture.remark}
+        assert remarks == {"batch"}
+    fresh = open_engine(model, f"engine.{loads}", "guidance=3", "negative=blue")
+    second = then(first, model, f"engine.{loads}", "guidance=3", "negative=blue")
+    assert second._models is first._models
+    assert sums(second, range(6)) == sums(fresh, range(6))
+
+
+def test_plans_that_load_something_else_get_nothing_warm(tiny_sd: Path, open_engine: Open) -> None:
+    engine = open_engine(tiny_sd)
+    assert engine.warm_for(plan_for(tiny_sd, "engine.dtype=bf16")) is None
+    assert engine.warm_for(plan_for(tiny_sd, "engine.threads=2")) is None
+
+
+def test_a_compiled_decoder_is_brought_to_its_device(
+    tiny_sd: Path, open_engine: Open, graphs: Graphs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``memory: low`` keeps one of UNet and VAE on a GPU: also where both are compiled."""
+    engine = open_engine(tiny_sd, *COMPILED)
+    brought: list[object] = []
+    monkeypatch.setattr(engine._models, "_offload", True)
+    monkeypatch.setattr(engine._models, "_bring", lambda wanted, _other: brought.append(wanted))
+    sums(engine, range(4))
+    assert brought == [engine._models.unet, engine._models.vae]  # type: ignore[attr-defined]
 
 
 def test_ten_plans_of_as_many_shapes_compile_in_one_process(tiny_sd: Path, open_engine: Open, graphs: Graphs) -> None:
@@ -109,3 +159,27 @@ def test_weights_frozen_into_one_models_graphs_are_not_anothers() -> None:
         for layers in (Layers(1), Layers(2), Layers(3)):
             found = _graph(layers.predict, OPTIONS["cpu"])(latents)
             assert torch.allclose(found, layers.predict(latents), atol=1e-5)
+
+
+@pytest.mark.parametrize("measured", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["opened", "measured"])
+def test_a_worker_lets_go_of_a_model_before_it_loads_another(
+    measured: bool, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, one, other = Worker("w"), plan_for(tiny_sd), plan_for(tiny_sd, "engine.dtype=bf16")
+    worker.open(one.to_json())
+    expected = worker.render(one.chunks[0]).record.pictures
+    assert isinstance(worker._source, Engine)
+    before = weakref.ref(worker._source._models)
+    alive: list[bool] = []
+
+    def watched(*given: Any) -> Any:
+        alive.append(before() is not None)
+        return load(*given)
+
+    monkeypatch.setattr("render.engine.backend.load", watched)
+    if measured:
+        worker.measure(other.to_json())
+    worker.open(other.to_json())
+    assert alive == [False] * (1 + measured)
+    worker.open(one.to_json())
+    assert worker.render(one.chunks[0]).record.pictures == expected
