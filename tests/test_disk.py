@@ -90,13 +90,13 @@ def test_a_disk_that_is_unmounted_in_the_middle(
 
     class Unmounting:
         def progress(self, progress: Any) -> None:
-            if progress.frames_done == 8:
+            if progress.frames_done >= 8 and shown.is_mount():
                 subprocess.run(["umount", "--lazy", str(shown)], check=True)
 
         def notice(self, text: str) -> None:
             pass
 
-    job = job_of("frames=48", out="shown/run")
+    job = job_of("frames=48", "model=testcard:50ms", out="shown/run")
     with pytest.raises(StoreError, match="it is gone; was the folder deleted in the middle of the work"):
         run_job(job, LocalFarm, Unmounting())
     assert list(shown.rglob("*.mp4")) == []
@@ -130,13 +130,13 @@ def test_permission_lost_in_the_middle(
 ) -> None:
     class Locking:
         def progress(self, progress: Any) -> None:
-            if progress.frames_done == 8:
+            if progress.frames_done >= 8:
                 (tmp_path / folder).chmod(0o555)
 
         def notice(self, text: str) -> None:
             pass
 
-    job = job_of("frames=24", out="run")
+    job = job_of("frames=24", "model=testcard:50ms", out="run")
     with pytest.raises(StoreError, match=r"permission denied; make it writable, or choose another output\.dir"):
         run_job(job, LocalFarm, Locking())
     (tmp_path / folder).chmod(0o755)
@@ -178,3 +178,39 @@ def test_a_disk_that_cannot_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(StoreError, match="this disk cannot lock files; mount it with locking"), store.lock():
         pytest.fail("no lock, no work")
+
+
+class Sick:
+    """A file whose disk goes away once it is locked."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, self.truncated = file, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def __enter__(self) -> Sick:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def truncate(self, size: int) -> None:
+        self.truncated += 1
+        if self.truncated > 1:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        self.file.truncate(size)
+
+    def close(self) -> None:
+        self.file.close()
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+
+def test_unlocking_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DiskStore(tmp_path)
+    with monkeypatch.context() as patch:
+        real = Path.open
+        patch.setattr(Path, "open", lambda path, *mode: Sick(real(path, *mode)))
+        with pytest.raises(StoreError, match="the disk is full"), store.lock():
+            raise StoreError("the disk is full")
+    assert not store.locked()
