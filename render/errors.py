@@ -15,8 +15,8 @@
     └── StoppedError       130   somebody asked to stop; by SIGTERM it is 143, by SIGHUP 129
 
 An interrupted command exits with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP), as shells expect. Every message is meant
-for the person at the terminal: what happened, where, and what to do. A programming mistake is an assertion: it keeps its
-traceback and exits with 1.
+for the person at the terminal: what happened, where, and what to do. A programming mistake is an assertion: it keeps
+its traceback and exits with 1.
 """
 
 from __future__ import annotations
