@@ -32,8 +32,9 @@ examples:
   render submit job.yaml --address http://HEAD:8265 --follow
   render bench --quick               what a picture costs on this machine
 
-exit codes: 0 done, 2 bad spec or command line, 3 run directory, 4 locked, 5 disk, 6 model, 7 engine,
-8 video, 9 farm, 10 benchmark slower than before, 130 interrupted (Ctrl-C), 143 terminated
+exit codes: 0 done, 1 a mistake in the program, 2 bad spec or command line, 3 run directory, 4 locked, 5 disk,
+6 model, 7 engine, 8 video, 9 farm, 10 benchmark slower than before, 129 hung up, 130 interrupted (Ctrl-C),
+143 terminated
 """
 
 
@@ -117,7 +118,11 @@ class _Adder:
             name, help=purpose, description=purpose, epilog=f"example: {example}"
         )
         parser.set_defaults(command=name, trust=False)
-        parser.add_argument("--json", action="store_true", help="print for machines: one JSON object")
+        parser.add_argument(
+            "--json",
+            action="store_true",
+            help="print for machines: one JSON object a job, or what failed: error, exit_code",
+        )
         return parser
 
     def job(self, name: str, purpose: str, example: str, *, many: bool = False) -> argparse.ArgumentParser:
@@ -161,7 +166,7 @@ examples:
   render run job.yaml --address auto             on the Ray cluster that runs here
 
 Ctrl-C finishes the chunks in work and stops; twice, it stops at once. Either way the same command goes on. A job that
-fails never stops the others; the exit code is that of the first that failed.
+fails never stops the others; the exit code is that of the first that failed, or 128 + the signal that stopped them.
 """
 
 

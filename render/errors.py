@@ -12,11 +12,11 @@
     ├── VideoError           8   a frame could not be encoded, or segments could not be joined
     ├── FarmError            9   workers could not start, or chunks failed for good
     ├── RegressionError     10   a benchmark is slower than the one it is compared with
-    └── StoppedError       130   somebody asked to stop; by SIGTERM it is 143
+    └── StoppedError       130   somebody asked to stop; by SIGTERM it is 143, by SIGHUP 129
 
-An interrupted command exits with 130 (Ctrl-C) or 143 (SIGTERM), as shells expect. Every message is meant for the
-person at the terminal: what happened, where, and what to do. A programming mistake is an assertion and
-keeps its traceback.
+An interrupted command exits with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP), as shells expect. Every message is meant
+for the person at the terminal: what happened, where, and what to do. A programming mistake is an assertion: it keeps
+its traceback and exits with 1.
 """
 
 from __future__ import annotations

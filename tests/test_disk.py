@@ -182,3 +182,39 @@ def test_a_disk_that_cannot_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(StoreError, match="this disk cannot lock files; mount it with locking"), store.lock():
         pytest.fail("no lock, no work")
+
+
+class Sick:
+    """A file whose disk goes away once it is locked."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, self.truncated = file, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def __enter__(self) -> Sick:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def truncate(self, size: int) -> None:
+        self.truncated += 1
+        if self.truncated > 1:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        self.file.truncate(size)
+
+    def close(self) -> None:
+        self.file.close()
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+
+def test_unlocking_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DiskStore(tmp_path)
+    with monkeypatch.context() as patch:
+        real = Path.open
+        patch.setattr(Path, "open", lambda path, *mode: Sick(real(path, *mode)))
+        with pytest.raises(StoreError, match="the disk is full"), store.lock():
+            raise StoreError("the disk is full")
+    assert not store.locked()

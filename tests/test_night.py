@@ -79,19 +79,18 @@ def poison(patch: pytest.MonkeyPatch, name: str, start: int = 4) -> None:
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
-@pytest.mark.parametrize("job", ["a.yaml", "nowhere.yaml"])
-def test_nobody_listens_any_more(closed: str, job: str, here: Path) -> None:
+def test_nobody_listens_any_more(closed: str, here: Path) -> None:
     """``2>&1 | head -1``: the work goes on, and the exit code is that of the work."""
+    command = [sys.executable, "-m", "render", "run", "nowhere.yaml", "a.yaml", "--local"]
     with subprocess.Popen(
-        [sys.executable, "-m", "render", "run", job, "--local"],
+        [*command, "--set", "model=testcard:40ms", "--set", "frames=48"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE if closed == "stdout" else subprocess.DEVNULL,
         stderr=subprocess.PIPE if closed == "stderr" else subprocess.DEVNULL,
     ) as running:
-        pipe = getattr(running, closed)
-        pipe.close()
-    assert running.returncode == (0 if job == "a.yaml" else 2)
-    assert (here / "out/a/video.mp4").exists() == (job == "a.yaml")
+        getattr(running, closed).close()
+    assert running.returncode == 2
+    assert (here / "out/a/video.mp4").exists()
 
 
 def test_without_stdout_and_stderr(here: Path) -> None:

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from render import modelfiles
-from render.client import Logged
 from render.document import parse
 from render.errors import RenderError, RunDirError
 from render.plan import Chunk, Plan
@@ -131,13 +130,16 @@ class Client:
         self._disk, self._dice = disk, dice
         self._faults, self._killed_after = list(faults), killed_after
 
+    def log_into(self, _log: object) -> None:
+        pass
+
     def describe(self, _spec: JobSpec) -> Described:
         return Described(CPU, modelfiles.describe("testcard"))
 
     def committed(self, frames: int, size: int) -> None:
         pass
 
-    def render(self, plan: Plan, chunks: Sequence[Chunk], _done_before: int) -> Iterator[Segment | Logged]:
+    def render(self, plan: Plan, chunks: Sequence[Chunk], _done_before: int) -> Iterator[Segment]:
         arriving = [*chunks, *self._dice.sample(list(chunks), self._dice.randrange(1 + len(chunks)))]
         self._dice.shuffle(arriving)
         for count, chunk in enumerate(arriving):

@@ -195,7 +195,7 @@ class Counting(MemoryFileSystem):  # type: ignore[misc]
 
 def test_records_of_an_object_store_are_read_in_bulk() -> None:
     store = ObjectStore(f"memory://{uuid.uuid4()}/run", Counting(skip_instance_cache=True), beat_s=0.05)
-    rundir, chunks = RunDir(store), [Chunk(start, start + 1) for start in range(300)]
+    rundir, chunks = RunDir(store), [Chunk(start, start + 2) for start in range(0, 600, 2)]
     with rundir.lock():
         for chunk in chunks:
             record = replace(RECORD, chunk=chunk, file=f"segments/{chunk.name}.mp4", stills=None, stills_bytes={})
