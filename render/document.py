@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from render.errors import SpecError
-from render.place import masked
+from render.secrets import redacted
 
 __all__ = ["Document", "parse", "read", "write"]
 
@@ -46,7 +46,7 @@ class Document:
         parents = [path[:end] for end in range(len(path), -1, -1)]
         if over := next((parent for parent in parents if parent in self.overridden), None):
             # what --set wrote has replaced all that the file says below it
-            return f"--set {masked(self.overridden[over])}"
+            return f"--set {redacted(self.overridden[over], strict=True)}"
         line = self.line(path)
         return f"{self.name}:{line}" if line else self.name
 

@@ -7,26 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 from collections.abc import Iterator
 from tempfile import gettempdir
 
 from render.errors import StoreError
+from render.secrets import redacted
 
 __all__ = ["OutageError", "blame", "scrubbed"]
 
 VENDORS = ("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "ocifs", "ossfs", "requests")
 LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the disk with the temporary files: no store says that
-SECRETS = (
-    (re.compile(r"//[^/\s@]*@"), "//***@"),  # user:password@host
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{8,}\b"), "***"),  # names of AWS keys
-    (
-        re.compile(
-            r"(?i)((?:signature|credential|secret|token|password|access_?key)[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s&,;\"']+"
-        ),
-        r"\1***",
-    ),
-)
 READ_CHARS, TOLD_CHARS = 2_000, 300  # of what a library says
 
 
@@ -48,9 +38,7 @@ def blame(where: str) -> Iterator[None]:
 
 def scrubbed(text: str) -> str:
     """One short line without what may be a secret."""
-    text = " ".join(text[:READ_CHARS].split())
-    for pattern, instead in SECRETS:
-        text = pattern.sub(instead, text)
+    text = redacted(" ".join(text[:READ_CHARS].split()), strict=True)
     return text if len(text) <= TOLD_CHARS else f"{text[:TOLD_CHARS]}…"
 
 

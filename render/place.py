@@ -8,13 +8,12 @@ from pathlib import Path
 
 from render.errors import SpecError
 
-__all__ = ["Place", "is_url", "join", "masked", "parse", "split", "url_mistake"]
+__all__ = ["Place", "is_url", "join", "parse", "split", "url_mistake"]
 
 Place = Path | str
 """A folder as ``Path``, an object store's prefix as its URL (``s3://bucket/prefix``), which carries no credentials."""
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-SECRETS = re.compile(r"(://)\S*@|(://[^\s?]*\?)\S+")  # user:password@, and queries with their signatures
 SPECIAL = "?#*[]{}\\"  # queries, which may carry signatures, and what file systems would take for patterns
 
 
@@ -61,8 +60,3 @@ def url_mistake(url: str) -> str | None:
     if any(part in (".", "..") for part in prefix.split("/")):
         return f"{url}: write the address without . and .."
     return None
-
-
-def masked(text: str) -> str:
-    """The text without what an address in it must not tell; for repeating what a user typed."""
-    return SECRETS.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", text)

@@ -39,6 +39,21 @@ def test_secrets_are_known_by_their_form(text: str, expected: str) -> None:
     assert redacted(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("output.dir=s3://key@bucket/x", "output.dir=s3://…@bucket/x"),
+        ("output.dir=s3://key:a/b@c@bucket/x", "output.dir=s3://…@bucket/x"),
+        ("output.dir=s3://bucket/x?X-Amz-Signature=0f&versionId=3", "output.dir=s3://bucket/x?…"),
+        ("AWS4-HMAC-SHA256 Credential=AK/2026/s3, Signature=0f", "AWS4-HMAC-SHA256 Credential=…, Signature=…"),
+        (f"steps=0 {TOKEN}", "steps=0 …"),
+        ("keyframes[0].prompt=a secret garden at noon", "keyframes[0].prompt=a secret garden at noon"),
+    ],
+)
+def test_what_may_be_a_secret_is_left_out_where_that_is_likely(text: str, expected: str) -> None:
+    assert redacted(text, strict=True) == expected
+
+
 def test_no_error_of_ours_carries_one() -> None:
     assert str(ModelError(f"no {TOKEN}")) == "no …"
     assert str(StoreError.of(OSError(13, "no"), "s3://key:secret@host/x")).startswith("s3://…@host/x")

@@ -93,9 +93,8 @@ class Engine:
 
     def warm_for(self, plan: Plan) -> Warm | None:
         """What of this engine another one can go on with, None where ``plan`` loads something else."""
-        if self._stuck or plan.loads != self._plan.loads:
-            return None
-        return Warm(self._models, self._backend, self._shapes)
+        same = plan.loads == self._plan.loads and not self._stuck
+        return Warm(self._models, self._backend, self._shapes) if same else None
 
     def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered.
