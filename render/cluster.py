@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
-from render.connection import connected, last_line  # it sets Ray's environment, so before Ray
+from render.connection import await_head, connected, head_answers, last_line  # it sets Ray's environment, so before Ray
 
 # isort: split
 import ray
@@ -97,6 +97,7 @@ class RayFarm:
     @_needs_cluster
     def capacity(self, kind: Kind) -> int:
         """Workers that the nodes alive now have devices for."""
+        await_head()
         return kind.share * (int(ray.cluster_resources().get("GPU", 0)) if kind.gpu else len(_node_cpus()))
 
     @_needs_cluster
@@ -175,7 +176,7 @@ class RayFarm:
         """Kill the actors. Where the cluster is gone, they are gone with it."""
         with contextlib.suppress(FarmError):
             self.publish([])
-            for worker in list(self._actors):
+            for worker in list(self._actors) if head_answers() else ():
                 self.stop(worker)
 
     def _call(self, worker: str, call: ray.ObjectRef[Any], chunk: Chunk | None = None) -> None:
@@ -246,12 +247,19 @@ def _cause_of_death(error: RayError, node: str) -> tuple[str, bool]:
 
 def _alive(node: str) -> bool:
     """Whether a node is still part of the cluster; one that is unknown counts as alive."""
-    return not node or any(entry["NodeID"] == node and entry["Alive"] for entry in ray.nodes())
+    return not node or any(entry["NodeID"] == node and entry["Alive"] for entry in _entries())
+
+
+def _entries() -> list[dict[str, Any]]:
+    """The cluster's nodes, as Ray knows them."""
+    await_head()
+    entries: list[dict[str, Any]] = ray.nodes()
+    return entries
 
 
 def _node_cpus() -> list[float]:
     """CPUs of every living node that has any."""
-    nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"].get("CPU", 0.0) for node in _entries() if node["Alive"]]
     return [cpus for cpus in nodes if cpus >= 1]
 
 
@@ -277,7 +285,7 @@ def _cpu_share(kind: Kind) -> float:
 
 def _cpus_per_gpu() -> float:
     """CPUs beside each GPU where those are fewest: GPU workers fit on the nodes with GPUs only. Four are plenty."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    nodes = [node["Resources"] for node in _entries() if node["Alive"] and node["Resources"].get("GPU")]
     shares: list[float] = [4.0, *(node.get("CPU", 0.0) / node["GPU"] for node in nodes)]
     return min(shares)
 

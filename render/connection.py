@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,11 +21,12 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's coming
 import ray
 from ray.exceptions import RayError
 
-__all__ = ["connected", "last_line"]
+__all__ = ["await_head", "connected", "head_answers", "last_line"]
 
 OBJECT_STORE_BYTES = 1 << 30  # segments are small; Ray's own default takes a third of the memory
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ANSWER_TIMEOUT_S = 5.0
+GONE_AFTER_S = 30.0  # a head that starts again is waited for; after 60 s Ray ends the whole process without a word
 
 
 @contextlib.contextmanager
@@ -38,6 +40,29 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def await_head() -> None:
+    """Return as soon as the head of the cluster answers. Raises FarmError when it does not for half a minute.
+
+    To be called before Ray is asked of the cluster: such a question waits for an answer until Ray ends the process.
+    """
+    until = time.monotonic() + GONE_AFTER_S
+    while not head_answers():
+        if time.monotonic() > until:
+            raise FarmError(
+                "the head of the Ray cluster does not answer any more; what is done stays done, the same command goes "
+                "on once there is a cluster again"
+            )
+        time.sleep(1.0)
+
+
+def head_answers() -> bool:
+    """Whether the head of the cluster that this process has joined can be reached just now."""
+    if not ray.is_initialized():
+        return True
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    return _answers(host.strip("[]"), int(port))
 
 
 def _connect(address: str | None) -> None:

@@ -105,6 +105,8 @@ def status(place: Place) -> Summary:
     """How far a job is, from its run directory alone. Raises RunDirError where there is no job."""
     with contextlib.closing(RunDir(place)) as rundir:
         planned = rundir.read_plan()
+        if planned is None and rundir.events():
+            raise RunDirError(f"{rundir}: no plan yet; `render logs {rundir}` tells what has happened so far")
         if planned is None:
             raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
         records, events, running = _counting(planned, rundir), rundir.events(), rundir.locked()

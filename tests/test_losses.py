@@ -15,7 +15,7 @@ from ray.exceptions import (
     RayTaskError,
 )
 
-from render import cluster
+from render import cluster, connection
 from render.cluster import DOUBT_S, RayFarm
 from render.errors import FarmError
 from render.farm import Message, WorkerLost, WorkerReady
@@ -166,3 +166,20 @@ def test_a_cluster_that_is_gone_ends_the_farm(call: str, monkeypatch: pytest.Mon
     with pytest.raises(FarmError, match=r"the Ray cluster does not answer any more: .*GCS is not reachable"):
         farm.capacity(Kind(gpu=False)) if call == "capacity" else farm.wait(0.1)
     farm.close()
+
+
+@pytest.mark.parametrize("back_after_s", [5.0, None], ids=["starts again", "is gone"])
+def test_a_head_that_is_silent_is_waited_for(back_after_s: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for ever: Ray would end the process, without a word, after a minute."""
+    clock = ScriptedRay()
+    monkeypatch.setattr(connection, "time", clock)
+    monkeypatch.setattr(cluster, "ray", clock)
+    monkeypatch.setattr(
+        connection, "head_answers", lambda: back_after_s is not None and clock.now >= 1000 + back_after_s
+    )
+    if back_after_s is not None:
+        assert RayFarm().capacity(Kind(gpu=False)) == 1
+    else:
+        with pytest.raises(FarmError, match="the head of the Ray cluster does not answer any more"):
+            RayFarm().capacity(Kind(gpu=False))
+    assert clock.now - 1000 < 45

@@ -214,7 +214,9 @@ class Losing(ScriptedFarm):
         self._messages.append(WorkerLost(worker, "killed", details="trace"))
 
 
-def test_what_happens_before_there_is_a_plan_is_logged(job_of: Make, watcher: Any, here: Path) -> None:
+def test_what_happens_before_there_is_a_plan_is_logged(
+    job_of: Make, watcher: Any, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(FarmError, match="3 workers died over the job's model"):
         run_job(job_of(), lambda: Losing(1, all_done), watcher)
     logged = RunDir(here / "out").events()
@@ -223,7 +225,10 @@ def test_what_happens_before_there_is_a_plan_is_logged(job_of: Make, watcher: An
         "run-failed",
         "3 workers died over the job's model; of the last one: killed",
     )
-    assert main(["logs", str(here / "out"), "--troubles"]) == 0
+    assert main(["logs", "out", "--troubles"]) == 0
+    assert "killed" in capfd.readouterr().out
+    assert main(["status", "out"]) == 3
+    assert "no plan yet; `render logs out` tells what has happened so far" in capfd.readouterr().err
 
 
 def test_lines_say_when_it_happened_not_when_they_were_written(
