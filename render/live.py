@@ -17,7 +17,7 @@ __all__ = ["Busy", "Live", "line_of", "live", "troubles"]
 RECENT = 24  # chunks that the speed is taken over
 TROUBLE = (
     *("failed", "worker-lost", "worker-retired", "open-failed", "starts-paused", "damaged", "note", "warning"),
-    *("run-ended", "run-failed"),
+    "run-failed",
 )
 
 Event = Mapping[str, Any]
