@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -52,6 +53,13 @@ class Collector:
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hearing() -> None:
+    """Whoever runs the tests in the background or under nohup makes them deaf, and every command they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
