@@ -21,8 +21,8 @@ help:
 	@echo "make fuzz    100,000 mutated job specs through the loader"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make optimum what exchanges models with Optimum, tested in $(OPTIMUM)"
-	@echo "make bench   benchmarks of the demo model and the farm, into benchmarks/results/local/"
-	@echo "make bench-farm  1 to 64 worker processes that only sleep, some minutes, into benchmarks/results/local/"
+	@echo "make bench   benchmarks of the demo model, into benchmarks/results/local/"
+	@echo "make bench-farm  what the farm costs, with up to 64 workers that only sleep, some minutes, into benchmarks/results/local/"
 	@echo "make chaos   a job on a Ray cluster where workers, nodes, files and the driver fail at random; some minutes"
 	@echo "make format  put the code into its form"
 	@echo "make clean   delete $(VENV) and what tests and demo wrote"
@@ -67,12 +67,13 @@ $(OPTIMUM)/.ready: pyproject.toml constraints.txt Makefile
 bench: setup
 	@mkdir -p benchmarks/results/local
 	@began=$$(date +%s); \
-	$(BIN)/python -m pytest benchmarks --ignore benchmarks/test_scale.py --benchmark-only --benchmark-json=benchmarks/results/local/parts.json && \
+	$(BIN)/python -m pytest benchmarks/test_parts.py --benchmark-only --benchmark-json=benchmarks/results/local/parts.json && \
 	$(BIN)/render bench --model demo --rounds 2 --out benchmarks/results/local && echo "bench: $$(( $$(date +%s) - began )) s"
 
 bench-farm: setup
 	@mkdir -p benchmarks/results/local
-	$(BIN)/python -m pytest benchmarks/test_scale.py --benchmark-only --benchmark-json=benchmarks/results/local/scale.json
+	$(BIN)/python -m pytest benchmarks/test_farm.py benchmarks/test_scale.py --benchmark-only \
+		--benchmark-json=benchmarks/results/local/farm.json
 
 chaos: setup
 	$(BIN)/python -W ignore -m tests.chaos --faults 25

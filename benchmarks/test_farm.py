@@ -1,4 +1,4 @@
-"""What the farm costs, without a model: ``make bench``. Test cards of a known time show what is lost beside them.
+"""What the farm costs, without a model: ``make bench-farm``. Test cards of a known time show what is lost beside them.
 
 ``extra_info`` has the figures to remember: how much faster two workers are, and seconds of overhead a chunk.
 """

@@ -227,7 +227,7 @@ def _add_bench(add: _Adder) -> None:
     option("--backends", default="eager,compile", metavar="LIST", help="of eager, compile, onnx")
     option("--dtypes", metavar="LIST", help="of fp32, bf16, fp16 (default: fp32 on a CPU, and what is fast here)")
     option("--batches", default=None, metavar="LIST", help="default: 1,16; with --quick 1,4")
-    option("--frames", type=int, default=None, metavar="N", help="of the films (default: 48; with --quick 8)")
+    option("--frames", type=int, default=None, metavar="N", help="of the films (default: 32; with --quick 8)")
     option("--rounds", type=int, default=None, metavar="N", help="of every timing (default: 3; with --quick 2)")
     option("--quick", action="store_true", help="few frames, few cases, nothing compiled: a first look")
     option("--no-baselines", action="store_true", help="leave out diffusers' own pipeline")

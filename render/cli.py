@@ -256,7 +256,7 @@ def _bench_options(options: argparse.Namespace) -> Any:
         backends=read.names("--backends", backends, read.BACKENDS),
         dtypes=read.names("--dtypes", options.dtypes, read.DTYPES) if options.dtypes else (),
         batches=read.batches(options.batches or ("1,4" if options.quick else "1,16")),
-        frames=(8 if options.quick else 48) if options.frames is None else options.frames,
+        frames=(8 if options.quick else 32) if options.frames is None else options.frames,
         rounds=(2 if options.quick else 3) if options.rounds is None else options.rounds,
         quick=options.quick,
         baselines=not options.no_baselines,

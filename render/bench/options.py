@@ -35,7 +35,7 @@ class Options:
     backends: tuple[str, ...] = ("eager", "compile")
     dtypes: tuple[str, ...] = ()
     batches: tuple[int, ...] = (1, 16)
-    frames: int = 48
+    frames: int = 32
     rounds: int = 3
     quick: bool = False
     baselines: bool = True

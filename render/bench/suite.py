@@ -26,7 +26,7 @@ APPROXIMATIONS: Mapping[str, Mapping[str, Any]] = {
 """Name -> switches of a job's ``engine`` section; each is compared with the exact pictures of the same dtype."""
 
 TINY_VAES = {"demo": "demo", "sd15": "madebyollin/taesd", "sdxl": "madebyollin/taesdxl"}
-SAMPLERS = ("ddim", "euler-a", "heun")
+SAMPLERS = ("euler-a", "heun")
 
 
 @dataclass(frozen=True)
