@@ -173,7 +173,7 @@ class Crew:
         self._dispatcher.open_failed(worker)
         if job is None:
             return
-        job.log("open-failed", worker=worker, cause=message.cause, **_details(message.details))
+        job.log("open-failed", worker=worker, cause=message.cause, details=message.details)
         if message.error is None:  # nobody knows what state its process is in
             self._stop(worker, "it failed to open a plan")
         self._open_failed(job, worker, message.cause, message.error)
@@ -235,8 +235,8 @@ class Crew:
         self._staff.changed = True
         starting = self._staff.starting.get(worker)
         kind = starting[0] if starting else self._dispatcher.kind_of(worker)
-        details = _details(message.details)
-        self._tell(kind, "worker-lost", worker=worker, cause=cause, preempted=message.preempted, **details)
+        preempted, details = message.preempted, message.details
+        self._tell(kind, "worker-lost", worker=worker, cause=cause, preempted=preempted, details=details)
         if starting:
             self._start_failed(kind, message)
             return
@@ -328,7 +328,3 @@ class Crew:
         for job in self._of_kind(kind):
             if job.waits:
                 self._fail(job, error)
-
-
-def _details(details: str) -> dict[str, str]:
-    return {"details": details} if details else {}

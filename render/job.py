@@ -100,8 +100,8 @@ class Job:
 
     def failed(self, message: ChunkFailed) -> None:
         """An attempt came to nothing; details (a stack trace) go into the log only."""
-        details = {"details": message.details} if message.details else {}
-        self.log("failed", worker=message.worker, chunk=message.chunk.name, cause=message.cause, **details)
+        chunk, details = message.chunk.name, message.details
+        self.log("failed", worker=message.worker, chunk=chunk, cause=message.cause, details=details)
         self.notice(f"{message.chunk} failed on worker {message.worker}: {message.cause}")
 
     def settle(self) -> None:

@@ -176,7 +176,11 @@ class RunDir:
     def log(self, event: str, **details: Any) -> None:
         """Add one line to the log: what happened and to whom, now or at ``time``. Foreign causes may hold secrets."""
         moment = round(details.pop("time", time.time()), 3)
-        told = {key: redacted(value) if isinstance(value, str) else value for key, value in details.items()}
+        told = {
+            key: redacted(value) if isinstance(value, str) else value
+            for key, value in details.items()
+            if key != "details" or value  # a stack trace, where there is one
+        }
         self._store.append(json.dumps({"time": moment, "event": event, **told}).encode() + b"\n")
 
     def events(self) -> list[dict[str, Any]]:

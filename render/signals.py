@@ -6,7 +6,9 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn, Protocol
+from typing import NoReturn
+
+from render.stop import Stop
 
 __all__ = ["CODES", "draining", "ending", "heeded", "interrupting"]
 
@@ -15,19 +17,6 @@ WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGH
 CODES = tuple(128 + number for number in STOPPING)  # as shells tell them
 
 _arrived: list[int] = []  # on the way through Ray's C code an exception of our own gets lost
-
-
-class Stop(Protocol):
-    """What is told of a first signal."""
-
-    @property
-    def requested(self) -> bool:
-        """Whether somebody has asked to stop."""
-        ...
-
-    def request(self, signal: int) -> None:
-        """Stop because of this signal."""
-        ...
 
 
 def heeded() -> list[signal.Signals]:

@@ -114,7 +114,7 @@ class Story:
         stopped = isinstance(error, StoppedError)
         cause, _, details = str(error).partition("\n")
         with contextlib.suppress(RenderError):
-            self._log("run-stopped" if stopped else "run-failed", cause=cause, **_details(details))
+            self._log("run-stopped" if stopped else "run-failed", cause=cause, details=details)
         if self.plan is None or self.frames:
             return ""
         if not isinstance(error, StoreError):  # a place that refuses takes no report either
@@ -288,10 +288,6 @@ def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]
             pictures = {record.chunk.start + place: pixels for place, pixels in enumerate(frames)}
             found += [(index, encode_still(pictures[index], ".jpg", 85)) for index in inside]
     return found
-
-
-def _details(details: str) -> dict[str, str]:
-    return {"details": details} if details else {}
 
 
 def _count(chunks: Iterable[Chunk]) -> int:
