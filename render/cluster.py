@@ -97,8 +97,7 @@ class RayFarm:
     @_needs_cluster
     def capacity(self, kind: Kind) -> int:
         """Workers that the nodes alive now have devices for."""
-        await_head()
-        return kind.share * (int(ray.cluster_resources().get("GPU", 0)) if kind.gpu else len(_node_cpus()))
+        return kind.share * (int(_resources().get("GPU", 0)) if kind.gpu else len(_node_cpus()))
 
     @_needs_cluster
     def has_place(self, kind: Kind) -> bool:
@@ -257,6 +256,13 @@ def _entries() -> list[dict[str, Any]]:
     return entries
 
 
+def _resources() -> dict[str, float]:
+    """What all nodes have together."""
+    await_head()
+    resources: dict[str, float] = ray.cluster_resources()
+    return resources
+
+
 def _node_cpus() -> list[float]:
     """CPUs of every living node that has any."""
     nodes = [node["Resources"].get("CPU", 0.0) for node in _entries() if node["Alive"]]
@@ -267,7 +273,7 @@ def _gpus(model: str, device: str) -> int:
     """GPUs that a job can use: none for a test card or on the CPU. A cluster may still have to start its first."""
     if device == "cpu" or modelfiles.testcard_cost_s(model) is not None:
         return 0
-    return max(int(ray.cluster_resources().get("GPU", 0)), device == "cuda")
+    return max(int(_resources().get("GPU", 0)), device == "cuda")
 
 
 def _needs(kind: Kind) -> dict[str, float]:
