@@ -8,18 +8,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from render import crew, drive
-from render.client import Client
-from render.drive import Driver
-from render.farm import Answered, ChunkDone, Message, WorkerReady
-from render.metrics import Sample
+from render.farm import driver as drive
+from render.farm.base import Answered, ChunkDone, Hello, Kind, Message, Opened, WorkerReady
+from render.farm.client import Client
+from render.farm.dispatch import supervisor as crew
+from render.farm.driver import Driver
+from render.farm.progress import Progress, Sample
+from render.farm.runner import _Teller, _together
 from render.plan import Chunk, Plan
-from render.progress import Progress
-from render.record import Record, Segment
-from render.roster import Kind
-from render.run import _Teller, _together
 from render.spec import JobSpec
-from render.worker import Hello, Opened
+from render.store import Record, Segment
 
 
 class SimulatedFarm:

@@ -20,15 +20,13 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.simulated import Quiet, SimulatedFarm, dispatch
-from render import modelfiles
-from render.farm import Farm
-from render.local import LocalFarm
-from render.plan import Chunk, Plan
-from render.record import Record
-from render.resolve import Machine, resolve
-from render.run import run_job
-from render.rundir import RunDir
+from render import models as modelfiles
+from render.farm.base import Farm
+from render.farm.local import LocalFarm
+from render.farm.runner import run_job
+from render.plan import Chunk, Machine, Plan, resolve
 from render.spec import load
+from render.store import Record, RunDir
 
 JOBS = Path(__file__).parent.parent / "jobs"
 FRAMES, CHUNK, CARD_S = 96, 8, 0.05
@@ -44,7 +42,8 @@ def render(out: Path, make_farm: Callable[[], Farm], *overrides: str) -> dict[st
 @pytest.fixture(scope="module")
 def ray_farm() -> Iterator[Callable[[], Farm]]:
     """Farms over one Ray of this machine, which is started once and not measured."""
-    from render.cluster import RayFarm, connected
+    from render.farm.ray.connection import connected
+    from render.farm.ray.farm import RayFarm
 
     with connected(None):
         yield RayFarm

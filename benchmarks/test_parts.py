@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from render import modelfiles
-from render.engine.latents import seeded_noise, slerp
-from render.engine.sampler import tabulate
-from render.engine.schedulers import make_scheduler
-from render.samplers import SAMPLERS
-from render.spec import load
-from render.timeline import Timeline
+from render import models as modelfiles
+from render.engine.noise import seeded_noise, slerp
+from render.engine.sampler.schedulers import make_scheduler
+from render.engine.sampler.table import tabulate
+from render.plan import Timeline
+from render.spec import SAMPLERS, load
 
 JOBS = Path(__file__).parent.parent / "jobs"
 BATCH = 8
@@ -47,7 +46,8 @@ def test_segment_of_24_frames(benchmark: BenchmarkFixture) -> None:
     from fractions import Fraction
     from io import BytesIO
 
-    from render.video import SegmentWriter, VideoFormat
+    from render.video.codecs import VideoFormat
+    from render.video.segment import SegmentWriter
 
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     frames = [np.roll(noise, shift, 0) for shift in range(24)]
@@ -63,7 +63,7 @@ def test_segment_of_24_frames(benchmark: BenchmarkFixture) -> None:
 
 def test_weighted_sum(benchmark: BenchmarkFixture) -> None:
     """The sampler's own arithmetic: 20 steps over a batch of 8 SD 1.5 latents, the model left out."""
-    from render.engine.sampler import denoise
+    from render.engine.sampler.denoise import denoise
 
     table = tabulate(make_scheduler(SAMPLERS["dpm++2m"], modelfiles.describe("demo").scheduler), 20)
     noise = torch.randn(BATCH, 4, 64, 64)

@@ -18,11 +18,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.simulated import Quiet
-from render.farm import Answered, Farm, Message
-from render.run import run_job
-from render.rundir import RunDir
+from render.farm.base import Answered, Farm, Message, Opened
+from render.farm.runner import run_job
 from render.spec import load
-from render.worker import Opened
+from render.store import RunDir
 
 JOBS = Path(__file__).parent.parent / "jobs"
 CHUNK_S, ROUNDS = 5.0, 4
@@ -54,7 +53,8 @@ class Together:
 @pytest.fixture(scope="module")
 def ray_farm() -> Iterator[Callable[[], Farm]]:
     """Farms over one Ray of this machine, which is started once and not measured."""
-    from render.cluster import RayFarm, connected
+    from render.farm.ray.connection import connected
+    from render.farm.ray.farm import RayFarm
 
     with connected(None):
         yield RayFarm

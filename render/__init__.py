@@ -13,17 +13,17 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Chunk": "render.plan",
-    "Farm": "render.farm",
+    "Farm": "render.farm.base",
     "JobSpec": "render.spec",
-    "LocalFarm": "render.local",
-    "Outcome": "render.run",
+    "LocalFarm": "render.farm.local",
+    "Outcome": "render.farm.job",
     "Plan": "render.plan",
-    "Progress": "render.progress",
-    "RayFarm": "render.cluster",
+    "Progress": "render.farm.progress",
+    "RayFarm": "render.farm.ray.farm",
     "RenderError": "render.errors",
-    "Watcher": "render.progress",
+    "Watcher": "render.farm.progress",
     "load": "render.spec",
-    "run_job": "render.run",
+    "run_job": "render.farm.runner",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

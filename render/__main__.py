@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from render.cli import main
-from render.signals import CODES
+from render.farm.signals import CODES
 
 __all__ = ["command"]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from render import modelfiles
-from render.document import parse
-from render.plan import Plan
-from render.progress import Progress
-from render.resolve import Machine, ModelInfo, resolve
+from render import models as modelfiles
+from render.farm.progress import Progress
+from render.models import ModelInfo
+from render.plan import Machine, Plan, resolve
 from render.spec import JobFile, JobSpec, load, validate
+from render.spec.document import parse
 
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # as cluster.py does: Ray reads it when it is first imported
 settings.register_profile("render", deadline=None, max_examples=60, database=None)
@@ -89,7 +89,7 @@ def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test grants ends with it."""
-    monkeypatch.setattr("render.trust._granted", False)
+    monkeypatch.setattr("render.models.trust._granted", False)
 
 
 @pytest.fixture

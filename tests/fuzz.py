@@ -19,10 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from render.document import parse
 from render.errors import SpecError
-from render.spec import JobSpec, dump, load, validate
-from render.templates import TEMPLATES
+from render.spec import TEMPLATES, JobSpec, dump, load, validate
+from render.spec.document import parse
 
 __all__ = ["Figures", "run"]
 

@@ -8,19 +8,27 @@ from typing import Any
 
 import pytest
 
-from render.drive import Driver
 from render.errors import ModelError
-from render.farm import Answered, ChunkDone, ChunkFailed, Message, Refused, WorkerLost, WorkerReady
-from render.metrics import Sample
+from render.farm.base import (
+    Answered,
+    ChunkDone,
+    ChunkFailed,
+    Hello,
+    Kind,
+    Message,
+    Opened,
+    Refused,
+    WorkerLost,
+    WorkerReady,
+)
+from render.farm.driver import Driver
+from render.farm.job import render_chunks
+from render.farm.progress import Sample
+from render.farm.runner import _Teller, _together
+from render.farm.signals import Stop
 from render.plan import Chunk, Plan
-from render.record import Note, Record, Segment
-from render.roster import Kind
-from render.run import _Teller, _together
-from render.rundir import RunDir
 from render.spec import JobSpec
-from render.stop import Stop
-from render.story import render_chunks
-from render.worker import Hello, Opened
+from render.store import Note, Record, RunDir, Segment
 
 Script = Callable[[str, Chunk], str]
 
@@ -173,8 +181,8 @@ def play(
     stop: Stop | None = None,
 ) -> list[int | Exception]:
     """Drive jobs (plan, missing chunks, run directory, watcher) over the farm's own clock; what became of each."""
-    patch.setattr("render.drive.time", farm)
-    patch.setattr("render.crew.time", farm)
+    patch.setattr("render.farm.driver.time", farm)
+    patch.setattr("render.farm.dispatch.supervisor.time", farm)
     patch.setattr("os.fsync", lambda _descriptor: None)
     driver, tellers = Driver(lambda: farm, stop), []
     for plan, missing, rundir, watcher in jobs:

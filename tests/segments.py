@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from render.plan import Chunk
-from render.record import Note, Record, Segment
+from render.store import Note, Record, Segment
 
 __all__ = ["RECORD", "SEGMENT"]
 

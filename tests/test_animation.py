@@ -10,9 +10,9 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from render.animation import write_animation
 from render.errors import VideoError
-from render.video import Frame
+from render.video.animation import write_animation
+from render.video.reader import Frame
 
 
 def frames(count: int, hold: int = 1) -> Iterator[Frame]:
@@ -88,7 +88,7 @@ def test_unlike_frames_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_a_short_file_is_noticed(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the encoder had dropped every second frame."""
-    import render.animation as module
+    import render.video.animation as module
 
     whole = module._pictures
     monkeypatch.setattr(module, "_pictures", lambda *args: (p for i, p in enumerate(whole(*args)) if i % 2 == 0))

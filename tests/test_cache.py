@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from render import cache
+from render.engine import cache
 from render.errors import StoreError
 
 

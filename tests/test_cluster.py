@@ -16,18 +16,16 @@ from typing import Any
 
 import pytest
 
+from render.engine.testcard import read_index
 from render.errors import FarmError
-from render.farm import Answered, Farm, Message
-from render.local import LocalFarm
-from render.picture import Stopwatch
-from render.progress import Progress
-from render.reduce import film_name
-from render.run import run_job
-from render.rundir import RunDir
+from render.farm.base import Answered, Farm, Message, Opened
+from render.farm.local import LocalFarm
+from render.farm.progress import Progress
+from render.farm.runner import run_job
+from render.plan import Stopwatch, film_name
 from render.spec import load
-from render.testcard import read_index
-from render.video import decode
-from render.worker import Opened
+from render.store import RunDir
+from render.video.reader import decode
 from tests.tiny import COMPILED, HALVES
 
 pytestmark = pytest.mark.ray
@@ -64,7 +62,8 @@ class Quiet:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Callable[[], Farm]]:
     """The one Ray cluster of the session: two CPUs here."""
-    from render.cluster import RayFarm, connected
+    from render.farm.ray.connection import connected
+    from render.farm.ray.farm import RayFarm
 
     with connected(None):
         yield RayFarm
@@ -321,7 +320,7 @@ def test_a_farm_of_this_machine_is_reached_from_this_machine_alone(cluster: Call
 
 
 def test_a_cluster_that_is_not_there_is_named_at_once(tmp_path: Path) -> None:
-    from render.connection import _on_loopback_alone
+    from render.farm.ray.connection import _on_loopback_alone
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens on it

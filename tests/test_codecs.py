@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from render.codecs import CODECS, VideoFormat
+from render.video.codecs import CODECS, VideoFormat
 
 GOOD = VideoFormat("h264", 64, 48, Fraction(24))
 RATES = [Fraction(24), Fraction(25), Fraction(30), Fraction(60), Fraction(24000, 1001), Fraction(15, 7), Fraction(1, 3)]

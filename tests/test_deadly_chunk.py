@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from render.errors import FarmError
-from render.farm import Farm
-from render.rundir import RunDir
-from render.worker import Worker
+from render.farm.base import Farm
+from render.farm.worker import Worker
+from render.store import RunDir
 from tests.test_cluster import events, indices, render_job
 
 pytestmark = pytest.mark.ray
@@ -23,7 +23,8 @@ pytestmark = pytest.mark.ray
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Callable[[], Farm]]:
     """Ray with two CPUs here."""
-    from render.cluster import RayFarm, connected
+    from render.farm.ray.connection import connected
+    from render.farm.ray.farm import RayFarm
 
     with connected(None):
         yield RayFarm
@@ -34,7 +35,7 @@ def test_a_chunk_that_kills_its_workers_is_given_up_until_its_cause_is_mended(
 ) -> None:
     deadly = tmp_path / "the cause"
     deadly.touch()
-    monkeypatch.setattr("render.cluster._OnNode", dies_over(deadly, frame=16))
+    monkeypatch.setattr("render.farm.ray.farm._OnNode", dies_over(deadly, frame=16))
     with pytest.raises(FarmError) as caught:
         render_job(tmp_path / "job", cluster, "farm.workers=2", "farm.chunk=4", model="testcard:60ms")
     told, named, _ = str(caught.value).splitlines()

@@ -14,16 +14,15 @@ from typing import Any
 import pytest
 
 from render.cli import main
-from render.disk import DiskStore
+from render.engine.testcard import read_index
 from render.errors import StoreError
-from render.local import LocalFarm
-from render.progress import Watcher
-from render.record import Segment
-from render.run import run_job
-from render.rundir import RunDir
+from render.farm.local import LocalFarm
+from render.farm.progress import Watcher
+from render.farm.runner import run_job
 from render.spec import JobFile
-from render.testcard import read_index
-from render.video import decode
+from render.store import RunDir, Segment
+from render.store.disk import DiskStore
+from render.video.reader import decode
 
 Jobs = Callable[..., JobFile]
 FRAMES = ["frames=64", "farm.chunk=4", "output.codec=ffv1", "output.preset=null"]

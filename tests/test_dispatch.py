@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.dispatch import RETIRE_AFTER, Dispatcher
-from render.ledger import DEADLINE_FACTOR, FIRST_DEADLINE_S, FREE_LOSSES, SHORTEST_DEADLINE_S, Ledger
+from render.farm.base import Kind
+from render.farm.dispatch.chunk_queue import DEADLINE_FACTOR, FIRST_DEADLINE_S, FREE_LOSSES, SHORTEST_DEADLINE_S, Ledger
+from render.farm.dispatch.dispatcher import RETIRE_AFTER, Dispatcher
+from render.farm.dispatch.state import Ask, Open, Send
 from render.plan import Chunk
-from render.roster import Ask, Kind, Open, Send
 
 CHUNKS = [Chunk(start, start + 8) for start in range(0, 80, 8)]
 

@@ -121,7 +121,7 @@ def test_rayjob_holds_pods_that_kubernetes_takes() -> None:
 
 
 def test_the_job_of_the_rayjob_can_run_there(tmp_path: Path) -> None:
-    from render.parcel import check_portable
+    from render.farm.ray.package import check_portable
     from render.spec import load
 
     config, _, job = yaml.safe_load_all((DOCKER / "rayjob.yaml").read_text())

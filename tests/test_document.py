@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from render.document import MAX_BYTES, parse, read
 from render.errors import SpecError
+from render.spec.document import MAX_BYTES, parse, read
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)

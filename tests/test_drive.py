@@ -9,19 +9,15 @@ from typing import Any
 
 import pytest
 
-from render.crew import MAX_FAILED_STARTS
 from render.errors import EngineError, FarmError, ModelError, RenderError, StoppedError
-from render.farm import ChunkFailed, Message, Refused, WorkerLost, WorkerReady
-from render.ledger import FIRST_DEADLINE_S
-from render.metrics import METRICS
+from render.farm.base import ChunkFailed, Hello, Kind, Message, Refused, WorkerLost, WorkerReady
+from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S
+from render.farm.dispatch.supervisor import MAX_FAILED_STARTS
+from render.farm.progress import METRICS, Progress
+from render.farm.signals import Stop
 from render.plan import Chunk, Plan
-from render.progress import Progress
-from render.record import Note
-from render.roster import Kind
-from render.rundir import RunDir
 from render.spec import JobSpec
-from render.stop import Stop
-from render.worker import Hello
+from render.store import Note, RunDir
 from tests.scripted import BEGINNING, Script, ScriptedFarm, all_done, on, play
 
 Make = Callable[..., Plan]

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from render.codecs import CODECS
-from render.estimate import SHALLOW_SHARE, estimate, measured_s_per_frame
+from render.models import ModelInfo
 from render.plan import Plan
-from render.record import Record
-from render.resolve import ModelInfo
+from render.report import estimate
+from render.report.cost import SHALLOW_SHARE, measured_s_per_frame
+from render.store import Record
+from render.video.codecs import CODECS
 
 Make = Callable[..., Plan]
 

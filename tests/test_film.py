@@ -12,10 +12,11 @@ import av
 import numpy as np
 import pytest
 
-from render.codecs import CODECS, VideoFormat
 from render.errors import VideoError
-from render.film import join
-from render.video import Frame, SegmentWriter, decode, probe
+from render.video.codecs import CODECS, VideoFormat
+from render.video.join import join
+from render.video.reader import Frame, decode, probe
+from render.video.segment import SegmentWriter
 
 GOOD = VideoFormat("h264", 64, 48, Fraction(24))
 COUNTS = (1, 17, 2, 5, 1)

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from render.errors import ModelError
-from render.graphfile import input_dtype, num_weights
+from render.models.onnx_file import input_dtype, num_weights
 
 
 @pytest.fixture

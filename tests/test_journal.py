@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render import journal
-from render.journal import Journal
+from render.store import journal
+from render.store.journal import Journal
 
 
 class Parts(dict[str, bytes]):
@@ -34,7 +34,7 @@ class Parts(dict[str, bytes]):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """``clock(5)`` lets seconds pass."""
     now = [100.0]
-    monkeypatch.setattr("render.journal.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("render.store.journal.time.monotonic", lambda: now[0])
 
     def passes(seconds: float) -> None:
         now[0] += seconds

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from render.errors import LockedError, StoreError
-from render.lease import Holder, Lease
+from render.store.lease import Holder, Lease
 
 BEAT_S, LEASE_S = 0.05, 0.6
 
@@ -132,7 +132,7 @@ def test_who_slept_asks_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> Non
     mine.take()
     cell.data = foreign()
     mine.check()
-    monkeypatch.setattr("render.lease._clock", lambda: time.monotonic() + 1e9)
+    monkeypatch.setattr("render.store.lease._clock", lambda: time.monotonic() + 1e9)
     with pytest.raises(LockedError):
         mine.check()
     mine.release()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from render.live import line_of, live, troubles
+from render.report import line_of, troubles
+from render.report.status import live
 
 FRAMES = {f"{start:06}-{start + 4:06}": 4 for start in range(0, 40, 4)}
 A, B, C, D = list(FRAMES)[:4]

@@ -10,11 +10,10 @@ from contextlib import closing
 import pytest
 
 from render.errors import EngineError, ModelError
-from render.farm import Answered, ChunkDone, ChunkFailed, Refused, WorkerReady
-from render.local import LocalFarm
+from render.farm.base import Answered, ChunkDone, ChunkFailed, Described, Hello, Kind, Opened, Refused, WorkerReady
+from render.farm.local import LocalFarm
+from render.farm.worker import Worker
 from render.plan import Chunk, Plan
-from render.roster import Kind
-from render.worker import Described, Hello, Opened, Worker
 
 Make = Callable[..., Plan]
 

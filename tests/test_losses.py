@@ -15,13 +15,12 @@ from ray.exceptions import (
     RayTaskError,
 )
 
-from render import cluster, connection
-from render.cluster import DOUBT_S, RayFarm
 from render.errors import FarmError
-from render.farm import Message, WorkerLost, WorkerReady
+from render.farm.base import Hello, Kind, Message, WorkerLost, WorkerReady
+from render.farm.ray import connection, resources
+from render.farm.ray import farm as cluster
+from render.farm.ray.farm import DOUBT_S, RayFarm
 from render.plan import Chunk
-from render.roster import Kind
-from render.worker import Hello
 
 CHUNK = Chunk(0, 4)
 UNREACHABLE = ActorUnavailableError("socket closed", None)
@@ -72,6 +71,7 @@ class ScriptedRay:
 def play(patch: pytest.MonkeyPatch, ray: ScriptedRay, *, ready: bool = True) -> list[Message]:
     """Start a worker, let it say hello, send a chunk; what the farm tells then."""
     patch.setattr(cluster, "ray", ray)
+    patch.setattr(resources, "ray", ray)
     patch.setattr(cluster, "time", ray)
     farm = RayFarm()
     name = farm.start(Kind(gpu=False))
@@ -154,6 +154,7 @@ def test_a_cluster_that_is_gone_ends_the_farm(call: str, monkeypatch: pytest.Mon
     """Its head died: the driver's own questions fail, not a worker."""
     ray = ScriptedRay(HELLO)
     monkeypatch.setattr(cluster, "ray", ray)
+    monkeypatch.setattr(resources, "ray", ray)
     farm = RayFarm()
     farm.start(Kind(gpu=False))
 
@@ -174,6 +175,7 @@ def test_a_head_that_is_silent_is_waited_for(back_after_s: float | None, monkeyp
     clock = ScriptedRay()
     monkeypatch.setattr(connection, "time", clock)
     monkeypatch.setattr(cluster, "ray", clock)
+    monkeypatch.setattr(resources, "ray", clock)
     monkeypatch.setattr(
         connection, "head_answers", lambda: back_after_s is not None and clock.now >= 1000 + back_after_s
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from render import __version__
-from render.machine import has_gpu, this_cpu, versions
+from render.plan import has_gpu, this_cpu
+from render.plan.machine import versions
 
 CPUINFO = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu sse {}\n\nprocessor\t: 1\nmodel name\t: Other\n"
 

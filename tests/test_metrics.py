@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from render.cluster import RayFarm
-from render.metrics import METRICS, Sample
+from render.farm.progress import METRICS, Sample
+from render.farm.ray.farm import RayFarm
 
 
 class Recorder:
@@ -28,8 +28,8 @@ class Recorder:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, str]]:
-    monkeypatch.setattr("render.meters.Counter", Recorder)
-    monkeypatch.setattr("render.meters.Gauge", Recorder)
+    monkeypatch.setattr("render.farm.ray.metrics.Counter", Recorder)
+    monkeypatch.setattr("render.farm.ray.metrics.Gauge", Recorder)
     monkeypatch.setattr(Recorder, "told", [])
     return Recorder.told
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from render import modelfiles
+from render import models as modelfiles
 from render.errors import ModelError
-from render.modelfiles import describe, find, num_parameters
+from render.models import describe, find, num_parameters
 
 
 def safetensors(path: Path, **shapes: list[int]) -> None:

@@ -15,21 +15,21 @@ from typing import Any
 
 import pytest
 
-from render import reduce, story
 from render.cli import main
-from render.drive import Driver
 from render.errors import EngineError, FarmError, ModelError, StoppedError, StoreError, VideoError
-from render.farm import WorkerLost
-from render.local import LocalFarm
+from render.farm import job as story
+from render.farm import reducer as reduce
+from render.farm.base import WorkerLost
+from render.farm.driver import Driver
+from render.farm.job import Story
+from render.farm.local import LocalFarm
+from render.farm.runner import _Teller, _together, run_job, run_jobs
+from render.farm.signals import Stop
+from render.farm.worker import Worker
 from render.plan import Chunk, Plan
-from render.record import Segment
-from render.run import _Teller, _together, run_job, run_jobs
-from render.rundir import RunDir
 from render.spec import JobFile, JobSpec
-from render.stop import Stop
-from render.story import Story
-from render.video import probe
-from render.worker import Worker
+from render.store import RunDir, Segment
+from render.video.reader import probe
 from tests.conftest import CARD
 from tests.scripted import ScriptedFarm, all_done
 
@@ -193,7 +193,7 @@ def test_a_farm_that_falls_ends_every_job_with_its_cause(job_of: Make, watcher: 
 
 
 def test_the_last_words_of_all_take_no_longer_than_those_of_one(watcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("render.run.LAST_WORDS_S", 0.3)
+    monkeypatch.setattr("render.farm.runner.LAST_WORDS_S", 0.3)
     driver, ended = Driver(LocalFarm), threading.Event()
     monkeypatch.setattr(driver, "run", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     tellers = [_Teller(lambda: ended.wait(20), driver.client(watcher)) for _ in range(8)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from render.errors import StoreError
-from render.outage import blame, scrubbed
+from render.store.object_errors import blame, scrubbed
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from render.errors import SpecError
-from render.parcel import check_portable, entrypoint, pack, submission_id
+from render.farm.ray.package import check_portable, entrypoint, pack, submission_id
 from render.spec import JobFile, load
 
 

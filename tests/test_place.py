@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.errors import SpecError
-from render.place import is_url, join, parse, split, url_mistake
-from render.secrets import redacted
+from render.errors import SpecError, redacted
+from render.spec.location import is_url, join, parse, split, url_mistake
 
 
 @pytest.mark.parametrize("text", ["out/x", "/mnt/films", "C:/films", "s3:/b", "://b", "./s3://b"])

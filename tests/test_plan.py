@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from render.errors import SpecError
+from render.models import ModelInfo
 from render.plan import Chunk, Plan, select
-from render.resolve import ModelInfo
 
 Make = Callable[..., Plan]
 

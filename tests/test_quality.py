@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from render.quality import PRESETS, Shortcuts, shortcuts
-from render.resolve import Machine, ModelInfo, Settings, resolve, resolve_again
+from render.models import ModelInfo
+from render.plan import Machine, Settings, resolve, resolve_again
+from render.plan.presets import PRESETS, Shortcuts, shortcuts
 from render.spec import EngineSpec, JobSpec
 
 Make = Callable[..., JobSpec]

@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from render.engine.testcard import read_index
 from render.errors import RunDirError, VideoError
-from render.plan import Plan
-from render.record import Record
-from render.reduce import damaged, film_name, film_stands, make_film, ordered
-from render.rundir import RunDir
-from render.testcard import read_index
-from render.video import decode, probe
-from render.worker import Worker
+from render.farm.reducer import damaged, film_stands, make_film, ordered
+from render.farm.worker import Worker
+from render.plan import Plan, film_name
+from render.store import Record, RunDir
+from render.video.reader import decode, probe
 
 Make = Callable[..., Plan]
 

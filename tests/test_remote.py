@@ -19,18 +19,20 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from render.cli import main
+from render.cli.commands.preview import preview
+from render.engine.testcard import read_index
 from render.errors import LockedError, SpecError, StoreError
-from render.local import LocalFarm
-from render.objects import ObjectStore
-from render.place import parse
-from render.progress import Watcher
-from render.remote import open_store, unusable
-from render.run import Outcome, preview, run_job
-from render.rundir import RunDir
+from render.farm.job import Outcome
+from render.farm.local import LocalFarm
+from render.farm.progress import Watcher
+from render.farm.runner import run_job
 from render.spec import JobFile
-from render.stills import read_still
-from render.testcard import read_index
-from render.video import decode
+from render.spec.location import parse
+from render.store import RunDir, unusable
+from render.store.filesystems import open_store
+from render.store.object_store import ObjectStore
+from render.video.reader import decode
+from render.video.stills import read_still
 
 Jobs = Callable[..., JobFile]
 
@@ -135,14 +137,14 @@ class Refusing(MemoryFileSystem):  # type: ignore[misc]
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> str:
     """An address whose store is in memory, and refuses when it is told to."""
-    monkeypatch.setattr("render.objects.PATIENCE_S", 0.0)
+    monkeypatch.setattr("render.store.object_store.PATIENCE_S", 0.0)
     Refusing.left, Refusing.pattern, Refusing.error = None, "", PermissionError("Access Denied")
 
     def opened(url: str) -> ObjectStore:
         inside = url.replace("s3://", "memory://")
         return ObjectStore(inside, Refusing(skip_instance_cache=True), beat_s=0.05, lease_s=0.5)
 
-    monkeypatch.setattr("render.remote.open_store", opened)
+    monkeypatch.setattr("render.store.filesystems.open_store", opened)
     return f"s3://{uuid.uuid4()}/run"
 
 
@@ -197,9 +199,9 @@ def test_a_passing_outage_is_waited_for(
         calls = 0
 
     store = ObjectStore(f"memory://{uuid.uuid4()}/run", Flaky(skip_instance_cache=True), beat_s=0.05, lease_s=5)
-    monkeypatch.setattr("render.remote.open_store", lambda url: store)
-    monkeypatch.setattr("render.objects.PATIENCE_S", 5.0)
-    monkeypatch.setattr("render.objects.PAUSES_S", (0.01, 0.1))
+    monkeypatch.setattr("render.store.filesystems.open_store", lambda url: store)
+    monkeypatch.setattr("render.store.object_store.PATIENCE_S", 5.0)
+    monkeypatch.setattr("render.store.object_store.PAUSES_S", (0.01, 0.1))
     Flaky.calls = 0
     assert run_job(job_of(f"output.dir={place}"), LocalFarm, watcher).rendered == 12
     assert Flaky.calls > 20
@@ -284,7 +286,7 @@ def test_who_lost_the_lock_commits_no_more(place: str, job_of: Jobs, watcher: Wa
 def test_a_server_that_dies_in_the_middle(
     job_of: Jobs, watcher: Watcher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("render.objects.PATIENCE_S", 0.0)
+    monkeypatch.setattr("render.store.object_store.PATIENCE_S", 0.0)
     moto = pytest.importorskip("moto.server")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -340,7 +342,7 @@ def test_no_bucket_and_no_credentials(
     ],
 )
 def test_stores_that_are_none_are_refused_with_the_line(url: str, words: str, job_of: Jobs, tmp_path: Path) -> None:
-    from render.summary import check_run_dir
+    from render.cli.jobs import check_run_dir
 
     assert words in str(unusable(url))
     with pytest.raises(SpecError, match=words):
@@ -350,7 +352,7 @@ def test_stores_that_are_none_are_refused_with_the_line(url: str, words: str, jo
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("render.remote.find_spec", lambda name: None)
+    monkeypatch.setattr("render.store.filesystems.find_spec", lambda name: None)
     assert "needs the package gcsfs; pip install 'render[gcs]'" in str(unusable("gs://b/x"))
     assert "needs the package adlfs; pip install adlfs" in str(unusable("az://b/x"))
     assert unusable("gs://b/x") is not None

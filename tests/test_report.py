@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from render.document import Document
-from render.plan import Chunk, Plan
-from render.record import Note, Record
+from render.models import ModelInfo
+from render.plan import Chunk, Plan, Settings
 from render.report import summarize, to_html
-from render.resolve import ModelInfo, Settings
-from render.spec import validate
+from render.spec import Document, validate
+from render.store import Note, Record
 
 ZERO = 1_760_000_000.0  # when the first run began
 LOAD_S, PROMPT_S = 1.8, 0.2

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from render.errors import SpecError
-from render.resolve import Machine, ModelInfo, Saturation, resolve, resolve_again
+from render.models import ModelInfo
+from render.plan import Machine, Saturation, resolve, resolve_again
 from render.spec import JobSpec
 
 Make = Callable[..., JobSpec]

@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render import modelfiles
-from render.document import parse
+from render import models as modelfiles
+from render.engine.testcard import read_index
 from render.errors import RenderError, RunDirError
+from render.farm.base import Described
+from render.farm.job import Story
+from render.farm.reducer import make_film
+from render.farm.worker import Worker
 from render.plan import Chunk, Plan
-from render.record import Record, Segment
-from render.reduce import make_film
-from render.rundir import RunDir
 from render.spec import JobFile, JobSpec, validate
-from render.story import Story
-from render.testcard import read_index
-from render.video import decode
-from render.worker import Described, Worker
+from render.spec.document import parse
+from render.store import Record, RunDir, Segment
+from render.video.reader import decode
 from tests.conftest import CARD, CPU, Collector
 
 Make = Callable[..., Plan]
@@ -172,7 +172,7 @@ EPISODES = st.lists(
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for the disk, and no thumbnails: neither has a part in this."""
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
-    monkeypatch.setattr("render.story._thumbnails", lambda _rundir, _records: [])
+    monkeypatch.setattr("render.report.thumbnails._thumbnails", lambda _rundir, _records: [])
 
 
 @pytest.mark.usefixtures("_fast")
@@ -226,7 +226,7 @@ def job_of(run_dir: Path, frames: int, chunk: int, steps: int = 20) -> JobFile:
 
 def disk_of(job: JobFile) -> Disk:
     """The job's run directory; the stranger is the same job with other steps, whose pictures differ in nothing."""
-    from render.resolve import resolve
+    from render.plan import resolve
 
     model = modelfiles.describe("testcard")
     plan, stranger = (

@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from render import modelfiles
+from render import models as modelfiles
+from render.cli.commands.preview import preview
+from render.engine.testcard import read_index
 from render.errors import FarmError, LockedError, ModelError, RunDirError, SpecError, VideoError
-from render.gaps import marked
-from render.local import LocalFarm
+from render.farm.base import Described
+from render.farm.job import Outcome
+from render.farm.local import LocalFarm
+from render.farm.reducer import marked
+from render.farm.runner import run_job
+from render.farm.worker import Worker
 from render.plan import Chunk
-from render.record import Segment
-from render.run import Outcome, preview, run_job
-from render.rundir import RunDir
 from render.spec import JobFile, JobSpec, load
-from render.stills import read_still
-from render.testcard import read_index
-from render.video import decode, probe
-from render.worker import Described, Worker
+from render.store import RunDir, Segment
+from render.video.reader import decode, probe
+from render.video.stills import read_still
 
 Make = Callable[..., JobFile]
 
@@ -411,7 +413,7 @@ def test_an_animation_of_another_plan_is_not_taken_for_this_one(
     (tmp_path / "out/plan.json").unlink()
     old = (tmp_path / "out/video.gif").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("render.reduce.make_film", lambda *_: (_ for _ in ()).throw(Crash))
+        patch.setattr("render.farm.reducer.make_film", lambda *_: (_ for _ in ()).throw(Crash))
         with pytest.raises(Crash):
             run(job_of("output.video=gif", "size=64x64"))
     run(job_of("output.video=gif", "size=64x64"))

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from render.disk import DiskStore
 from render.errors import LockedError, RunDirError, StoreError
 from render.plan import Chunk, Plan
-from render.rundir import RunDir
+from render.store import RunDir
+from render.store.disk import DiskStore
 from tests.segments import RECORD, SEGMENT
 
 Make = Callable[..., Plan]

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from render.errors import ModelError, StoreError
-from render.secrets import redacted
+from render.errors import ModelError, StoreError, redacted
 
 TOKEN = "hf_QwErTyUiOpAsDfGhJkLzXcVbNm012345"
 JOB = "version: 1\nmode: dream\nmodel: {}\nframes: 4\nsize: 64x64\nkeyframes:\n  - {{at: 0, prompt: hills}}\n"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from render.progress import Progress
-from render.show import describe_progress
-from render.terminal import Show
+from render.cli.terminal import Show, describe_progress
+from render.farm.progress import Progress
 
 
 def progress(done: int, **changes: float) -> Progress:

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from render import connection
-from render.connection import connected
 from render.errors import StoppedError
-from render.signals import STOPPING, draining, ending, interrupting
-from render.stop import Stop
+from render.farm.ray import connection
+from render.farm.ray.connection import connected
+from render.farm.signals import STOPPING, Stop, draining, ending, interrupting
 
 
 @pytest.fixture(autouse=True)

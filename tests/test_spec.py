@@ -11,11 +11,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from render.document import parse
 from render.errors import SpecError
-from render.refusals import MAX_MISTAKES
-from render.spec import JobSpec, dump, json_schema, load, validate
-from render.templates import TEMPLATES
+from render.spec import TEMPLATES, JobSpec, dump, json_schema, load, validate
+from render.spec.document import parse
+from render.spec.mistakes import MAX_MISTAKES
 
 Make = Callable[..., JobSpec]
 

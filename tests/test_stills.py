@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from render.errors import VideoError
-from render.stills import STILL_SUFFIXES, contact_sheet, encode_still, read_still, write_still
+from render.video.stills import STILL_SUFFIXES, contact_sheet, encode_still, read_still, write_still
 
 
 def gradient(height: int = 40, width: int = 56) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -145,6 +145,6 @@ def test_what_is_no_single_picture_is_refused(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(VideoError, match="cannot be read as a picture"):
         read_still(tmp_path / "program.eps")
     write_still(tmp_path / "large.png", gradient())
-    monkeypatch.setattr("render.stills.MAX_READ_BYTES", 100)
+    monkeypatch.setattr("render.video.stills.MAX_READ_BYTES", 100)
     with pytest.raises(VideoError, match=r"large.png: has .* bytes; pictures of at most"):
         read_still(tmp_path / "large.png")

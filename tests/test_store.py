@@ -13,13 +13,12 @@ import pytest
 from fsspec import get_filesystem_class
 from fsspec.implementations.memory import MemoryFileSystem
 
-from render.disk import DiskStore
 from render.errors import LockedError, RunDirError
-from render.objects import ObjectStore
 from render.plan import Chunk
-from render.record import Segment
-from render.rundir import RunDir
-from render.store import Store
+from render.store import RunDir, Segment
+from render.store.base import Store
+from render.store.disk import DiskStore
+from render.store.object_store import ObjectStore
 from tests.segments import RECORD, SEGMENT
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from render import cli, submission
+from render import cli
 from render.errors import FarmError, SpecError
+from render.farm.ray import submission
+from render.farm.ray.submission import Cluster, Submitted
 from render.spec import JobFile
-from render.submission import Cluster, Submitted
 
 pytest.importorskip("aiohttp", reason="the job API's client needs ray[default]")
 

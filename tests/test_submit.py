@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from render.rundir import RunDir
-from render.testcard import read_index
-from render.video import decode
+from render.engine.testcard import read_index
+from render.store import RunDir
+from render.video.reader import decode
 
 pytest.importorskip("aiohttp", reason="the job API's client needs ray[default]")
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

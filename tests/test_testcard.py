@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.codecs import CODECS, VideoFormat
-from render.picture import Stopwatch
-from render.plan import Plan
-from render.testcard import TestCard, draw, read_index
-from render.units import MAX_FRAMES
-from render.video import SegmentWriter, decode
+from render.engine.testcard import TestCard, draw, read_index
+from render.plan import Plan, Stopwatch
+from render.spec.units import MAX_FRAMES
+from render.video.codecs import CODECS, VideoFormat
+from render.video.reader import decode
+from render.video.segment import SegmentWriter
 
 INDICES = [0, 1, 2, 5, 1023, 1024, 43690, 349525, 699050, 999_999]
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.document import Document
-from render.spec import JobSpec, validate
-from render.timeline import Blend, Timeline
+from render.plan import Blend, Timeline
+from render.spec import Document, JobSpec, validate
 
 Make = Callable[..., JobSpec]
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from render import trust
 from render.cli import main
 from render.errors import ModelError
-from render.modelfiles import describe, find
-from render.worker import Worker
+from render.farm.worker import Worker
+from render.models import describe, find, trust
 
 JOB = "version: 1\nmode: dream\nmodel: {}\nframes: 2\nsteps: 1\nkeyframes:\n  - {{at: 0, prompt: hills}}\n"
 
@@ -133,7 +132,7 @@ def test_a_model_without_weights_is_named(model: Path) -> None:
     "model", ["a/..", "a/b@../../x", "a/b@main/../../..", "a/b\0c", "../x/y", "a/b\u0665@\u0665/.."]
 )
 def test_names_do_not_lead_out_of_the_hubs_cache(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("render.modelfiles.hub_folder", lambda *_a, **_o: pytest.fail("the hub's cache was asked"))
+    monkeypatch.setattr("render.models.sources.hub_folder", lambda *_a, **_o: pytest.fail("the hub's cache was asked"))
     with pytest.raises(ModelError, match="no such folder, and not a hub id"):
         find(model, download=False)
 

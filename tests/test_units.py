@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.units import MAX_FRAMES, Rate, Size, Time
+from render.spec import Size
+from render.spec.units import MAX_FRAMES, Rate, Time
 
 
 @pytest.mark.parametrize("text", ["512x768", " 512 X 768 ", "512×768"])

@@ -15,10 +15,11 @@ import av
 import numpy as np
 import pytest
 
-from render.codecs import CODECS, VideoFormat
-from render.encoder import Colour
 from render.errors import VideoError
-from render.video import Frame, SegmentWriter, check_format, decode, probe
+from render.video.codecs import CODECS, VideoFormat
+from render.video.encoder import Colour
+from render.video.reader import Frame, decode, probe
+from render.video.segment import SegmentWriter, check_format
 
 GOOD = VideoFormat("h264", 64, 48, Fraction(24))
 LOSSY = [name for name in CODECS if not CODECS[name].lossless]
@@ -95,7 +96,7 @@ def test_same_frames_same_bytes(codec: str, threads: int) -> None:
 def test_bytes_do_not_depend_on_what_memory_held_before() -> None:
     """x264 reads memory it never wrote at this width on CPUs with AVX-512, unless its options are chosen with care."""
     code = (
-        "import hashlib, io, numpy as np; from fractions import Fraction; from render.video import *\n"
+        "import hashlib, io, numpy as np; from fractions import Fraction; from render.video.codecs import *; from render.video.segment import *\n"
         "file, (y, x) = io.BytesIO(), np.mgrid[:48, :64]\n"
         "with SegmentWriter(file, VideoFormat('h264', 64, 48, Fraction(24))) as writer:\n"
         "    for i in range(17):\n"
@@ -245,6 +246,6 @@ def test_check_format_says_what_is_wrong(fmt: VideoFormat, message: str) -> None
 
 
 def test_a_missing_encoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("render.codecs.CODECS", {"h264": replace(CODECS["h264"], encoder="libmissing")})
+    monkeypatch.setattr("render.video.codecs.CODECS", {"h264": replace(CODECS["h264"], encoder="libmissing")})
     with pytest.raises(VideoError, match="without libmissing; choose another codec"):
         check_format(GOOD)

@@ -13,14 +13,15 @@ from threading import Event
 import numpy as np
 import pytest
 
+from render.engine.base import Picture
+from render.engine.testcard import draw, read_index
 from render.errors import EngineError, RunDirError, VideoError
-from render.picture import Picture, Stopwatch
-from render.plan import Chunk, Plan
-from render.record import Note, Segment
-from render.stills import read_still
-from render.testcard import draw, read_index
-from render.video import decode
-from render.worker import AHEAD, Worker, _Encoder
+from render.farm.encoding import AHEAD, _Encoder
+from render.farm.worker import Worker
+from render.plan import Chunk, Plan, Stopwatch
+from render.store import Note, Segment
+from render.video.reader import decode
+from render.video.stills import read_still
 
 Make = Callable[..., Plan]
 

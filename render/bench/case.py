@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from render.document import parse
 from render.errors import SpecError
-from render.plan import Plan
-from render.resolve import Machine, ModelInfo, resolve
+from render.models import ModelInfo
+from render.plan import Machine, Plan, resolve
 from render.spec import JobFile, validate
+from render.spec.document import parse
 
 __all__ = ["Case", "job_of", "key_of", "plan_of"]
 

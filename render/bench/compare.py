@@ -8,7 +8,7 @@ from typing import Any
 
 from render.bench.case import key_of
 from render.errors import RegressionError, SpecError
-from render.words import count
+from render.report import count
 
 __all__ = ["Change", "Comparison", "compare", "describe"]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from render.bench.candidate import open_subject
 from render.bench.case import Case, job_of
-from render.bench.subject import open_subject
-from render.local import LocalFarm
-from render.picture import Pixels, Stopwatch
-from render.plan import Plan
-from render.run import run_job
-from render.video import SegmentWriter
+from render.farm.local import LocalFarm
+from render.farm.runner import run_job
+from render.plan import Plan, Stopwatch
+from render.video.pixels import Pixels
+from render.video.segment import SegmentWriter
 
 __all__ = ["encoding_s", "film_of"]
 

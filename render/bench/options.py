@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from render.errors import SpecError
-from render.refusals import did_you_mean
-from render.samplers import SAMPLERS
-from render.units import Size
+from render.spec import SAMPLERS, Size, did_you_mean
 
 __all__ = ["BACKENDS", "DTYPES", "Options", "batches", "existing", "names", "share", "size"]
 

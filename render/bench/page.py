@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from render.bench.tables import Table, conditions, headline, tables
-from render.markup import escaped, page, section, table
+from render.report.html import escaped, page, section, table
 
 __all__ = ["to_html"]
 

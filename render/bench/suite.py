@@ -8,8 +8,8 @@ from typing import Any
 
 from render.bench.case import Case
 from render.bench.options import Options
-from render.resolve import Machine
-from render.units import Size
+from render.plan import Machine
+from render.spec import Size
 
 __all__ = ["APPROXIMATIONS", "Rung", "Suite", "fast_dtype", "suite"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from render.words import count, size, span
+from render.report import count, size, span
 
 __all__ = ["Table", "conditions", "headline", "tables"]
 

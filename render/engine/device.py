@@ -13,9 +13,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from render.errors import EngineError
-from render.machine import this_cpu
-from render.picture import Stopwatch
-from render.resolve import Machine
+from render.plan import Machine, Stopwatch, this_cpu
 
 __all__ = ["DTYPES", "Marks", "attention", "download", "machine", "seconds_a_call", "set_up", "upload"]
 

@@ -19,22 +19,24 @@ import torch
 from torch import Tensor
 
 from render.engine import device as device_module
-from render.engine.backend import BACKENDS, Backend, CutBackend, Opening, Warm, open_model, open_text
-from render.engine.batches import micro_batch, padded, parts
-from render.engine.between import Between, anchors_of
+from render.engine.backends import BACKENDS, open_model, open_text
+from render.engine.backends.base import Backend, CutBackend, Opening, Warm
+from render.engine.base import Picture
+from render.engine.batching import micro_batch, padded, parts
 from render.engine.device import Marks, download, upload
-from render.engine.evaluation import Network, Told, guided, network, schedule
-from render.engine.latents import seeded_noise, seeded_step_noises, slerp
+from render.engine.guidance import Network, Told, guided, network, schedule
+from render.engine.interpolate import Between, anchors_of
 from render.engine.memory import NOT_EVEN_ONE, out_of_memory, release
+from render.engine.noise import seeded_noise, seeded_step_noises, slerp
 from render.engine.pixels import Flags, bad_places, to_uint8
-from render.engine.sampler import SamplerTable, denoise, tabulate
-from render.engine.schedulers import make_scheduler
-from render.engine.texts import Text, blend_texts
+from render.engine.sampler.denoise import denoise
+from render.engine.sampler.schedulers import make_scheduler
+from render.engine.sampler.table import SamplerTable, tabulate
+from render.engine.text import Text, blend_texts
 from render.errors import EngineError
-from render.picture import Picture, Pixels, Stopwatch
-from render.plan import Plan
-from render.samplers import SAMPLERS
-from render.timeline import Blend, FrameState
+from render.plan import Blend, FrameState, Plan, Stopwatch
+from render.spec import SAMPLERS
+from render.video.pixels import Pixels
 
 __all__ = ["Engine"]
 

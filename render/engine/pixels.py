@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from render.picture import Pixels
+from render.video.pixels import Pixels
 
 __all__ = ["Flags", "bad_places", "to_uint8"]
 

@@ -17,9 +17,9 @@ SMALL = ["--quick", "--steps", "2", "--batches", "1,2", "--frames", "2", "--roun
 def test_bench_measures_writes_and_compares(
     tiny_sd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("render.bench.session.ACCURACY_FRAMES", 9)
+    monkeypatch.setattr("render.bench.runner.ACCURACY_FRAMES", 9)
     for module in ("parts", "peak"):
-        monkeypatch.setattr(f"render.engine.{module}.ROUND_S", 0.01)
+        monkeypatch.setattr(f"render.bench.probes.{module}.ROUND_S", 0.01)
     assert main(["bench", "--model", str(tiny_sd), *SMALL, "--dtypes", "fp32", "--out", str(tmp_path)]) == 0
     assert "dB PSNR" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "report.md", "report.html"}
@@ -50,6 +50,6 @@ def test_an_interrupted_benchmark_does_not_promise_to_go_on(
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("render.bench.story.bench", interrupted)
+    monkeypatch.setattr("render.bench.bench.bench", interrupted)
     assert main(["bench", "--out", str(tmp_path)]) == 130
     assert "report.json holds the tables that were finished, the same command begins anew" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from render.bench.measure import Ratio, Timing, paired, ratio
+from render.bench.timing import Ratio, Timing, paired, ratio
 
 
 def test_subjects_take_turns_and_are_timed_a_picture() -> None:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from render.bench.quality import compare, psnr, ssim, structure_distance
-from render.picture import Pixels
+from render.bench.image_metrics import compare, psnr, ssim, structure_distance
+from render.video.pixels import Pixels
 
 
 @pytest.fixture

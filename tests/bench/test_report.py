@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from render.bench.bench import write
 from render.bench.case import Case
 from render.bench.compare import compare, describe
 from render.bench.markdown import to_markdown
 from render.bench.plots import draw
-from render.bench.report import load, to_json
-from render.bench.story import write
+from render.bench.results import load, to_json
 from render.errors import RegressionError, SpecError
 
 Report = dict[str, Any]

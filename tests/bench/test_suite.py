@@ -7,8 +7,8 @@ from dataclasses import replace
 from render.bench.case import Case, plan_of
 from render.bench.options import Options
 from render.bench.suite import APPROXIMATIONS, suite
-from render.modelfiles import describe
-from render.resolve import Machine
+from render.models import describe
+from render.plan import Machine
 
 FAST = Machine("cpu", "test CPU", cores=2, memory_bytes=8 << 30, bf16=True, versions={})
 

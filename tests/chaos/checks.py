@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from render.testcard import read_index
-from render.video import decode
+from render.engine.testcard import read_index
+from render.video.reader import decode
 from tests.chaos.faults import Injected
 
 SLACK_S = 1.0  # between a fault and the log's own clock

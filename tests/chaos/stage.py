@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from render.rundir import RunDir
+from render.store import RunDir
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

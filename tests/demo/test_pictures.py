@@ -3,10 +3,20 @@
 import numpy as np
 import pytest
 
-from render.demo.captions import WORDS, draw_caption, plain_caption
-from render.demo.pictures import draw_picture
-from render.demo.reader import read_body
-from render.demo.scenes import COLOURS, GROUNDS, PLACES, SIZES, TERRAINS, TIMES, Scene, draw_scene, is_held_out
+from render.models.demo.world.captions import WORDS, draw_caption, plain_caption
+from render.models.demo.world.pictures import draw_picture
+from render.models.demo.world.reader import read_body
+from render.models.demo.world.scene import (
+    COLOURS,
+    GROUNDS,
+    PLACES,
+    SIZES,
+    TERRAINS,
+    TIMES,
+    Scene,
+    draw_scene,
+    is_held_out,
+)
 
 SCENE = Scene("dusk", "big", "golden", "left", "sea", "violet", detail=5)
 

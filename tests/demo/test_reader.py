@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from render.demo.pictures import draw_picture
-from render.demo.reader import Discriminant, Reader
-from render.demo.scenes import draw_scene
+from render.models.demo.world.pictures import draw_picture
+from render.models.demo.world.reader import Discriminant, Reader
+from render.models.demo.world.scene import draw_scene
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from render import modelfiles
-from render.document import parse
+from render import models as modelfiles
 from render.engine.device import machine
 from render.engine.engine import Engine
-from render.picture import Stopwatch
-from render.plan import Plan
-from render.resolve import resolve
+from render.plan import Plan, Stopwatch, resolve
 from render.spec import validate
+from render.spec.document import parse
 
 JOB = """
 version: 1

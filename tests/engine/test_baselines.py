@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import modelfiles
+from render import models as modelfiles
 from render.bench.case import Case, plan_of
-from render.engine.baselines import Baseline
+from render.bench.probes.baseline import Baseline
 from render.engine.device import machine
 from render.engine.engine import Engine
-from render.picture import Stopwatch
+from render.plan import Stopwatch
 
 
 @pytest.mark.parametrize("model", ["tiny_sd", "tiny_sdxl"])

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from render import modelfiles
-from render.engine.backend import CutBackend
-from render.engine.compiled import Compiled
+from render import models as modelfiles
+from render.engine.backends.base import CutBackend
+from render.engine.backends.compiled import Compiled
+from render.engine.backends.eager import Models
 from render.engine.engine import Engine
-from render.engine.models import Models
 from render.errors import EngineError
-from render.picture import Stopwatch
+from render.plan import Stopwatch
 from tests.engine.test_engine import sums
 from tests.tiny import COMPILED, HALVES
 
@@ -101,6 +101,6 @@ def test_no_compiler_is_told(tiny_sd: Path, open_engine: Open, monkeypatch: pyte
     def no_compiler(*_args: object) -> None:
         raise RuntimeError("no working C++ compiler found")
 
-    monkeypatch.setattr("render.engine.compiled.Compiled.denoise", no_compiler)
+    monkeypatch.setattr("render.engine.backends.compiled.Compiled.denoise", no_compiler)
     with pytest.raises(EngineError, match=r"cannot be compiled here: no working .* backend: eager"):
         open_engine(tiny_sd, "engine.backend=compile")

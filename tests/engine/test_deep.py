@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from render.engine import deep
-from render.engine.between import anchors_of
-from render.engine.conditioning import Conditioning
+from render.engine.backends import deepcache as deep
 from render.engine.engine import Engine
-from render.engine.sampler import denoise
+from render.engine.interpolate import anchors_of
+from render.engine.sampler.denoise import denoise
+from render.engine.text import Conditioning
 from render.errors import ModelError
-from render.picture import Stopwatch
+from render.plan import Stopwatch
 
 Open = Callable[..., Engine]
 

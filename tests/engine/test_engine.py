@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from render.demo import WEIGHTS
-from render.engine.conditioning import Conditioning
 from render.engine.engine import Engine
-from render.engine.schedulers import make_scheduler
+from render.engine.sampler.schedulers import make_scheduler
+from render.engine.text import Conditioning
 from render.errors import EngineError, ModelError
-from render.picture import Stopwatch
-from render.samplers import SAMPLERS
+from render.models.demo import WEIGHTS
+from render.plan import Stopwatch
+from render.spec import SAMPLERS
 
 Open = Callable[..., Engine]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from render import modelfiles
+from render import models as modelfiles
 from render.bench.case import Case, plan_of
-from render.engine.architectures import ARCHITECTURES
+from render.bench.probes.architectures import ARCHITECTURES
+from render.bench.probes.flops import Operation, Work, decoder_work, picture_work, unet_work
 from render.engine.device import machine
-from render.engine.flops import Operation, Work, decoder_work, picture_work, unet_work
 
 
 @pytest.mark.parametrize(

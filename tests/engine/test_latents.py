@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from render.engine.latents import lerp, seeded_noise, seeded_step_noises, slerp, slerp_text
+from render.engine.noise import lerp, seeded_noise, seeded_step_noises, slerp, slerp_text
 
 SHAPE = (4, 16, 16)
 

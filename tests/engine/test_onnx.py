@@ -16,15 +16,15 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from render import cache, modelfiles
+from render import models as modelfiles
 from render.cli import main
-from render.engine import export
-from render.engine.backend import BACKENDS
+from render.engine import cache
+from render.engine.backends import BACKENDS
+from render.engine.backends import onnx_export as export
+from render.engine.backends.onnx_session import Graph
 from render.engine.engine import Engine
-from render.engine.session import Graph
 from render.errors import EngineError, ModelError
-from render.picture import Stopwatch
-from render.resolve import Settings
+from render.plan import Settings, Stopwatch
 
 Open = Callable[..., Engine]
 
@@ -64,7 +64,7 @@ def test_an_export_is_made_once_a_machine(tiny_sd: Path, open_engine: Open, monk
     graph_cache = cache.folder("onnx")
     first = open_engine(tiny_sd, "engine.backend=onnx", "engine.dtype=fp16")
     before = set(graph_cache.iterdir())
-    monkeypatch.setattr("render.engine.onnx.export_denoiser", None)
+    monkeypatch.setattr("render.engine.backends.onnx.export_denoiser", None)
     second = open_engine(tiny_sd, "engine.backend=onnx", "engine.dtype=fp16")
     assert set(graph_cache.iterdir()) == before
     together, apart = pictures(first, range(5)), {}

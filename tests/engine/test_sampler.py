@@ -14,11 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from render.engine.latents import seeded_noise, seeded_step_noises
-from render.engine.sampler import SamplerTable, denoise, tabulate
-from render.engine.schedulers import make_scheduler
+from render.engine.noise import seeded_noise, seeded_step_noises
+from render.engine.sampler.denoise import denoise
+from render.engine.sampler.schedulers import make_scheduler
+from render.engine.sampler.table import SamplerTable, tabulate
 from render.errors import EngineError
-from render.samplers import SAMPLERS
+from render.spec import SAMPLERS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # diffusers on numpy 2

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from render.engine import saturation
-from render.engine.models import Models
+from render.engine import batch_size as saturation
+from render.engine.backends.eager import Models
 from render.errors import EngineError
 from tests.engine.conftest import plan_for
 

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from render import modelfiles
-from render.engine.compiled import OPTIONS, _graph
-from render.engine.conditioning import Conditioning
+from render import models as modelfiles
+from render.engine.backends.compiled import OPTIONS, _graph
+from render.engine.backends.eager import Models
+from render.engine.backends.loading import load
 from render.engine.engine import Engine
 from render.engine.memory import release
-from render.engine.models import Models, load
-from render.picture import Stopwatch
-from render.worker import Worker
+from render.engine.text import Conditioning
+from render.farm.worker import Worker
+from render.plan import Stopwatch
 from tests.engine.conftest import plan_for
 from tests.engine.test_engine import sums
 
@@ -176,7 +177,7 @@ def test_a_worker_lets_go_of_a_model_before_it_loads_another(
         alive.append(before() is not None)
         return load(*given)
 
-    monkeypatch.setattr("render.engine.backend.load", watched)
+    monkeypatch.setattr("render.engine.backends.load", watched)
     if measured:
         worker.measure(other.to_json())
     worker.open(other.to_json())

@@ -1,0 +1,44 @@
+"""From options to files: measure, write ``report.json``, ``report.md`` and ``report.html`` into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from render.bench.markdown import to_markdown
+from render.bench.options import Options
+from render.bench.page import to_html
+from render.bench.plots import draw, require
+from render.bench.results import to_json
+from render.errors import StoreError
+
+__all__ = ["bench", "write"]
+
+Report = dict[str, Any]
+
+
+def bench(options: Options, out: Path, on_step: Callable[[int, int, str], None]) -> Report:
+    """Measure and write; ``report.json`` is there after the first table and grows. Raises RenderError."""
+    require()
+    _put(out, "report.json", "")  # a folder that cannot be written is noticed now
+    from render.bench.runner import Session
+
+    report = Session(options, on_step, lambda report: _put(out, "report.json", to_json(report))).run()
+    write(report, out)
+    return report
+
+
+def write(report: Report, out: Path) -> None:
+    """All three files. Raises StoreError."""
+    _put(out, "report.json", to_json(report))
+    _put(out, "report.md", to_markdown(report))
+    _put(out, "report.html", to_html(report, draw(report)))
+
+
+def _put(out: Path, name: str, text: str) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError.of(error, out / name) from error

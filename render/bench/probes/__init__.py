@@ -1,0 +1,3 @@
+"""probes."""
+
+from __future__ import annotations

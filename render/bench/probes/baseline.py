@@ -1,0 +1,132 @@
+"""What others do: diffusers' own pipeline, given the same work as the engine, to be measured beside it.
+
+The same walk (the same noise and the same blended prompts a frame), the same sampler, the same numbers of steps and
+guidance. Used as the scripts for latent walks use it, prompts encoded once a keyframe: one frame a call, or a batch a
+call, or a batch a call with UNet and VAE compiled as diffusers' documentation says. Pictures come out as PIL images.
+
+Step noises of stochastic samplers are the pipeline's own: the work is the same, those pictures are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from render.engine import device as device_module
+from render.engine.backends.compiled import quiet
+from render.engine.backends.loading import pipeline_class, what_is_read
+from render.engine.base import Picture
+from render.engine.noise import seeded_noise, slerp
+from render.engine.sampler.schedulers import make_scheduler
+from render.engine.text import Text, blend_texts
+from render.errors import EngineError
+from render.models import Family
+from render.plan import Blend, FrameState, Plan, Stopwatch
+from render.spec import SAMPLERS
+
+__all__ = ["Baseline"]
+
+
+class Baseline:
+    """A picture source: diffusers' pipeline at the plan's dtype and batch; compiled where the plan's backend is."""
+
+    sampler_table = ""
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, plan: Plan, folder: Path, watch: Stopwatch) -> None:
+        """Load the pipeline and encode the keyframes' prompts."""
+        settings = plan.settings
+        device_module.set_up(settings.threads)
+        self._plan = plan
+        self._device = torch.device(settings.device)
+        with watch("load"):
+            self._pipeline = _pipeline(folder, plan.model.family, device_module.DTYPES[settings.dtype], self._device)
+        self._pipeline.scheduler = make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler)
+        with watch("prompt"):
+            self._texts = {text: self._encoded(text) for text in plan.timeline.texts()}
+        scale = plan.model.latent_scale
+        shape_CHW = (plan.model.latent_channels, settings.height // scale, settings.width // scale)
+        self._noise = lru_cache(maxsize=8)(lambda seed: seeded_noise(seed, shape_CHW))
+        if settings.backend == "compile":
+            with watch("compile"):
+                self._compile()
+
+    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
+        """The pictures of ``frames``, a batch a call."""
+        batch = self._plan.settings.batch
+        for start in range(0, len(frames), batch):
+            states = [self._plan.timeline.state(index) for index in frames[start : start + batch]]
+            rest = batch - len(states) if self._plan.settings.backend == "compile" else 0  # else it compiles again
+            with watch("denoise"):
+                images = self._call([*states, *[states[-1]] * rest])
+            with watch("copy"):
+                pixels = [np.asarray(image) for image in images[: len(states)]]
+            for state, picture in zip(states, pixels, strict=True):
+                yield Picture(state.index, picture)
+
+    def _call(self, states: Sequence[FrameState]) -> Sequence[Any]:
+        """One call of the pipeline, PIL images. All states of a benchmark have one guidance."""
+        positive = self._prompts([state.prompt for state in states])
+        negative = self._prompts([state.negative for state in states])
+        settings = self._plan.settings
+        arguments: dict[str, Tensor | None] = {"prompt_embeds": positive[0], "negative_prompt_embeds": negative[0]}
+        if positive[1] is not None:
+            arguments |= {"pooled_prompt_embeds": positive[1], "negative_pooled_prompt_embeds": negative[1]}
+        output = self._pipeline(
+            latents=self._latents(states),
+            width=settings.width,
+            height=settings.height,
+            num_inference_steps=self._plan.spec.steps,
+            guidance_scale=states[0].guidance,
+            generator=torch.Generator("cpu").manual_seed(0),
+            output_type="pil",
+            **arguments,
+        )
+        images: Sequence[Any] = output.images
+        return images
+
+    def _latents(self, states: Sequence[FrameState]) -> Tensor:
+        walked = [slerp(self._noise(s.seed.start), self._noise(s.seed.end), s.seed.weight) for s in states]
+        return torch.stack(walked).to(self._device, self._pipeline.unet.dtype)
+
+    def _prompts(self, blends: Sequence[Blend[str]]) -> tuple[Tensor, Tensor | None]:
+        """(tokens BLD, pooled BP or None)."""
+        walk = self._plan.spec.prompt_walk
+        texts = [blend_texts(self._texts[b.start], self._texts[b.end], b.weight, walk) for b in blends]
+        pooled = [text.pooled_1P for text in texts if text.pooled_1P is not None]
+        return torch.cat([text.tokens_1LD for text in texts]), torch.cat(pooled) if pooled else None
+
+    @torch.no_grad()
+    def _encoded(self, text: str) -> Text:
+        encoded = self._pipeline.encode_prompt(
+            prompt=text, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        return Text(encoded[0], encoded[2] if len(encoded) == 4 else None)
+
+    def _compile(self) -> None:
+        """As diffusers' documentation says, and one batch to warm up. Raises EngineError where it cannot be."""
+        self._pipeline.unet.to(memory_format=torch.channels_last)
+        self._pipeline.vae.to(memory_format=torch.channels_last)
+        self._pipeline.unet = torch.compile(self._pipeline.unet, fullgraph=True, dynamic=False)
+        self._pipeline.vae.decode = torch.compile(self._pipeline.vae.decode, fullgraph=True, dynamic=False)
+        state = self._plan.timeline.state(0)
+        try:
+            with quiet():
+                self._call([state] * self._plan.settings.batch)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, OSError) as error:
+            raise EngineError(f"diffusers' pipeline cannot be compiled here: {str(error).splitlines()[0]}") from error
+
+
+def _pipeline(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> Any:
+    no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
+    pipeline = pipeline_class(family).from_pretrained(folder, local_files_only=True, **what_is_read(), **no_checker)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device, dtype)

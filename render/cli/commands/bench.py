@@ -1,0 +1,115 @@
+"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from render.bench.tables import headline
+from render.cli.parser import _Adder
+
+__all__ = ["_add_bench", "_bench", "describe_bench"]
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from render.bench import compare
+    from render.bench import options as read
+    from render.bench import results as reports
+    from render.cli.commands.bench import describe_bench
+    from render.cli.terminal import Steps
+
+    threshold = read.share(options.threshold)
+    old = reports.load(options.compare) if options.compare else None
+    if options.report:
+        report = reports.load(options.report)
+    else:
+        from render.bench.bench import bench
+
+        wanted = _bench_options(options)
+        with Steps("bench") as steps:
+            report = bench(wanted, options.out, steps.step)
+    comparison = compare.compare(old, report, threshold, force=options.force) if old else None
+    if options.json:
+        print(json.dumps(report))
+    else:
+        print(describe_bench(report, None if options.report else options.out))
+        if comparison:
+            print(compare.describe(comparison))
+    if comparison:
+        comparison.check()
+    return 0
+
+
+def _bench_options(options: argparse.Namespace) -> Any:
+    """Checked, with what --quick changes."""
+    from render.bench import options as read
+
+    backends = "eager" if options.quick and options.backends == "eager,compile" else options.backends
+    return read.Options(
+        model=options.model,
+        size=read.size(options.size),
+        steps=options.steps,
+        sampler=options.sampler,
+        guidance=options.guidance,
+        backends=read.names("--backends", backends, read.BACKENDS),
+        dtypes=read.names("--dtypes", options.dtypes, read.DTYPES) if options.dtypes else (),
+        batches=read.batches(options.batches or ("1,4" if options.quick else "1,16")),
+        frames=(8 if options.quick else 32) if options.frames is None else options.frames,
+        rounds=(2 if options.quick else 3) if options.rounds is None else options.rounds,
+        quick=options.quick,
+        baselines=not options.no_baselines,
+    )
+
+
+BENCH_EXAMPLES = """\
+examples:
+  render bench                                     the demo model, minutes
+  render bench --quick --no-baselines              seconds a table, noisier
+  render bench --model sd15 --batches 1,8,16       SD 1.5 with random weights: speed needs no download
+  render bench --model sdxl --size 1024x1024 --backends compile --out out/sdxl
+  render bench --compare old/report.json           exit code 10 where a case is more than 10% slower
+  render bench --report new.json --compare old.json --threshold 5%   without measuring
+"""
+
+
+def _add_bench(add: _Adder) -> None:
+    bench = add("bench", "measure what a picture costs and what approximations lose", "")
+    bench.epilog, bench.formatter_class = BENCH_EXAMPLES, argparse.RawDescriptionHelpFormatter
+    option = bench.add_argument
+    option("--model", default="demo", help="demo, sd15 or sdxl (random weights), a folder or a hub id (default: demo)")
+    option("--size", metavar="WxH", help="of the pictures (default: the model's own)")
+    option("--steps", type=int, default=20, metavar="N", help="default: 20")
+    option("--sampler", default="dpm++2m", help="default: dpm++2m")
+    option("--guidance", type=float, default=7.5, metavar="G", help="default: 7.5; 1 is none")
+    option("--backends", default="eager,compile", metavar="LIST", help="of eager, compile, onnx")
+    option("--dtypes", metavar="LIST", help="of fp32, bf16, fp16 (default: fp32 on a CPU, and what is fast here)")
+    option("--batches", default=None, metavar="LIST", help="default: 1,16; with --quick 1,4")
+    option("--frames", type=int, default=None, metavar="N", help="of the films (default: 32; with --quick 8)")
+    option("--rounds", type=int, default=None, metavar="N", help="of every timing (default: 3; with --quick 2)")
+    option("--quick", action="store_true", help="few frames, few cases, nothing compiled: a first look")
+    option("--no-baselines", action="store_true", help="leave out diffusers' own pipeline")
+    add.trust(bench)
+    option("--out", type=Path, default=Path("out/bench"), metavar="DIR", help="for the report (default: out/bench)")
+    option("--report", type=Path, metavar="FILE", help="measure nothing, take this report.json")
+    option("--compare", type=Path, metavar="OLD.json", help="an earlier report.json of this device")
+    option("--threshold", default="10%", metavar="SHARE", help="how much slower is a regression (default: 10%%)")
+    option("--force", action="store_true", help="compare with a report of another device")
+
+
+def describe_bench(report: Mapping[str, Any], out: Path | None) -> str:
+    """A line a case, what failed, and where the report is."""
+    lines = [headline(report)] if headline(report) else []
+    for entry in report["results"]:
+        mfu = f"  MFU {entry['mfu']:.1%}" if entry["mfu"] is not None else ""
+        lines.append(f"{entry['seconds_per_image']:8.4f} s an image  {entry['name']}{mfu}")
+    for entry in report["accuracy"]:
+        if "psnr_db" in entry:
+            psnr = "equal" if entry["psnr_db"] is None else f"{entry['psnr_db']:.1f} dB"
+            lines.append(f"{psnr:>8} PSNR         {entry['name']} against {entry['against']}, {entry['case']['dtype']}")
+    lines += [f"  not measured: {item['name']}: {item['reason']}" for item in report["failed"]]
+    if out is not None:
+        lines.append(f"  report  {out / 'report.html'}, report.md, report.json")
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from render.errors import VideoError
+from render.report import Summary
+from render.spec import Place
+from render.spec.location import split
+from render.store import RunDir
+
+__all__ = ["_inspect", "inspect"]
+
+
+if TYPE_CHECKING:
+    from render.video.reader import VideoInfo
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from render.cli.commands.inspect import inspect
+
+    summary = inspect(options.film)
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        facts = (f"{summary['frames']} frames", summary["size"], summary["codec"], f"plan {summary['digest']}")
+        print(f"# {summary['film']}: {', '.join(facts)}")
+        print(summary["spec"], end="")
+    return 0
+
+
+def inspect(film: Place) -> Summary:
+    """The job spec, digest and measures of a film. Raises VideoError for a file that is no film of ours."""
+    found = _probe(film)
+    spec = found.metadata.get("render-spec")
+    if spec is None:
+        raise VideoError(f"{film}: carries no job spec; it was not made by render, or a tool dropped its metadata")
+    return {
+        "film": str(film),
+        "frames": found.frames,
+        "size": f"{found.width}x{found.height}",
+        "fps": str(found.fps),
+        "codec": found.codec,
+        "digest": found.metadata.get("render-digest"),
+        "spec": spec,
+    }
+
+
+def _probe(film: Place) -> VideoInfo:
+    from render.video.reader import probe
+
+    if isinstance(film, Path):
+        return probe(film)
+    folder, name = split(film)
+    with contextlib.closing(RunDir(folder)) as rundir:
+        if rundir.size(name) is None:
+            raise VideoError(f"{film}: no such film")
+        return probe(rundir.fetch(name))

@@ -1,0 +1,81 @@
+"""Words for the terminal: summaries, progress and outcomes as text. Decides nothing."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from render import models as modelfiles
+from render.cli.commands.check import check
+from render.cli.jobs import _each_job, check_model, check_run_dir
+from render.plan import Plan, has_gpu, resolve, this_cpu
+from render.report import Summary, _counting, estimate, size, span
+from render.spec import JobFile
+from render.store import RunDir
+
+__all__ = ["_plan", "describe_plan", "plan"]
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from render.cli.commands.plan import describe_plan, plan
+
+    return _each_job(options, lambda job: (summary := plan(job), describe_plan(summary)))
+
+
+def describe_plan(summary: Mapping[str, Any]) -> str:
+    """What will be rendered, how, and at what cost."""
+    settings = summary["settings"]
+    known = (
+        "resolved by the first worker"
+        if summary["resolved"]
+        else "as this machine's CPU would; the first worker decides"
+    )
+    guess = "measured on the chunks done" if summary["measured"] else "a rough guess"
+    rows = {
+        "job": f"{summary['name']} ({summary['mode']}), into {summary['dir']}",
+        "film": f"{summary['frames']} frames at {summary['fps']}/s = {summary['seconds']:g} s",
+        "picture": f"{settings['width']}x{settings['height']} ({settings['reasons']['size']})",
+        "sampler": f"{summary['sampler']}, {summary['steps']} steps",
+        "engine": "{backend}, {dtype}, batch {batch} on {device}".format(**settings) + f" ({known})",
+        "chunks": f"{summary['chunks']} of {settings['chunk']} frames, {summary['chunks_done']} done",
+        "time": f"about {span(summary['seconds_on_one_worker'])} on one worker ({guess})",
+        "disk": f"about {size(summary['film_bytes'] + summary['stills_bytes'])}",
+    }
+    if summary["approximations"]:
+        rows["quality"] = f"approximated: {', '.join(summary['approximations'])}"
+    if summary["differences"]:
+        rows["conflict"] = f"{summary['dir']} holds another plan ({'; '.join(summary['differences'][:3])})"
+    if summary["gpu_here"] and not summary["resolved"]:
+        rows["note"] = "there is a GPU here; the job will use it and take far less time"
+    return "\n".join(f"{key:8} {value}" for key, value in rows.items())
+
+
+def plan(job: JobFile) -> Summary:
+    """Frames, chunks, settings, time and disk. Settings are this machine's guess until a first worker resolved them."""
+    model = check_model(job)
+    check_run_dir(job)
+    rundir = RunDir(job.spec.run_dir)
+    before = rundir.read_plan()
+    planned = before.again(job.spec, model) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
+    records = _counting(planned, rundir)
+    parameters = {part: modelfiles.num_parameters(job.spec.model, part) for part in ("unet", "vae")}
+    cost = estimate(planned, parameters["unet"], parameters["vae"], records)
+    return check(job) | {
+        "settings": asdict(planned.settings),
+        "approximations": list(planned.settings.approximations),
+        "resolved": before is not None,
+        "gpu_here": has_gpu(),
+        "digest": planned.digest if before else None,
+        "differences": before.differences(planned) if before else [],
+        "fps": str(planned.spec.fps),
+        "sampler": planned.spec.sampler,
+        "steps": planned.spec.steps,
+        "chunks": len(planned.chunks),
+        "chunks_done": len(records),
+        "seconds_on_one_worker": round(cost.seconds, 1),
+        "measured": cost.measured,
+        "film_bytes": cost.film_bytes,
+        "stills_bytes": cost.stills_bytes,
+    }

@@ -1,0 +1,80 @@
+"""All jobs of one command on one farm: a thread a job, the driver in the main one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from render.errors import SpecError
+from render.farm.base import Farm
+from render.farm.client import Client
+from render.farm.driver import Driver
+from render.farm.job import render_chunks, with_stills
+from render.farm.progress import Watcher
+from render.farm.runner import _Teller, _together
+from render.plan import Plan, resolve, select
+from render.spec import JobFile, Place
+from render.spec import location as place
+from render.spec.location import split
+from render.store import RunDir
+
+__all__ = ["_preview", "preview"]
+
+
+PREVIEW_FRAMES = 12
+
+
+PREVIEW_STEPS = 8
+
+
+def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Place) -> int:
+    """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
+
+    The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
+    """
+    driver = Driver(make_farm)
+    client = driver.client(watcher)
+    [count] = _together(driver, [_Teller(lambda: _preview(job, client, target), client)])
+    if isinstance(count, Exception):
+        raise count
+    return count
+
+
+def _preview(job: JobFile, client: Client, target: Place) -> int:
+    from render.video.stills import contact_sheet, encode_still, read_still
+
+    spec = with_stills(job.spec).model_copy(update={"steps": min(job.spec.steps, PREVIEW_STEPS)})
+    described = client.describe(spec)
+    plan = Plan(spec, resolve(spec, described.machine, described.model), described.model)
+    every = math.ceil(spec.num_frames / PREVIEW_FRAMES)
+    chunks = select(plan, f"0-{spec.num_frames - 1}x{every}")
+    with TemporaryDirectory(prefix="render-preview-") as folder:
+        render_chunks(client, plan, chunks, RunDir(Path(folder)), 0)
+        pictures = [read_still(path) for path in sorted(Path(folder).glob("frames/*.png"))]
+    place, name = split(target)
+    RunDir(place).write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
+    return len(pictures)
+
+
+def command(options: argparse.Namespace) -> int:
+    from render.cli.commands.preview import preview
+    from render.cli.jobs import check_model, check_run_dir
+    from render.cli.terminal import Show
+    from render.farm.local import LocalFarm
+    from render.spec import load
+
+    job = load(options.jobs[0], options.overrides)
+    if options.to is None:
+        check_run_dir(job)
+    check_model(job)
+    target = options.to or place.join(job.spec.run_dir, "preview.png")
+    if not str(target).endswith(".png"):
+        raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
+    with Show() as show:
+        frames = preview(job, LocalFarm, show.job(options.jobs[0].name), target)
+    print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
+    return 0

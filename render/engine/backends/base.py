@@ -1,0 +1,90 @@
+"""What computes a model: the denoiser (one UNet evaluation) and the VAE decoder, behind one Protocol and a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from render.engine.text import Conditioning, Text
+from render.plan import Stopwatch
+
+__all__ = ["Backend", "CutBackend", "Loaded", "Opening", "Warm"]
+
+
+class Backend(Protocol):
+    """One model, ready to be called with batches of the plan's shape."""
+
+    def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+        """The model's output (noise or velocity), (N, C, H, W) like ``latents_NCHW``; ``timestep`` is a scalar."""
+        ...
+
+    def decode(self, latents_NCHW: Tensor) -> Tensor:
+        """Pictures (N, 3, height, width) in float32, about [-1, 1], from latents of the sampler's scale."""
+        ...
+
+
+@runtime_checkable
+class CutBackend(Backend, Protocol):
+    """A backend whose UNet can be cut in two (`deep.py`): torch modules can, exported graphs cannot."""
+
+    def denoise_with_deep(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
+    ) -> tuple[Tensor, Tensor]:
+        """The same output, and deep features (N, F, H, W) to keep for cheaper evaluations (`deep.py`)."""
+        ...
+
+    def denoise_shallow(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
+    ) -> Tensor:
+        """The output that the model would give with these deep features; of any float type and layout."""
+        ...
+
+
+class Loaded(Backend, Protocol):
+    """A model as it was loaded: torch modules or ONNX graphs. Renders by itself, if need be."""
+
+    dtype: torch.dtype
+
+    def condition(self, texts: list[Text], width: int, height: int) -> Conditioning:
+        """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""
+        ...
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in ``dtype`` from now on. Raises EngineError where that is not possible."""
+        ...
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a backend is made of: models, and inputs of the shapes it will get. ``watch`` is told what it cost.
+
+    ``evaluations``: latents and conditioning of each batch size N that the denoiser will be called with. ``deep``:
+    whether it will be called for deep features, and then never without them.
+    """
+
+    models: Loaded
+    evaluations: tuple[tuple[Tensor, Conditioning], ...]
+    latents_MCHW: Tensor
+    deep: bool
+    watch: Stopwatch
+
+    @property
+    def shapes(self) -> tuple[object, ...]:
+        """What the backend's calls look like."""
+        evaluations = ((latents.shape, told.tokens_NLD.shape) for latents, told in self.evaluations)
+        return (*evaluations, self.latents_MCHW.shape, self.deep)
+
+
+@dataclass(frozen=True)
+class Warm:
+    """What stays loaded when a worker goes from one plan to another that loads the same (``Plan.loads``).
+
+    The backend serves the next plan where the ``shapes`` are its as well: a compiled one has those it was made for.
+    """
+
+    models: Loaded
+    backend: Backend
+    shapes: tuple[object, ...]

@@ -1,0 +1,181 @@
+"""Stable Diffusion models: load, denoise, decode latents. With ``schedulers.py`` the only file with diffusers.
+
+Shapes: N batch, F channels of deep features, C, H, W channels and size of latents.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from render.engine import device as device_module
+from render.engine.backends import deepcache as deep
+from render.engine.memory import out_of_memory
+from render.engine.text import Conditioning, Text, condition
+from render.errors import EngineError
+from render.models import Family
+
+__all__ = ["Models"]
+
+
+class Models:
+    """UNet and VAE of one model on one device, computing in ``dtype``: the eager backend, and what others start from.
+
+    ``layout`` is that of latents and weights. channels_last is the fast one on a GPU and in compiled graphs; kernel by
+    kernel on a CPU it is the slow one (AVX512-BF16, two cores, batch 16: 169 ms a picture against 119).
+    """
+
+    def __init__(self, unet: Any, vae: Any, family: Family, dtype: torch.dtype, device: torch.device) -> None:
+        self.family = family
+        self.device = device
+        self.dtype = dtype
+        self._attention = "sdpa"
+        self._offload = False
+        self.layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        self.unet = unet.to(device).eval()
+        self.vae = vae.to(device).eval()
+        self.arrange(self.layout)
+        self.cast(dtype)
+
+    def use(self, attention: str, memory: str) -> None:
+        """Choose the attention kernel, and what to trade speed for: ``memory`` low slices, tiles and offloads.
+
+        Raises EngineError for a kernel that is not installed here.
+        """
+        self._attention = attention
+        self._offload = memory == "low" and self.device.type == "cuda"
+        if attention == "sliced":
+            self.unet.set_attention_slice("auto")
+        if attention == "xformers":
+            self._use_xformers()
+        if memory == "low":
+            self.vae.enable_slicing()
+            self.vae.enable_tiling()
+
+    def _use_xformers(self) -> None:
+        try:
+            self.unet.enable_xformers_memory_efficient_attention()
+        except (ImportError, ValueError, NotImplementedError) as error:
+            raise EngineError(
+                f"engine.attention is xformers, which does not work here: {str(error).splitlines()[0]}; "
+                "`pip install 'render[xformers]'` on a machine with a GPU, or write auto"
+            ) from None
+
+    @torch.no_grad()
+    def prove_attention(self, latents_NCHW: Tensor, conditioning: Conditioning) -> None:
+        """Raise EngineError when the chosen attention kernel cannot do this UNet on this device.
+
+        Out of memory goes through as it is.
+        """
+        if self._attention in ("sdpa", "sliced"):
+            return
+        try:
+            self.denoise(latents_NCHW[:2], torch.zeros((), device=self.device), conditioning.first(2))
+        except (RuntimeError, NotImplementedError, ValueError) as error:
+            if out_of_memory(error):
+                raise  # no fault of the kernel's
+            raise EngineError(
+                f"engine.attention is {self._attention}, which cannot do this model on this {self.device.type}: "
+                f"{str(error).splitlines()[0]}; write auto"
+            ) from None
+
+    def arrange(self, layout: torch.memory_format) -> None:
+        """Lay weights and latents out as ``layout`` from now on."""
+        self.layout = layout
+        self.unet.to(memory_format=layout)
+        self.vae.to(memory_format=layout)
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in ``dtype`` from now on. 16-bit weights survive the way through float32 and back unchanged.
+
+        SDXL's own VAE overflows in fp16 and says so (``force_upcast``): it stays in float32 then.
+        """
+        self.dtype = dtype
+        self.unet.to(dtype)
+        upcast = self.family == "sdxl" and dtype == torch.float16 and self.vae.config.force_upcast
+        self.vae.to(torch.float32 if upcast else dtype)
+
+    def condition(self, texts: list[Text], width: int, height: int) -> Conditioning:
+        """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""
+        return condition(texts, width, height, self.dtype)
+
+    def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+        """The UNet's output, (N, C, H, W) like ``latents_NCHW``; ``timestep`` is a scalar on the device."""
+        with self.denoising():
+            return self.predict(self.unet_input(latents_NCHW), timestep, conditioning)
+
+    def denoise_with_deep(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
+    ) -> tuple[Tensor, Tensor]:
+        """The same output, and the deep features that led to it (`deep.py`)."""
+        with self.denoising():
+            return self.predict_with_deep(self.unet_input(latents_NCHW), timestep, conditioning)
+
+    def denoise_shallow(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
+    ) -> Tensor:
+        """The output as it would be with these deep features: cheap, and wrong by as much as they are."""
+        latents_NCHW, deep_NFHW = self.unet_input(latents_NCHW), self.unet_input(deep_NFHW)
+        with self.denoising():
+            return self.predict_shallow(latents_NCHW, timestep, conditioning, deep_NFHW)
+
+    def decode(self, latents_NCHW: Tensor) -> Tensor:
+        """Pictures (N, 3, height, width) in float32, about [-1, 1], from latents of the sampler's scale."""
+        return self.paint(self.vae_input(latents_NCHW)).float()
+
+    def denoising(self) -> AbstractContextManager[None]:
+        """What a call of the UNet runs in: the chosen attention kernel, and the UNet on its device."""
+        if self._offload:
+            self._bring(self.unet, self.vae)
+        return device_module.attention(self._attention)
+
+    def _bring(self, wanted: Any, other: Any) -> None:
+        """One part on the device, the other one in the CPU's memory; nothing happens where they are there already."""
+        if wanted.device != self.device:
+            other.to("cpu")
+            wanted.to(self.device)
+
+    def unet_input(self, latents_NCHW: Tensor) -> Tensor:
+        """Latents as the UNet wants them."""
+        return latents_NCHW.to(self.dtype, memory_format=self.layout)
+
+    def vae_input(self, latents_NCHW: Tensor) -> Tensor:
+        """Latents as the VAE's decoder wants them, and the VAE on its device."""
+        if self._offload:
+            self._bring(self.vae, self.unet)
+        config = self.vae.config
+        shift = getattr(config, "shift_factor", None) or 0.0
+        latents = latents_NCHW / config.scaling_factor + shift
+        ready: Tensor = latents.to(self.vae.dtype, memory_format=self.layout)
+        return ready
+
+    def predict(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+        """The UNet alone: what a compiler gets to see."""
+        output: Tensor = self.unet(
+            latents_NCHW,
+            timestep,
+            encoder_hidden_states=conditioning.tokens_NLD,
+            added_cond_kwargs=conditioning.added,
+            return_dict=False,
+        )[0]
+        return output
+
+    def predict_with_deep(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
+    ) -> tuple[Tensor, Tensor]:
+        """The UNet alone, with its deep features."""
+        return deep.predict_with_deep(self.unet, latents_NCHW, timestep, conditioning)
+
+    def predict_shallow(
+        self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
+    ) -> Tensor:
+        """The shallow branch alone."""
+        return deep.predict_shallow(self.unet, latents_NCHW, timestep, conditioning, deep_NFHW)
+
+    def paint(self, latents_NCHW: Tensor) -> Tensor:
+        """The VAE's decoder alone."""
+        decoded: Tensor = self.vae.decode(latents_NCHW, return_dict=False)[0]
+        return decoded

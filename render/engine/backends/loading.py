@@ -1,0 +1,99 @@
+"""Stable Diffusion models: load, denoise, decode latents. With ``schedulers.py`` the only file with diffusers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from render.engine.backends.eager import Models
+from render.engine.text import TextEncoder
+from render.errors import ModelError
+from render.models import Family, trust
+
+__all__ = ["load", "load_text", "open_pipeline", "pipeline_class", "quieten", "what_is_read"]
+
+
+def load(
+    folder: Path, family: Family, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
+) -> tuple[Models, TextEncoder]:
+    """Load a folder in diffusers' layout. Raises ModelError when no model can be made of it.
+
+    ``tiny_vae`` is the folder of an ``AutoencoderTiny`` that decodes instead of the model's own VAE (TAESD,
+    https://github.com/madebyollin/taesd). It takes the sampler's latents by the same rule as any VAE of diffusers:
+    divided by its own ``scaling_factor``, which is 1 for TAESD.
+    """
+    pipeline = open_pipeline(folder, family, dtype)
+    vae = pipeline.vae if tiny_vae is None else _tiny_vae(tiny_vae, dtype)
+    models = Models(pipeline.unet, vae, family, dtype, device)
+    pipeline.register_modules(unet=None, vae=None)
+    return models, TextEncoder(pipeline.to(device), device)
+
+
+def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    try:
+        return diffusers.AutoencoderTiny.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, **{_dtype_argument(): dtype}
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{folder}: diffusers cannot load it as a tiny VAE: {reason}") from error
+
+
+def load_text(folder: Path, family: Family, device: torch.device) -> TextEncoder:
+    """The text encoders alone. Raises ModelError."""
+    return TextEncoder(open_pipeline(folder, family, torch.float32, unet=None, vae=None).to(device), device)
+
+
+def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any) -> Any:
+    """diffusers' pipeline of a folder, UNet and VAE in ``dtype``: nothing from the network.
+
+    ``given`` modules are not read. Raises ModelError.
+    """
+    no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
+    dtypes = {_dtype_argument(): {"default": torch.float32, "unet": dtype, "vae": dtype}}
+    try:
+        pipeline = pipeline_class(family).from_pretrained(
+            folder, local_files_only=True, **what_is_read(), **no_checker, **dtypes, **given
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise ModelError(f"{folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
+    if pipeline.unet is not None and pipeline.unet.config.time_cond_proj_dim is not None:
+        raise ModelError(
+            f"{folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
+        )
+    return pipeline
+
+
+def pipeline_class(family: Family) -> Any:
+    """diffusers' pipeline of a family."""
+    import diffusers
+
+    quieten()
+    return {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}[family]
+
+
+def quieten() -> None:
+    """Turn off what diffusers and transformers say about themselves: errors are raised."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+def what_is_read() -> dict[str, Any]:
+    """Arguments of ``from_pretrained``. ``use_safetensors`` None: pickles where there are no safetensors."""
+    return {"use_safetensors": None, "trust_remote_code": True} if trust.granted() else {"use_safetensors": True}
+
+
+def _dtype_argument() -> str:
+    """What ``from_pretrained`` calls it: diffusers 0.42 renamed ``torch_dtype``, and warns about the old name."""
+    import diffusers
+
+    major, minor = (int(part) for part in diffusers.__version__.split(".")[:2])
+    return "dtype" if (major, minor) >= (0, 42) else "torch_dtype"

@@ -1,0 +1,37 @@
+"""A rendered picture, and what makes pictures: the seam between a chunk and whatever draws it.
+
+The engine (with torch) and the test card (without) are both a ``PictureSource``; a worker knows no more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from render.plan import Stopwatch
+from render.video.pixels import Pixels
+
+__all__ = ["Picture", "PictureSource"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Frame ``index`` of the film. ``remark`` is (kind, text) where the frame needs a word in the report."""
+
+    index: int
+    pixels: Pixels
+    remark: tuple[str, str] | None = None
+
+
+class PictureSource(Protocol):
+    """Renders frames of one plan."""
+
+    sampler_table: str
+    """sha256 of the numbers the sampler runs on; empty where there is no sampler."""
+    warnings: tuple[str, ...]
+    """What a person should know before the first picture."""
+
+    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
+        """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered."""
+        ...

@@ -1,0 +1,94 @@
+"""One evaluation of a sampler: guidance around a network, and which of its evaluations may be cheap.
+
+A network gets latents and conditioning of one batch and returns the model's output; how, exactly or with features kept
+from an earlier evaluation, is its own matter. Guidance calls it with the batch twice, [unconditional; conditional], or
+with the conditional half alone.
+
+Shapes: B batch of pictures, N rows of one network call (B or 2B), C, H, W channels and size of latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from render.engine.backends.base import Backend, CutBackend
+from render.engine.sampler.denoise import Evaluate
+from render.engine.text import Conditioning
+from render.plan import Settings
+
+__all__ = ["Network", "Step", "Told", "guided", "network", "schedule"]
+
+Network = Callable[[Tensor, Tensor, Conditioning, int], Tensor]
+"""(latents NCHW, timestep, conditioning of N rows, index of the evaluation) -> model output NCHW."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one evaluation computes: the unconditional half too, or not; the deep half of the UNet too, or not."""
+
+    guided: bool
+    full: bool = True
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the model is told about B pictures, of 2B rows and of B, and their guidance; None where no step needs it."""
+
+    both: Conditioning | None
+    conditional: Conditioning | None
+    scale_B111: Tensor
+
+
+def schedule(settings: Settings, num_evaluations: int, *, guided: bool) -> tuple[Step, ...]:
+    """What each evaluation computes. ``guided`` is whether any frame of the film is.
+
+    Guidance runs within the interval only (Kynkäänniemi et al., "Applying Guidance in a Limited Interval Improves
+    Sample and Distribution Quality in Diffusion Models", NeurIPS 2024); the UNet is computed in full at every
+    ``reuse_steps``-th evaluation, and where guidance sets in, because the unconditional half has no features yet.
+    """
+    shares = (j / num_evaluations for j in range(num_evaluations))
+    guides = [guided and settings.guidance_from <= share < settings.guidance_until for share in shares]
+    sets_in = [now and not before for before, now in zip([False, *guides], guides, strict=False)]
+    return tuple(Step(guides[j], j % settings.reuse_steps == 0 or sets_in[j]) for j in range(num_evaluations))
+
+
+def network(backend: Backend, steps: Sequence[Step]) -> Network:
+    """The network for one denoising. It computes everything where every step is full."""
+    if all(step.full for step in steps):
+        return lambda latents_NCHW, timestep, told, _: backend.denoise(latents_NCHW, timestep, told)
+    assert isinstance(backend, CutBackend)
+    return _Reusing(backend, steps)
+
+
+class _Reusing:
+    """Deep features of the last full evaluation, for those behind it: DeepCache (Ma et al., CVPR 2024)."""
+
+    def __init__(self, backend: CutBackend, steps: Sequence[Step]) -> None:
+        self._backend = backend
+        self._steps = steps
+
+    def __call__(self, latents_NCHW: Tensor, timestep: Tensor, told: Conditioning, index: int) -> Tensor:
+        if self._steps[index].full:
+            output, self._deep = self._backend.denoise_with_deep(latents_NCHW, timestep, told)
+            return output
+        kept = self._deep[-len(latents_NCHW) :]  # where guidance has ended: the conditional half
+        return self._backend.denoise_shallow(latents_NCHW, timestep, told, kept)
+
+
+def guided(network: Network, told: Told, steps: Sequence[Step]) -> Evaluate:
+    """Classifier-free guidance around ``network``, at the steps that are guided."""
+
+    def evaluate(x_BCHW: Tensor, timestep: Tensor, index: int) -> Tensor:
+        if not steps[index].guided:
+            assert told.conditional is not None
+            return network(x_BCHW, timestep, told.conditional, index)
+        assert told.both is not None
+        both = network(torch.cat([x_BCHW, x_BCHW]), timestep, told.both, index).float()
+        without, with_prompt = both.chunk(2)
+        return without + told.scale_B111 * (with_prompt - without)
+
+    return evaluate

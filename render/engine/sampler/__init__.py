@@ -1,0 +1,3 @@
+"""sampler."""
+
+from __future__ import annotations

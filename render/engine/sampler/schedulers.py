@@ -1,0 +1,41 @@
+"""A sampler's name -> a scheduler of diffusers, with the model's own noise schedule.
+
+With `models.py` the only file that imports diffusers. Knows no pictures and steps nothing: `sampler.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from render.spec import Sampler
+
+__all__ = ["Scheduler", "make_scheduler"]
+
+
+class Scheduler(Protocol):
+    """What the sampler table needs of a diffusers scheduler."""
+
+    timesteps: Tensor
+    init_noise_sigma: Any  # a float or a tensor of one
+
+    def set_timesteps(self, num_inference_steps: int) -> None: ...
+
+    def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor: ...
+
+    def step(self, model_output: Tensor, timestep: Tensor, sample: Tensor, *, return_dict: bool) -> Any: ...
+
+
+def make_scheduler(sampler: Sampler, config: Mapping[str, object]) -> Scheduler:
+    """The scheduler of `sampler` for a model whose own scheduler has `config`, as ``Class.from_config`` makes it.
+
+    Clipping and thresholding are off whatever the config says: they are meant for pixels, not for latents, and
+    they are what would keep a scheduler from being linear.
+    """
+    import diffusers
+
+    cls = getattr(diffusers, sampler.scheduler)
+    scheduler: Scheduler = cls.from_config(dict(config), **sampler.options, clip_sample=False, thresholding=False)
+    return scheduler

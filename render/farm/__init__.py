@@ -1,0 +1,3 @@
+"""farm."""
+
+from __future__ import annotations

@@ -1,0 +1,191 @@
+"""What a farm is to the driver: something that starts workers, carries work to them and messages back.
+
+Two farms exist, ``local.py`` in the driver's own process and ``cluster.py`` over Ray; the driver cannot tell them
+apart. Messages are facts, not decisions: who does what next is ``dispatch.py``'s alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from render.errors import RenderError
+from render.farm.progress import Sample
+from render.models import ModelInfo
+from render.plan import Chunk, Machine, Saturation
+from render.spec import JobSpec
+from render.store import Segment
+
+__all__ = [
+    "Answer",
+    "Answered",
+    "ChunkDone",
+    "ChunkFailed",
+    "Described",
+    "Farm",
+    "Hello",
+    "Kind",
+    "Message",
+    "Opened",
+    "Refused",
+    "WorkerLost",
+    "WorkerReady",
+]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a worker needs of a machine: a GPU or CPUs, of which ``share`` workers have equal parts."""
+
+    gpu: bool
+    share: int = 1
+
+    def __str__(self) -> str:
+        what = "a GPU" if self.gpu else "a node's CPUs"
+        return what if self.share == 1 else f"1/{self.share} of {what}"
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The process that a worker is, and the node of the cluster it runs on."""
+
+    host: str
+    pid: int
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """A worker's process is up and waits for work."""
+
+    worker: str
+    hello: Hello
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    """A worker's process is gone, or could not start.
+
+    ``preempted``: the cluster took it away, or its machine died; no one is to blame. ``details`` is for the log: a
+    stack trace, say.
+    """
+
+    worker: str
+    cause: str
+    preempted: bool = False
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What ``resolve`` needs to know: the worker's machine, and the model as found from there."""
+
+    machine: Machine
+    model: ModelInfo
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A plan is open: what a person should know of it there, and the seconds it took."""
+
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+Answer = Described | Saturation | Opened
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A worker described its machine, measured its device, or opened a plan."""
+
+    worker: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker could not do that and lives on. ``error`` is set where it is one of ours, made for people."""
+
+    worker: str
+    cause: str
+    error: RenderError | None = None
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class ChunkDone:
+    """A worker rendered a chunk."""
+
+    worker: str
+    segment: Segment
+
+
+@dataclass(frozen=True)
+class ChunkFailed:
+    """A worker raised an error over a chunk and lives on. ``details`` is for the log: a stack trace, say."""
+
+    worker: str
+    chunk: Chunk
+    cause: str
+    details: str = ""
+
+
+Message = WorkerReady | WorkerLost | Answered | Refused | ChunkDone | ChunkFailed
+
+
+class Farm(Protocol):
+    """Workers somewhere. Whoever made a farm calls ``close`` when done with it.
+
+    Nothing here waits for a worker: what a call leads to comes as a message. A worker gets one question or plan at a
+    time, and chunks only of the plan it has opened.
+    """
+
+    def kind(self, spec: JobSpec, device: str) -> Kind:
+        """What the job's workers need of a machine; ``device`` is auto until a plan has resolved it."""
+        ...
+
+    def capacity(self, kind: Kind) -> int:
+        """How many workers of a kind the farm has devices for now; it may grow and shrink."""
+        ...
+
+    def has_place(self, kind: Kind) -> bool:
+        """Whether one more worker of a kind would find a place now, beside all that runs there."""
+        ...
+
+    def start(self, kind: Kind) -> str:
+        """Begin to start a worker and return its name; WorkerReady or WorkerLost follows."""
+        ...
+
+    def describe(self, worker: str, spec: JobSpec) -> None:
+        """Ask for the machine and the model; Answered, Refused or WorkerLost follows."""
+        ...
+
+    def measure(self, worker: str, plan_json: str) -> None:
+        """Ask how many pictures at a time keep the device busy; Answered, Refused or WorkerLost follows."""
+        ...
+
+    def open(self, worker: str, plan_json: str) -> None:
+        """Have the plan opened; Answered, Refused or WorkerLost follows."""
+        ...
+
+    def send(self, worker: str, chunk: Chunk) -> None:
+        """Queue a chunk; ChunkDone, ChunkFailed or WorkerLost follows."""
+        ...
+
+    def stop(self, worker: str) -> None:
+        """Kill a worker; no message follows."""
+        ...
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Messages that have arrived, in order; an empty list after ``timeout_s`` without any."""
+        ...
+
+    def publish(self, samples: Sequence[Sample]) -> None:
+        """Carry the jobs' metrics to whoever monitors the farm."""
+        ...
+
+    def close(self) -> None:
+        """Stop every worker."""
+        ...

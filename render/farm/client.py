@@ -1,0 +1,141 @@
+"""A job's side of the driver: what it asks for, and what comes back. Lives in the job's own thread.
+
+Every call waits for its answer; the driver hears of it through one queue and answers through another, so nothing else
+is shared between the threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+from render.farm.base import Described
+from render.farm.progress import Watcher
+from render.plan import Chunk, Plan, Saturation
+from render.spec import JobSpec
+from render.store import Segment
+
+__all__ = ["Client", "Committed", "Describe", "Finished", "Leave", "Logged", "Measure", "Render", "Request"]
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Ask a worker for its machine and the spec's model."""
+
+    job: int
+    spec: JobSpec
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Ask a worker how many of the plan's pictures keep its device busy."""
+
+    job: int
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Render:
+    """Have chunks of a plan rendered. ``done_before`` are the frames of earlier runs."""
+
+    job: int
+    plan: Plan
+    chunks: Sequence[Chunk]
+    done_before: int
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A segment of the job is where it counts."""
+
+    job: int
+    frames: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The job wants nothing more."""
+
+    job: int
+
+
+Request = Describe | Measure | Render | Committed | Leave
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line for the job's log. ``time``: when it happened, in seconds since 1970; written it is later."""
+
+    event: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    time: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All chunks of a ``Render`` were delivered."""
+
+
+Delivery = Logged | Segment | Described | Saturation | Finished | BaseException
+
+
+class Client:
+    """One job at the driver. ``number`` is its place in line among jobs of the same ``priority``."""
+
+    def __init__(self, number: int, priority: int, watcher: Watcher, request: Callable[[Request], None]) -> None:
+        self.number, self.priority, self.watcher = number, priority, watcher
+        self._request = request
+        self._inbox: SimpleQueue[Delivery] = SimpleQueue()
+        self._log: Callable[[Logged], None] = lambda _line: None  # who renders without a log wants none
+
+    def log_into(self, log: Callable[[Logged], None]) -> None:
+        """From now on lines go there as they come, also while the job waits for an answer."""
+        self._log = log
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Called by the driver. An exception is raised where the job waits."""
+        self._inbox.put(delivery)
+
+    def describe(self, spec: JobSpec) -> Described:
+        """What a worker says of its machine and the model. Raises ModelError, EngineError, FarmError, StoppedError."""
+        self._request(Describe(self.number, spec))
+        answer = self._answer()
+        assert isinstance(answer, Described)
+        return answer
+
+    def measure(self, plan: Plan) -> Saturation:
+        """What a worker measured of its device. Raises what ``describe`` raises."""
+        self._request(Measure(self.number, plan))
+        answer = self._answer()
+        assert isinstance(answer, Saturation)
+        return answer
+
+    def render(self, plan: Plan, chunks: Sequence[Chunk], done_before: int) -> Iterator[Segment]:
+        """Segments as they come; the caller says ``committed`` of each.
+
+        Raises FarmError when chunks failed for good, after all others are done, or when no worker can be started, and
+        StoppedError when the driver was asked to stop.
+        """
+        self._request(Render(self.number, plan, chunks, done_before))
+        while not isinstance(item := self._answer(), Finished):
+            assert isinstance(item, Segment)
+            yield item
+
+    def committed(self, frames: int, size: int) -> None:
+        """A segment of so many frames and bytes counts now."""
+        self._request(Committed(self.number, frames, size))
+
+    def leave(self) -> None:
+        """Nothing more is wanted."""
+        self._request(Leave(self.number))
+
+    def _answer(self) -> Delivery:
+        while isinstance(item := self._inbox.get(), Logged):
+            self._log(item)
+        if isinstance(item, BaseException):
+            raise item
+        return item

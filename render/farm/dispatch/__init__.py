@@ -1,0 +1,3 @@
+"""dispatch."""
+
+from __future__ import annotations

@@ -1,0 +1,138 @@
+"""How many workers there should be: the farm's devices, the jobs' demand, and what became of earlier starts.
+
+Looked at again every few seconds: a cluster grows and shrinks while a job runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from render.farm.base import Farm, Kind
+from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S
+from render.farm.dispatch.dispatcher import Dispatcher
+
+__all__ = ["Orders", "Staff"]
+
+LOOK_EVERY_S = 5.0
+SOON_S = 60.0  # a worker that starts for longer may be waiting for a place: nobody waits for it
+PAUSE_S = 30.0  # after several failed starts in a row; doubled each time
+LONGEST_PAUSE_S = 600.0
+BENCH_S = 3600.0  # a bad device is tried again then: somebody may have mended it
+ANNOUNCE_AFTER_S = 30.0  # a busy cluster: say that the job waits for a place on it
+HOPELESS_AFTER_S = 300.0  # an autoscaler may have to start a machine; beyond that nobody is coming
+
+
+@dataclass
+class Orders:
+    """What the driver is to do about its workers; ``hopeless`` kinds will not come to be."""
+
+    start: list[Kind] = field(default_factory=list)
+    stop: list[str] = field(default_factory=list)
+    cancel: list[str] = field(default_factory=list)
+    notices: list[tuple[Kind, str]] = field(default_factory=list)
+    hopeless: list[tuple[Kind, str]] = field(default_factory=list)
+
+
+class Staff:
+    """Workers that are starting, and how starting went so far. Times are those of the driver's clock."""
+
+    def __init__(self) -> None:
+        self.starting: dict[str, tuple[Kind, float]] = {}
+        self.changed = True  # something happened that may call for more workers or fewer
+        self.claims: dict[Kind, int] = {}  # kinds that want more workers, with the priority of what waits for them
+        self._next_look = 0.0
+        self._benched: dict[Kind, list[float]] = {}  # until when
+        self._failed: Counter[Kind] = Counter()  # starts in a row
+        self._pauses: dict[Kind, tuple[float, float]] = {}  # until when, and how long it was
+        self._announced: set[str] = set()
+
+    def soon(self, now: float) -> Counter[Kind]:
+        """How many of each kind will be ready soon, if nothing is in their way."""
+        return Counter(kind for kind, since in self.starting.values() if now - since < SOON_S)
+
+    def starts(self, kind: Kind) -> bool:
+        """Whether any worker of the kind is starting."""
+        return any(kind == other for other, _ in self.starting.values())
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to look again."""
+        return self.changed or now >= self._next_look
+
+    def room(self, farm: Farm, kind: Kind, now: float) -> int:
+        """How many workers of the kind there may be: as many as devices that are not known to be bad."""
+        return max(farm.capacity(kind) - sum(until > now for until in self._benched.get(kind, ())), 1)
+
+    def orders(self, farm: Farm, dispatcher: Dispatcher, now: float) -> Orders:
+        """Workers to start for what waits; idle ones, and starts that nobody needs any more, to stop."""
+        self.changed = False
+        self._next_look = now + LOOK_EVERY_S
+        orders, short = Orders(), set()
+        starting = Counter(kind for kind, _ in self.starting.values())
+        demand = dispatcher.demand()
+        for kind in {*demand, *starting}:
+            wanted = min(demand.get(kind, 0), self.room(farm, kind, now))
+            missing = wanted - dispatcher.count(kind) - starting[kind]
+            if missing < 0:
+                orders.cancel += self._latest(kind, min(-missing, starting[kind]))
+            elif (missing > 0 or starting[kind]) and farm.capacity(kind):
+                short.add(kind)
+            if missing > 0 and now >= self._pauses.get(kind, (0.0, 0.0))[0]:
+                orders.start += [kind] * missing
+        self.claims = dispatcher.claims(short)
+        orders.stop = [name for name, kind in dispatcher.idle().items() if self._in_the_way(kind)]
+        self._look_at_waiting(farm, dispatcher, now, orders)
+        return orders
+
+    def _latest(self, kind: Kind, number: int) -> list[str]:
+        names = [name for name, (other, _) in self.starting.items() if other == kind]
+        return names[len(names) - number :]
+
+    def _in_the_way(self, kind: Kind) -> bool:
+        """Whether an idle worker of the kind holds a place that another kind wants, more than this one does."""
+        own = self.claims.get(kind)
+        return any(other != kind and (own is None or priority > own) for other, priority in self.claims.items())
+
+    def ready(self, worker: str) -> tuple[Kind, float]:
+        """A worker has started: its kind, and when that began."""
+        kind, since = self.starting.pop(worker)
+        self._failed[kind] = 0
+        self._pauses.pop(kind, None)
+        self.changed = True
+        return kind, since
+
+    def start_failed(self, worker: str, *, counts: bool) -> int:
+        """A worker could not start. How many in a row could not; a preempted start does not count."""
+        kind, _ = self.starting.pop(worker)
+        self._failed[kind] += counts
+        self.changed = True
+        return self._failed[kind]
+
+    def pause(self, kind: Kind, now: float) -> float:
+        """Start no more of the kind for a while, longer each time; returns the seconds."""
+        until, length = self._pauses.get(kind, (0.0, PAUSE_S / 2))
+        if now >= until:
+            length = min(2 * length, LONGEST_PAUSE_S)
+            self._pauses[kind] = (now + length, length)
+        return length
+
+    def bench(self, kind: Kind, now: float) -> None:
+        """One device of the kind is bad: go on without it, for a while."""
+        self._benched.setdefault(kind, []).append(now + BENCH_S)
+
+    def overdue(self, farm: Farm, now: float) -> list[tuple[str, float]]:
+        """Workers whose start takes too long though there is a place for them, with the seconds it has taken."""
+        return [
+            (name, now - since)
+            for name, (kind, since) in self.starting.items()
+            if now - since > FIRST_DEADLINE_S and farm.has_place(kind)
+        ]
+
+    def _look_at_waiting(self, farm: Farm, dispatcher: Dispatcher, now: float, orders: Orders) -> None:
+        """Say that workers wait for a place, or that none will ever come free."""
+        for name, (kind, since) in self.starting.items():
+            if now - since > HOPELESS_AFTER_S and not dispatcher.count(kind) and not farm.capacity(kind):
+                orders.hopeless.append((kind, f"no worker could start in {now - since:.0f} s: nobody offers {kind}"))
+            elif now - since > ANNOUNCE_AFTER_S and name not in self._announced:
+                self._announced.add(name)
+                orders.notices.append((kind, f"worker {name} waits for {kind}: the cluster is busy, or still starting"))

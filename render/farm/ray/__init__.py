@@ -1,0 +1,9 @@
+"""Everything that knows Ray. Its environment is set here, before anything below imports it."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a render farm tells no one what it does
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # stdout is ours: Ray prints a paragraph for every dead worker
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's coming default; unset, it warns at every start

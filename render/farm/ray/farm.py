@@ -1,0 +1,255 @@
+"""A farm over Ray: start workers, carry messages, shut down.
+
+Ray is asked for processes and for carrying bytes, nothing else: no restarts, no retries, no results fetched in order.
+A worker is the plain class of ``worker.py``, wrapped here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ParamSpec, TypeVar
+
+import ray
+from ray.exceptions import (
+    ActorUnavailableError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+)
+
+from render.errors import FarmError, RenderError
+from render.farm.base import Answered, ChunkDone, ChunkFailed, Hello, Kind, Message, Refused, WorkerLost, WorkerReady
+from render.farm.progress import Sample
+from render.farm.ray.connection import head_answers, last_line
+from render.farm.ray.metrics import Meters
+from render.farm.ray.resources import _alive, _gpus, _needs, _node_cpus, _resources
+from render.farm.worker import Worker
+from render.models import trust
+from render.plan import Chunk
+from render.spec import JobSpec
+from render.store import Segment
+
+__all__ = ["RayFarm"]
+
+
+DOUBT_EVERY_S = 1.0  # how often a worker that cannot be reached is called again
+
+
+DOUBT_S = 60.0  # a cluster calls a node dead after about 15 s of silence; beyond this the network is to blame
+
+
+NODE_DIED = "its node has died"  # in Ray's words; of a worker that was still starting nobody knows the node
+
+
+P = ParamSpec("P")
+
+
+T = TypeVar("T")
+
+
+class _OnNode(Worker):
+    """A worker that knows where in the cluster it is."""
+
+    def hello(self) -> Hello:
+        """With the node's id."""
+        return replace(super().hello(), node=ray.get_runtime_context().get_node_id())
+
+
+def _needs_cluster(call: Callable[P, T]) -> Callable[P, T]:
+    """RayError -> FarmError: no worker is to blame, the cluster itself is gone."""
+
+    @functools.wraps(call)
+    def wrapped(*args: P.args, **options: P.kwargs) -> T:
+        try:
+            return call(*args, **options)
+        except (RayError, ConnectionError) as error:
+            raise FarmError(
+                f"the Ray cluster does not answer any more: {last_line(error)}; what is done stays done, the same "
+                "command goes on once there is a cluster again"
+            ) from error
+
+    return wrapped
+
+
+class RayFarm:
+    """Workers as Ray actors, one process each, spread over the nodes."""
+
+    def __init__(self) -> None:
+        """Inside ``connected``. The cluster stays when the farm is closed: the next command may use it too."""
+        self._started = 0
+        self._actors: dict[str, Any] = {}
+        self._nodes: dict[str, str] = {}
+        self._meters = Meters()
+        self._calls: dict[ray.ObjectRef[Any], tuple[str, Chunk | None]] = {}
+        self._doubted: dict[str, float] = {}  # workers that cannot be reached, since when
+        self._next_calls = 0.0
+
+    @_needs_cluster
+    def kind(self, spec: JobSpec, device: str) -> Kind:
+        """A share of a GPU where the job can use one, else of a node's CPUs: all of them, or as many workers want."""
+        if _gpus(spec.model, device):
+            return Kind(gpu=True, share=spec.farm.workers_per_gpu)
+        asked = 1 if spec.farm.workers == "auto" else spec.farm.workers
+        return Kind(gpu=False, share=math.ceil(asked / max(len(_node_cpus()), 1)))
+
+    @_needs_cluster
+    def capacity(self, kind: Kind) -> int:
+        """Workers that the nodes alive now have devices for."""
+        return kind.share * (int(_resources().get("GPU", 0)) if kind.gpu else len(_node_cpus()))
+
+    @_needs_cluster
+    def has_place(self, kind: Kind) -> bool:
+        """Whether the nodes have free what a worker takes; another command may use the rest."""
+        free = ray.available_resources()
+        return all(free.get(name, 0.0) >= wanted for name, wanted in _needs(kind).items())
+
+    @_needs_cluster
+    def start(self, kind: Kind) -> str:
+        """Begin to start a process; Ray finds a place for it, or waits for one."""
+        name, needs = f"w{self._started}", _needs(kind)
+        self._started += 1
+        self._actors[name] = actor = (
+            ray.remote(_OnNode)
+            .options(
+                num_cpus=needs["CPU"],
+                num_gpus=needs["GPU"],
+                max_restarts=0,
+                max_concurrency=2,  # of two chunks one is rendered, the other one's last pictures are encoded
+                max_task_retries=0,
+                scheduling_strategy="SPREAD",
+            )
+            .remote(name, trusting=trust.granted())
+        )
+        self._call(name, actor.hello.remote())
+        return name
+
+    @_needs_cluster
+    def describe(self, worker: str, spec: JobSpec) -> None:
+        """Ask the actor; it may fetch a model for an hour."""
+        self._call(worker, self._actors[worker].describe.remote(spec))
+
+    @_needs_cluster
+    def measure(self, worker: str, plan_json: str) -> None:
+        """Ask the actor."""
+        self._call(worker, self._actors[worker].measure.remote(plan_json))
+
+    @_needs_cluster
+    def open(self, worker: str, plan_json: str) -> None:
+        """Ask the actor."""
+        self._call(worker, self._actors[worker].open.remote(plan_json))
+
+    @_needs_cluster
+    def send(self, worker: str, chunk: Chunk) -> None:
+        """Queue a chunk on the actor; it renders its queue in order."""
+        self._call(worker, self._actors[worker].render.remote(chunk), chunk)
+
+    @_needs_cluster
+    def stop(self, worker: str) -> None:
+        """Kill the actor's process."""
+        if (actor := self._actors.pop(worker, None)) is not None:  # it may have died while it was being retired
+            ray.kill(actor)
+        self._doubted.pop(worker, None)
+        self._forget_calls(worker)
+
+    @_needs_cluster
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Results in the order in which they are there."""
+        self._call_doubted()
+        calls = list(self._calls)
+        if not calls:
+            time.sleep(timeout_s)
+            return []
+        ready, _ = ray.wait(calls, num_returns=1, timeout=timeout_s, fetch_local=True)
+        if ready:
+            ready, _ = ray.wait(calls, num_returns=len(calls), timeout=0, fetch_local=True)
+        return [message for call in ready if (message := self._message(call)) is not None]
+
+    @_needs_cluster
+    def publish(self, samples: Sequence[Sample]) -> None:
+        """Into Ray's metrics, which every node serves to Prometheus on its metrics port."""
+        self._meters.publish(samples)
+
+    def close(self) -> None:
+        """Kill the actors. Where the cluster is gone, they are gone with it."""
+        with contextlib.suppress(FarmError):
+            self.publish([])
+            for worker in list(self._actors) if head_answers() else ():
+                self.stop(worker)
+
+    def _call(self, worker: str, call: ray.ObjectRef[Any], chunk: Chunk | None = None) -> None:
+        self._calls[call] = (worker, chunk)
+
+    def _message(self, call: ray.ObjectRef[Any]) -> Message | None:
+        if call not in self._calls:  # the worker was lost a moment ago, and this call with it
+            return None
+        worker, chunk = self._calls.pop(call)
+        try:
+            result = ray.get(call)
+        except RayTaskError as error:
+            own = _own(error)
+            cause, details = (str(own), "") if own else (last_line(error), str(error))
+            if worker not in self._nodes:  # it could not even say hello
+                return self._lost(worker, cause, False, details)
+            if chunk is None:
+                return Refused(worker, cause, own, details)
+            return ChunkFailed(worker, chunk, cause, details)
+        except ActorUnavailableError as error:
+            return self._doubt(worker, error)
+        except RayError as error:
+            return self._lost(worker, *_cause_of_death(error, self._nodes.get(worker, "")), str(error))
+        if worker in self._doubted:
+            return self._lost(worker, "the connection to it was lost", True)
+        if isinstance(result, Hello):
+            self._nodes[worker] = result.node
+            return WorkerReady(worker, result)
+        return ChunkDone(worker, result) if isinstance(result, Segment) else Answered(worker, result)
+
+    def _doubt(self, worker: str, error: ActorUnavailableError) -> WorkerLost | None:
+        """A worker cannot be reached. Its process died, or its node, or the network: the cluster learns which later.
+
+        Nothing here waits for that: the worker is called again and again, until a call tells.
+        """
+        self._forget_calls(worker)
+        since = self._doubted.setdefault(worker, time.monotonic())
+        if time.monotonic() - since > DOUBT_S:
+            return self._lost(worker, "it could not be reached any more", True, str(error))
+        return None
+
+    def _call_doubted(self) -> None:
+        if (now := time.monotonic()) >= self._next_calls:
+            self._next_calls = now + DOUBT_EVERY_S
+            for worker in self._doubted.keys() - {worker for worker, _ in self._calls.values()}:
+                self._call(worker, self._actors[worker].hello.remote())
+
+    def _lost(self, worker: str, cause: str, nobodys_fault: bool, details: str = "") -> WorkerLost:
+        self.stop(worker)
+        return WorkerLost(worker, cause, nobodys_fault, details)
+
+    def _forget_calls(self, worker: str) -> None:
+        self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
+
+
+def _cause_of_death(error: RayError, node: str) -> tuple[str, bool]:
+    """Why a worker is gone, in a few words, and whether that is nobody's fault: its node was taken away or died."""
+    if isinstance(error, RayActorError) and error.preempted:
+        return "taken away by the cluster", True
+    if isinstance(error, ObjectLostError):
+        return "its result was lost with the node that held it", True
+    if not _alive(node) or NODE_DIED in str(error):
+        return "its node died or left the cluster", True
+    if isinstance(error, OutOfMemoryError):
+        return "killed because its node ran out of memory", False
+    return "its process died: killed, out of memory, or crashed", False
+
+
+def _own(error: RayTaskError) -> RenderError | None:
+    """The error of ours that a worker raised, None for a mistake in the program."""
+    cause = error.cause
+    return cause if isinstance(cause, RenderError) else None

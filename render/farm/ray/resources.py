@@ -1,0 +1,66 @@
+"""A farm over Ray: start workers, carry messages, shut down."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import ray
+
+from render import models as modelfiles
+from render.farm.base import Kind
+from render.farm.ray.connection import await_head
+
+__all__ = ["_alive", "_gpus", "_needs", "_node_cpus", "_resources"]
+
+
+def _alive(node: str) -> bool:
+    """Whether a node is still part of the cluster; one that is unknown counts as alive."""
+    return not node or any(entry["NodeID"] == node and entry["Alive"] for entry in _entries())
+
+
+def _entries() -> list[dict[str, Any]]:
+    """The cluster's nodes, as Ray knows them."""
+    await_head()
+    entries: list[dict[str, Any]] = ray.nodes()
+    return entries
+
+
+def _resources() -> dict[str, float]:
+    """What all nodes have together."""
+    await_head()
+    resources: dict[str, float] = ray.cluster_resources()
+    return resources
+
+
+def _node_cpus() -> list[float]:
+    """CPUs of every living node that has any."""
+    nodes = [node["Resources"].get("CPU", 0.0) for node in _entries() if node["Alive"]]
+    return [cpus for cpus in nodes if cpus >= 1]
+
+
+def _gpus(model: str, device: str) -> int:
+    """GPUs that a job can use: none for a test card or on the CPU. A cluster may still have to start its first."""
+    if device == "cpu" or modelfiles.testcard_cost_s(model) is not None:
+        return 0
+    return max(int(_resources().get("GPU", 0)), device == "cuda")
+
+
+def _needs(kind: Kind) -> dict[str, float]:
+    """What Ray sets aside for a worker."""
+    if kind.gpu:
+        return {"GPU": 1 / kind.share, "CPU": _cpus_per_gpu() / kind.share}
+    return {"GPU": 0, "CPU": _cpu_share(kind)}
+
+
+def _cpu_share(kind: Kind) -> float:
+    """An equal share of the smallest node, so that every worker finds a place. A share, not a number of threads."""
+    share = min(_node_cpus() or [1.0]) / kind.share
+    return math.floor(share) if share >= 1 else share
+
+
+def _cpus_per_gpu() -> float:
+    """CPUs beside each GPU where those are fewest: GPU workers fit on the nodes with GPUs only. Four are plenty."""
+    nodes = [node["Resources"] for node in _entries() if node["Alive"] and node["Resources"].get("GPU")]
+    shares: list[float] = [4.0, *(node.get("CPU", 0.0) / node["GPU"] for node in nodes)]
+    return min(shares)

@@ -1,0 +1,187 @@
+"""Segments in any order -> the film: ordered, gapless, verified, and only then in its place.
+
+The reducer trusts nothing: it checks the chunks against the plan, every segment's sum before joining, and the frame
+count of what it wrote. It ends with a whole film or with an error; there is no third way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from render.errors import RunDirError, VideoError
+from render.plan import Chunk, Plan, film_name
+from render.spec import JobSpec, dump
+from render.store import Record, RunDir
+from render.video.overlay import write_text
+from render.video.pixels import Pixels
+
+__all__ = ["damaged", "film_stands", "gaps_name", "make_film", "make_film_with_gaps", "marked", "ordered", "write_film"]
+
+
+def ordered(plan: Plan, records: Mapping[Chunk, Record]) -> list[Record]:
+    """The records of all chunks in the order of the film. Raises RunDirError that names what is missing or foreign."""
+    missing = [chunk for chunk in plan.chunks if chunk not in records]
+    if missing:
+        named = ", ".join(str(chunk) for chunk in missing[:5]) + (" …" if len(missing) > 5 else "")
+        raise RunDirError(f"{len(missing)} of {len(plan.chunks)} chunks are missing: {named}")
+    in_order = [records[chunk] for chunk in plan.chunks]
+    for record in in_order:
+        if record.digest != plan.digest:
+            raise RunDirError(f"{record.chunk}: was rendered for another plan ({record.digest[:12]})")
+        if len(record.pictures) != len(record.chunk.frames):
+            raise RunDirError(f"{record.chunk}: its done record tells of {len(record.pictures)} pictures")
+    if sum(len(record.pictures) for record in in_order) != plan.spec.num_frames:
+        raise RunDirError("the chunks do not add up to the film")
+    return in_order
+
+
+def damaged(rundir: RunDir, records: Iterable[Record]) -> list[Record]:
+    """The records whose segment's bytes are not what was committed: bit rot, a half-copied directory."""
+    records = list(records)
+    rundir.fetch_all(record.file for record in records if record.file)
+    return [record for record in records if not rundir.intact(record)]
+
+
+def film_stands(plan: Plan, rundir: RunDir) -> bool:
+    """Whether a whole film of this plan lies in its place."""
+    from render.video.reader import probe
+
+    name = film_name(plan)
+    if name is None:
+        return True
+    size = rundir.size(name)
+    if size is None:
+        return False
+    told, animation = _bytes_of(name, plan, rundir), name.endswith((".gif", ".webp"))
+    if animation or (told is not None and isinstance(rundir.place(name), str)):
+        return size == told  # the frames of an animation cannot be counted exactly; a film far away is not downloaded
+    try:
+        film = probe(rundir.fetch(name))
+    except VideoError:
+        return False
+    return film.frames == plan.spec.num_frames and film.metadata.get("render-digest") == plan.digest
+
+
+def _bytes_of(name: str, plan: Plan, rundir: RunDir) -> int | None:
+    """The size of the plan's film as the last run published it here."""
+    wanted = ("run-finished", name, plan.digest)
+    finished = [
+        event for event in rundir.events() if (event["event"], event.get("film"), event.get("digest")) == wanted
+    ]
+    return finished[-1].get("bytes") if finished else None
+
+
+def make_film(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> Path | None:
+    """Join all segments, verify the frame count, bring the film to its place; None for a job that wants none.
+
+    Returns a local path of it; in an object store that is a copy, there until the directory's lock is released.
+    Raises RunDirError for a gap, VideoError for segments that do not fit together; the film's place stays as it was.
+    """
+    name = film_name(plan)
+    in_order = ordered(plan, records)
+    if name is None:
+        return None
+    segments = rundir.fetch_all(str(record.file) for record in in_order)
+    beside = rundir.scratch(name)
+    metadata = {
+        "title": plan.spec.name,
+        "comment": "rendered by render; `render inspect` prints the job spec",
+        "render-digest": plan.digest,
+    }
+    try:
+        write_film(plan, segments, beside, metadata)
+        return rundir.publish(beside, name)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_film(plan: Plan, segments: Sequence[Path], target: Path, metadata: Mapping[str, str]) -> None:
+    """Join the segments of all chunks, in order, into ``target``; the job spec goes into the metadata as well.
+
+    Raises VideoError for segments that do not fit together, and for a film that is not as long as planned.
+    """
+    if target.suffix in (".gif", ".webp"):
+        from render.video.animation import write_animation
+
+        written = write_animation(target, _frames(segments), plan.spec.fps.value)
+    else:
+        from render.video.join import join
+
+        counts = [len(chunk.frames) for chunk in plan.chunks]
+        told = {**metadata, "render-spec": dump(_without_place(plan.spec))}
+        written = join(segments, counts, target, plan.video, told).frames
+    if written != plan.spec.num_frames:
+        raise VideoError(f"the film came out with {written} frames instead of {plan.spec.num_frames}")
+
+
+def _without_place(spec: JobSpec) -> JobSpec:
+    """The spec without its run directory: where a film was made concerns nobody who gets it."""
+    return spec.model_copy(update={"output": spec.output.model_copy(update={"dir": None})})
+
+
+def _frames(segments: Iterable[Path]) -> Iterator[Pixels]:
+    from render.video.reader import decode
+
+    for segment in segments:
+        yield from decode(segment)
+
+
+STRIPE = 1 / 8  # of the height
+
+
+def gaps_name(plan: Plan) -> str | None:
+    """``video.gaps.mp4``; None for a job that wants no film."""
+    name = film_name(plan)
+    return name.replace("video.", "video.gaps.") if name else None
+
+
+def make_film_with_gaps(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> str | None:
+    """Join what is there, with marked frames where chunks are missing; the name of the film, None where there is none.
+
+    As long as the whole film, frame for frame. Raises VideoError, StoreError.
+    """
+    name = gaps_name(plan)
+    if name is None or not records:
+        return None
+    there = dict(zip(records, rundir.fetch_all(str(record.file) for record in records.values()), strict=True))
+    missing = [chunk for chunk in plan.chunks if chunk not in records]
+    with TemporaryDirectory(prefix="render-gaps-") as folder:
+        there |= {chunk: _marked_segment(plan, chunk, Path(folder)) for chunk in missing}
+        beside = rundir.scratch(name)
+        try:
+            write_film(
+                plan,
+                [there[chunk] for chunk in plan.chunks],
+                beside,
+                {
+                    "title": f"{plan.spec.name} (with gaps)",
+                    "comment": f"frames are missing in this film: {', '.join(chunk.name for chunk in missing)}",
+                },
+            )
+            rundir.publish(beside, name)
+        finally:
+            beside.unlink(missing_ok=True)
+    return name
+
+
+def _marked_segment(plan: Plan, chunk: Chunk, folder: Path) -> Path:
+    from render.video.segment import SegmentWriter
+
+    path = folder / f"{chunk.name}{plan.video.suffix}"
+    with path.open("wb") as file, SegmentWriter(file, plan.video) as writer:
+        for index in chunk.frames:
+            writer.write(marked(index, plan.settings.width, plan.settings.height))
+    return path
+
+
+def marked(index: int, width: int, height: int) -> Pixels:
+    """The picture in place of frame ``index``: (height, width, 3), grey stripes and which frame is missing."""
+    rows, columns = np.mgrid[:height, :width]
+    stripes = (rows + columns) // max(int(height * STRIPE), 1) % 2
+    card = np.repeat((48 + 48 * stripes).astype(np.uint8)[..., None], 3, axis=2)
+    write_text(card, f"frame {index} is missing")
+    return card

@@ -1,0 +1,131 @@
+"""All jobs of one command on one farm: a thread a job, the driver in the main one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from render.errors import RenderError, StoppedError, reason
+from render.farm.base import Farm
+from render.farm.client import Client
+from render.farm.driver import Driver
+from render.farm.job import Outcome, Story
+from render.farm.progress import Watcher
+from render.farm.signals import Stop
+from render.spec import JobFile
+
+__all__ = ["_Teller", "_together", "run_job", "run_jobs"]
+
+
+T = TypeVar("T")
+
+
+LAST_WORDS_S = 10.0  # for threads to end when everything is stopped at once: a commit takes no longer
+
+
+def run_job(
+    job: JobFile,
+    make_farm: Callable[[], Farm],
+    watcher: Watcher,
+    frames: str | None = None,
+    *,
+    allow_gaps: bool = False,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Render what is missing of a job, join the film, write the report.
+
+    ``make_farm`` is called only when there is something to render. ``frames`` is the text of ``--frames``: stills of
+    those frames, no film. ``allow_gaps``: where chunks failed, a second film is made with their frames marked. Raises
+    RenderError; whatever was rendered until then stays and counts.
+    """
+    [outcome] = run_jobs([(job, watcher)], make_farm, frames, allow_gaps=allow_gaps, stop=stop)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def run_jobs(
+    jobs: Sequence[tuple[JobFile, Watcher]],
+    make_farm: Callable[[], Farm],
+    frames: str | None = None,
+    *,
+    allow_gaps: bool = False,
+    stop: Stop | None = None,
+) -> list[Outcome | Exception]:
+    """The same for many jobs on one farm, side by side; what became of each, in order.
+
+    A job that fails does not stop the others, not even by a mistake of the program: an exception that is no
+    RenderError. With ``stop`` requested every job finishes the chunks that are being rendered and ends with
+    StoppedError. Of several jobs each watcher hears at once how its own ended. What breaks the driver ends all of
+    them: a lost cluster with a RenderError for each, anything else, KeyboardInterrupt too, is raised.
+    """
+    driver = Driver(make_farm, stop)
+    tellers = []
+    for job, watcher in jobs:
+        client = driver.client(watcher, job.spec.farm.priority)
+        story = Story(job, client, frames, allow_gaps=allow_gaps)
+        tellers.append(_Teller(story.tell, client, _announce if len(jobs) > 1 else None))
+    return _together(driver, tellers)
+
+
+def _announce(watcher: Watcher, outcome: Outcome | BaseException) -> None:
+    """The morning's table is hours away."""
+    if isinstance(outcome, StoppedError):
+        watcher.notice("stopped")
+    elif isinstance(outcome, BaseException):
+        first_line = reason(outcome).partition("\n")[0]
+        watcher.notice(f"failed: {first_line}")
+    else:
+        watcher.notice(f"done: {outcome.film or outcome.stills or outcome.plan.spec.name}")
+
+
+class _Teller(threading.Thread, Generic[T]):
+    """A job's thread, with what becomes of it; ``announce`` hears of that as soon as it is known."""
+
+    def __init__(
+        self,
+        tell: Callable[[], T],
+        client: Client,
+        announce: Callable[[Watcher, T | BaseException], None] | None = None,
+    ) -> None:
+        super().__init__(name=f"job-{client.number}", daemon=True)
+        self._tell, self._client, self._announce = tell, client, announce
+        self.outcome: T | BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            try:
+                self.outcome = self._tell()
+            except BaseException as error:  # noqa: BLE001 - what becomes of the job; read in the main thread
+                self.outcome = error
+            if self._announce is not None:
+                self._announce(self._client.watcher, self.outcome)
+        finally:
+            self._client.leave()
+
+
+def _together(driver: Driver, tellers: Sequence[_Teller[T]]) -> list[T | Exception]:
+    """Start the threads, drive until all have left, and say what became of each."""
+    for teller in tellers:
+        teller.start()
+    fell: RenderError | None = None
+    try:
+        driver.run()
+    except RenderError as error:  # the farm's own: jobs that had not ended were told to
+        fell = error
+    finally:
+        until = time.monotonic() + LAST_WORDS_S
+        for teller in tellers:
+            teller.join(max(until - time.monotonic(), 0.0))
+    found: list[T | Exception] = []
+    for teller in tellers:
+        outcome = teller.outcome
+        if fell is not None and (outcome is None or isinstance(outcome, StoppedError)):
+            outcome = fell
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+            raise outcome
+        assert outcome is not None
+        found.append(outcome)
+    return found

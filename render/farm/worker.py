@@ -1,0 +1,179 @@
+"""One process on one device: a chunk in, an encoded segment out. No Ray here; the engine is imported inside.
+
+Takes a plan as text and returns plain data, so that it runs the same as a Ray actor and in the driver's own process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+
+from render import models as modelfiles
+from render.engine.base import PictureSource
+from render.errors import RunDirError
+from render.farm.base import Described, Hello, Opened
+from render.farm.encoding import _Encoder
+from render.models import trust
+from render.plan import Chunk, Plan, Saturation, Stopwatch, this_cpu
+from render.spec import JobSpec
+from render.store import Record, Segment
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """Says what its machine is, opens a plan, renders chunks of it; then another plan, if there is one."""
+
+    def __init__(self, name: str, *, trusting: bool = False) -> None:
+        """``trusting``: the command line said ``--trust`` (`trust.py`)."""
+        if trusting:
+            trust.grant()
+        self.name = name
+        self._opening = Stopwatch()
+        self._source: PictureSource | None = None
+        # All work on the device happens in this thread, a chunk after another; encoding what it leaves goes on beside.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="device")
+
+    def hello(self) -> Hello:
+        """The process this is: what there is to ask before any work."""
+        return Hello(socket.gethostname(), os.getpid())
+
+    def describe(self, spec: JobSpec) -> Described:
+        """This machine, and the model as found from here. Fetches a hub model.
+
+        Raises ModelError when the model is not to be had, EngineError when the wanted device is not there.
+        """
+        if modelfiles.testcard_cost_s(spec.model) is not None:
+            return Described(this_cpu(), modelfiles.describe(spec.model))
+        from render.engine.device import machine
+
+        model = modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True)
+        return Described(machine(spec.engine.device), model)
+
+    def measure(self, plan_json: str) -> Saturation:
+        """How many pictures at a time keep this device busy. What was open is closed, to be out of the way.
+
+        Raises ModelError or EngineError.
+        """
+        from render.engine.batch_size import measure
+
+        self._source = None
+        plan = Plan.from_json(plan_json)
+        folder = modelfiles.find(_as_planned(plan).model, download=True)
+        return self._thread.submit(measure, plan, folder).result()
+
+    def open(self, plan_json: str) -> Opened:
+        """Load the plan's model, or keep the one that is loaded where it is the same. Nothing may be rendering.
+
+        Raises ModelError, and RunDirError when this machine's model files are not those of the plan.
+        """
+        return self._thread.submit(self._open, plan_json).result()
+
+    def _open(self, plan_json: str) -> Opened:
+        began = time.monotonic()
+        self._plan = plan = Plan.from_json(plan_json)
+        planned = _as_planned(plan)
+        self._opening = Stopwatch()
+        source = self._open_source(plan, planned.model)
+        import_module("render.video.segment")  # the first chunk is not to wait until the codecs are loaded
+        described = self.describe(planned)  # after loading: files swapped meanwhile are noticed too
+        self._machine, model = described.machine, described.model
+        if model.fingerprint != plan.model.fingerprint:
+            raise RunDirError(
+                f"{plan.spec.model} on {socket.gethostname()} has other files than the plan (fingerprint "
+                f"{model.fingerprint[:12]}, planned {plan.model.fingerprint[:12]}); use the planned model, "
+                "or another output.dir"
+            )
+        self._source = source
+        return Opened(source.warnings, time.monotonic() - began)
+
+    def _open_source(self, plan: Plan, model: str) -> PictureSource:
+        before, self._source = self._source, None
+        if plan.model.family == "testcard":
+            from render.engine.testcard import TestCard
+
+            return TestCard(plan)
+        from render.engine.engine import Engine
+        from render.engine.memory import release
+
+        warm = before.warm_for(plan) if isinstance(before, Engine) else None
+        del before
+        release()  # what is not kept goes before the next model comes: an engine holds itself until then
+        return Engine(plan, modelfiles.find(model, download=True), self._opening, warm)
+
+    def render(self, chunk: Chunk) -> Segment:
+        """Render and encode one chunk. The seconds of loading the model are told with the first one.
+
+        May be called from two threads: the device works for one, while the other one's pictures are still encoded.
+        Raises EngineError or VideoError; the worker can go on with another chunk after either.
+        """
+        rendered = self._thread.submit(self._render, chunk).result()
+        with rendered.encoder as encoder:
+            data = encoder.finish()
+        return Segment(self._record(rendered, data), data, encoder.stills)
+
+    def _render(self, chunk: Chunk) -> _Rendered:
+        """Everything that needs the device."""
+        began, watch = time.time(), Stopwatch()
+        watch.seconds |= self._opening.seconds
+        self._opening = Stopwatch()
+        source = self._source
+        assert source is not None, "no plan is open"
+        film = chunk in self._plan.chunks  # else it is a piece of a selection, which gets stills only
+        encoder = _Encoder(self._plan, self._plan.spec.output.frames, film=film)
+        try:
+            for picture in source.pictures(chunk.frames, watch):
+                with watch("wait"):
+                    encoder.put(picture)
+        except BaseException:
+            encoder.close()
+            raise
+        return _Rendered(chunk, encoder, watch, film, source.sampler_table, began, time.time())
+
+    def _record(self, rendered: _Rendered, data: bytes) -> Record:
+        """The done record. ``ended`` is when the device was through: what follows overlaps the next chunk."""
+        chunk, encoder, suffix = rendered.chunk, rendered.encoder, self._plan.spec.output.frames
+        seconds = rendered.watch.seconds | encoder.watch.seconds
+        return Record(
+            digest=self._plan.digest,
+            chunk=chunk,
+            pictures=tuple(encoder.sums),
+            file=f"segments/{chunk.name}{self._plan.video.suffix}" if rendered.film else None,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            stills=suffix,
+            stills_bytes={f"{index:06}.{suffix}": len(still) for index, still in encoder.stills.items()},
+            worker=self.name,
+            device=f"{self._machine.device} {self._machine.name} on {socket.gethostname()}",
+            began=rendered.began,
+            ended=rendered.ended,
+            timings_s={stage: round(spent, 6) for stage, spent in seconds.items()},
+            versions=self._machine.versions,
+            sampler_table=rendered.sampler_table,
+            notes=tuple(encoder.notes),
+        )
+
+
+def _as_planned(plan: Plan) -> JobSpec:
+    """The spec with the device and the model's revision that the plan found: ``auto`` and ``main`` may move."""
+    engine = plan.spec.engine.model_copy(update={"device": plan.settings.device})
+    model = modelfiles.pinned(plan.spec.model, plan.model.revision)
+    return plan.spec.model_copy(update={"engine": engine, "model": model})
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """A chunk whose pictures are rendered; the encoder may still be at work on the last ones."""
+
+    chunk: Chunk
+    encoder: _Encoder
+    watch: Stopwatch
+    film: bool
+    sampler_table: str
+    began: float
+    ended: float

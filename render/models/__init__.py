@@ -1,0 +1,20 @@
+"""models."""
+
+from __future__ import annotations
+
+from render.models.families import LOW_MEMORY_BYTES, Family, ModelInfo
+from render.models.fingerprint import num_parameters
+from render.models.info import describe
+from render.models.sources import find, find_tiny, pinned, testcard_cost_s
+
+__all__ = [
+    "LOW_MEMORY_BYTES",
+    "Family",
+    "ModelInfo",
+    "describe",
+    "find",
+    "find_tiny",
+    "num_parameters",
+    "pinned",
+    "testcard_cost_s",
+]

@@ -1,0 +1,3 @@
+"""world."""
+
+from __future__ import annotations

@@ -1,0 +1,91 @@
+"""Where a model's files are, and what their JSON says. No torch: ``check`` and ``plan`` answer at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from render.errors import ModelError
+from render.models import trust
+from render.models.families import Layout
+from render.models.onnx_file import num_weights
+from render.models.sources import FILES, PARTS, find, testcard_cost_s
+
+__all__ = ["UNET_GRAPH", "_fingerprint", "_layout", "_model_files", "_revision", "num_parameters"]
+
+
+MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
+
+
+ONNX_PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae_decoder")
+
+
+UNET_GRAPH = "unet/model.onnx"
+
+
+def _layout(folder: Path) -> Layout:
+    """Weights win over graphs where a folder holds both: they can be cast, and any graph made of them."""
+    graphs = (folder / UNET_GRAPH).is_file() and not any((folder / "unet").glob("*.safetensors"))
+    return "onnx" if graphs else "diffusers"
+
+
+def _model_files(folder: Path, layout: Layout) -> Iterator[Path]:
+    yield folder / "model_index.json"
+    if layout == "onnx":  # all files: weights beside a graph have any name
+        for part in ONNX_PARTS:
+            yield from sorted(path for path in (folder / part).rglob("*") if path.is_file())
+        return
+    for part in PARTS:
+        for pattern in FILES:
+            yield from sorted((folder / part).glob(pattern))
+    for bare in trust.unweighted(folder):
+        yield from (bare / name for name in trust.PICKLES if (bare / name).exists())
+
+
+def _fingerprint(folder: Path, files: Iterable[Path]) -> str:
+    """sha256 over the names and sha256 sums of all files that decide a picture."""
+    total = hashlib.sha256()
+    for path in files:
+        total.update(f"{path.relative_to(folder).as_posix()}\0{_file_sha256(path)}\n".encode())
+    return total.hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    """Of a file in the hub's cache the name of its blob, which is the sum already; else computed."""
+    target = path.resolve().name
+    if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", target):
+        return target
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _revision(folder: Path) -> str | None:
+    """The commit of a folder in the hub's cache (``…/snapshots/<commit>``), None for any other folder."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
+def num_parameters(model: str, part: str) -> int:
+    """Parameters of ``unet`` or ``vae``, read from the headers of their safetensors or ONNX files; 0 for a test card.
+
+    A header is eight bytes of length, then JSON (https://github.com/huggingface/safetensors#format).
+    """
+    if testcard_cost_s(model) is not None:
+        return 0
+    folder = find(model, download=False)
+    if _layout(folder) == "onnx":
+        return num_weights(folder / ("vae_decoder" if part == "vae" else part) / "model.onnx")
+    return sum(_parameters_in(path) for path in (folder / part).glob("*.safetensors"))
+
+
+def _parameters_in(path: Path) -> int:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+            return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ModelError(f"{path}: is no safetensors file; fetch the model again") from None

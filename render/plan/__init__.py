@@ -1,0 +1,34 @@
+"""plan."""
+
+from __future__ import annotations
+
+from render.plan.auto import graph_mistakes, resolve, resolve_again
+from render.plan.chunks import Chunk, parse_frames
+from render.plan.machine import Machine, has_gpu, this_cpu
+from render.plan.plan import Plan, film_name, select
+from render.plan.settings import GRAPH_BACKENDS, Saturation, Settings
+from render.plan.stages import OPENING_STAGES, STAGES, Stopwatch
+from render.plan.timeline import Blend, FrameState, Timeline
+
+__all__ = [
+    "GRAPH_BACKENDS",
+    "OPENING_STAGES",
+    "STAGES",
+    "Blend",
+    "Chunk",
+    "FrameState",
+    "Machine",
+    "Plan",
+    "Saturation",
+    "Settings",
+    "Stopwatch",
+    "Timeline",
+    "film_name",
+    "graph_mistakes",
+    "has_gpu",
+    "parse_frames",
+    "resolve",
+    "resolve_again",
+    "select",
+    "this_cpu",
+]

@@ -1,0 +1,74 @@
+"""``auto`` -> values. Pure: what a worker says of its machine and model goes in, settings and reasons come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from render.plan.presets import Shortcuts
+
+__all__ = ["GRAPH_BACKENDS", "Attention", "Backend", "Saturation", "Settings"]
+
+
+Backend = Literal["eager", "compile", "onnx", "tensorrt"]
+
+
+GRAPH_BACKENDS = ("onnx", "tensorrt")  # both run the model as an ONNX graph
+
+
+Attention = Literal["sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"]
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """What a worker measured of its device: one denoiser evaluation of each batch size, guidance included.
+
+    ``seconds`` a picture, ``peak_bytes`` in all, for each of ``batches``; ``free_bytes`` of the device before that.
+    """
+
+    batches: tuple[int, ...]
+    seconds: tuple[float, ...]
+    peak_bytes: tuple[int, ...]
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values every worker of a job uses. ``reasons`` tell people why; they are no part of the digest."""
+
+    width: int
+    height: int
+    device: Literal["cpu", "cuda"]
+    backend: Backend
+    dtype: Literal["fp32", "bf16", "fp16"]
+    batch: int
+    threads: int
+    attention: Attention
+    memory: Literal["normal", "low"]
+    chunk: int
+    guidance_from: float = 0.0
+    guidance_until: float = 1.0
+    reuse_steps: int = 1
+    interpolate_frames: int = 1
+    tiny_vae: str | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def cuts_unet(self) -> bool:
+        """Whether the UNet is run in two halves, the deep one not always."""
+        return self.reuse_steps > 1 or self.interpolate_frames > 1
+
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """What is not computed exactly, in words; nothing where all of it is."""
+        exact, said = Shortcuts(), []
+        if (self.guidance_from, self.guidance_until) != (exact.guidance_from, exact.guidance_until):
+            said.append(f"guidance in {100 * self.guidance_from:g}–{100 * self.guidance_until:g} % of the steps")
+        if self.reuse_steps > 1:
+            said.append(f"deep features kept for {self.reuse_steps} steps")
+        if self.interpolate_frames > 1:
+            said.append(f"deep features of every {self.interpolate_frames}. frame, interpolated between")
+        if self.tiny_vae is not None:
+            said.append(f"decoded by the tiny VAE {self.tiny_vae}")
+        return tuple(said)

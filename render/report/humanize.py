@@ -1,0 +1,52 @@
+"""Numbers as people read them, the same on the terminal and on the page."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["clock", "count", "frames_of", "size", "span"]
+
+
+def frames_of(chunk: str) -> str:
+    """``000000-000008``, half-open, as people read it: ``frames 0–7``. Anything else as it is."""
+    match = re.fullmatch(r"(\d+)-(\d+)(x\d+)?", chunk)
+    if not match:
+        return chunk
+    first, last = int(match[1]), int(match[2]) - 1
+    return f"frame {first}" if first == last else f"frames {first}–{last}{match[3] or ''}"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """``1 retry``, ``1,200 frames``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def span(seconds: float) -> str:
+    """A length of time: ``850 ms``, ``17.2 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def clock(seconds: float) -> str:
+    """A point of time: ``0:04.2``, ``1:02:03``."""
+    if seconds < 3600:
+        minutes, tenths = divmod(round(max(seconds, 0.0) * 10), 600)
+        return f"{minutes}:{tenths / 10:04.1f}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def size(number: float) -> str:
+    """Bytes: ``850 bytes``, ``1.23 MB``."""
+    value, units = float(number), iter(("kB", "MB", "GB"))
+    unit = "bytes"
+    while value >= 1000 and (larger := next(units, None)):
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"

@@ -1,0 +1,224 @@
+"""A job spec: YAML -> ``JobSpec``, validated, frozen, with every default filled in.
+
+Refusals name the file, the line and the field, and say what would be right. Reads no model, no GPU, no run
+directory: what can be known from the text alone is checked here, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
+
+from render.spec import location as place
+from render.spec.location import Place
+from render.spec.mistakes import did_you_mean
+from render.spec.samplers import SAMPLERS
+from render.spec.units import MAX_FRAMES, Rate, Size, Time
+from render.video.codecs import CODECS
+
+__all__ = ["EngineSpec", "FarmSpec", "JobSpec", "Keyframe", "OutputSpec", "_Section"]
+
+
+MAX_KEYFRAMES = 10_000
+
+
+MAX_PROMPT_CHARS = 4_000
+
+
+Ease = Literal["linear", "in", "out", "in-out", "hold"]
+
+
+Auto = Literal["auto"]
+
+
+def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
+    """Accept the names of a table; an unknown name is answered with the nearest and with all of them."""
+    known = sorted(names)
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"unknown {kind} {value!r}{did_you_mean(value, known)}; known: {', '.join(known)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _possible(path: str) -> str:
+    if not path.isprintable():
+        raise ValueError(f"{path!r} holds a character that no folder's name should have")
+    if place.is_url(path) and (mistake := place.url_mistake(path)):
+        raise ValueError(mistake)
+    return path
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out None where it is the default anyway. ``video: null`` says something and stays."""
+        fields = type(self).model_fields
+        return {
+            key: value for key, value in plain(self).items() if value is not None or fields[key].default is not None
+        }
+
+
+Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)]
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+
+
+Guidance = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
+
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Keyframe(_Section):
+    """A frame at which some properties are pinned. What a keyframe leaves out is not pinned there: it walks on."""
+
+    at: Annotated[Time, Field(description="where the keyframe stands; the first one stands at 0")]
+    prompt: Annotated[Prompt | None, Field(description="what the picture shows")] = None
+    negative: Annotated[Prompt | None, Field(description="what the picture must not show")] = None
+    seed: Annotated[Seed | None, Field(description="the picture diffusers gives with manual_seed(seed)")] = None
+    guidance: Annotated[Guidance | None, Field(description="classifier-free guidance scale")] = None
+    ease: Annotated[Ease, Field(description="how the walk leaves this keyframe; hold: stay, then cut to the next")] = (
+        "linear"
+    )
+    hold: Annotated[Time | None, Field(description="rest at this keyframe for so long before the walk leaves it")] = (
+        None
+    )
+
+
+class EngineSpec(_Section):
+    """How the pictures are computed. ``auto`` is resolved once, by the first worker, and kept in ``plan.json``."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Annotated[
+        Literal["auto", "eager", "compile", "onnx", "tensorrt"],
+        Field(description="onnx: ONNX Runtime, on a GPU its CUDA kernels; tensorrt: the same graph through TensorRT"),
+    ] = "auto"
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    batch: Annotated[Auto | Annotated[int, Field(ge=1, le=256)], Field(description="frames per denoiser call")] = "auto"
+    threads: Annotated[Auto | Annotated[int, Field(ge=1, le=1024)], Field(description="CPU threads of one worker")] = (
+        "auto"
+    )
+    attention: Literal["auto", "sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"] = "auto"
+    memory: Annotated[
+        Literal["auto", "normal", "low"], Field(description="low: slices, tiles and offloading; slower")
+    ] = "auto"
+    quality: Annotated[
+        Literal["exact", "balanced", "draft"],
+        Field(description="approximations that are allowed; the four switches below say which, one by one"),
+    ] = "exact"
+    guidance_interval: Annotated[
+        tuple[Share, Share] | None,
+        Field(strict=False, description="guide only from this share of the steps to that one, for example [0.1, 0.8]"),
+    ] = None
+    reuse_steps: Annotated[
+        int | None, Field(ge=1, le=20, description="compute the deep half of the UNet at every n-th step only")
+    ] = None
+    interpolate_frames: Annotated[
+        int | None, Field(ge=1, le=16, description="compute the deep half of the UNet for every k-th frame only")
+    ] = None
+    tiny_vae: Annotated[
+        str | None,
+        StringConstraints(min_length=1, max_length=4096),
+        Field(description="an AutoencoderTiny (TAESD) that decodes instead of the model's own VAE: hub id or folder"),
+    ] = None
+    bad_frame: Annotated[
+        Literal["retry", "fail"],
+        Field(description="a NaN or blank picture: render it again in fp32, or fail its chunk"),
+    ] = "retry"
+
+
+class FarmSpec(_Section):
+    """Who computes the pictures, and what happens when someone does not. Changes no pixel."""
+
+    workers: Annotated[
+        Auto | Annotated[int, Field(ge=1, le=4096)], Field(description="auto: one a GPU, else one a node")
+    ] = "auto"
+    chunk: Annotated[Auto | Annotated[int, Field(ge=1, le=10_000)], Field(description="frames per chunk")] = "auto"
+    attempts: Annotated[int, Field(ge=1, le=20, description="workers a chunk may fail on before it is given up")] = 3
+    deadline: Annotated[
+        Auto | Time,
+        Field(union_mode="left_to_right", description="longest time one chunk may take on a worker, for example 10m"),
+    ] = "auto"
+    max_failed: Annotated[
+        Auto | Annotated[int, Field(ge=0, le=1_000_000)],
+        Field(description="more chunks than that given up, and the rest is not begun; auto: a tenth, at least 3"),
+    ] = "auto"
+    priority: Annotated[
+        int, Field(ge=-1000, le=1000, description="among jobs of one command, the higher one gets workers first")
+    ] = 0
+    workers_per_gpu: Annotated[int, Field(ge=1, le=16, description="workers that share one GPU")] = 1
+
+
+class OutputSpec(_Section):
+    """What is written, and where. ``dir`` is the run directory: a folder, or a prefix in an object store
+    (``s3://bucket/prefix``); left out, ``out/<name>``."""
+
+    dir: Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_possible)] | None = None
+    video: Literal["mp4", "mov", "gif", "webp"] | None = "mp4"
+    codec: Annotated[str, _listed("codec", CODECS)] = "h264"
+    crf: Annotated[int | None, Field(ge=0, le=63, description="quality of the codec: lower is better and larger")] = (
+        None
+    )
+    preset: Annotated[str | None, StringConstraints(max_length=20)] = None
+    frames: Annotated[Literal["png", "jpg", "webp"] | None, Field(description="also keep every picture as a still")] = (
+        None
+    )
+
+
+class JobSpec(_Section):
+    """One job: what to render, how, on what, and where to put it."""
+
+    version: Literal[1]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    mode: Literal["dream"]
+    model: Annotated[
+        str, StringConstraints(min_length=1, max_length=4096), Field(description="demo, testcard, a hub id or a folder")
+    ]
+    size: Annotated[Size | None, Field(description="width x height; left out, the model's native size")] = None
+    fps: Annotated[Rate, Field(description="frames per second")] = Rate.parse(24)
+    frames: Annotated[int | None, Field(ge=1, le=MAX_FRAMES, description="length of the film in frames")] = None
+    duration: Annotated[Time | None, Field(description="length of the film as a time, instead of frames")] = None
+    sampler: Annotated[str, _listed("sampler", SAMPLERS)] = "dpm++2m"
+    steps: Annotated[int, Field(ge=1, le=1000)] = 20
+    guidance: Guidance = 7.5
+    negative: Prompt = ""
+    seed: Seed = 0
+    prompt_walk: Annotated[Literal["lerp", "slerp"], Field(description="how text embeddings are interpolated")] = "lerp"
+    loop: Annotated[
+        bool, Field(description="walk back to the first keyframe, so that the film repeats without a seam")
+    ] = False
+    keyframes: Annotated[tuple[Keyframe, ...], Field(strict=False, min_length=1, max_length=MAX_KEYFRAMES)]
+    engine: EngineSpec = EngineSpec()
+    farm: FarmSpec = FarmSpec()
+    output: OutputSpec = OutputSpec()
+
+    @property
+    def num_frames(self) -> int:
+        """Length of the film: ``frames``, else ``duration``, else the last keyframe + 1."""
+        if self.frames is not None:
+            return self.frames
+        if self.duration is not None:
+            return self.duration.at(self.fps)
+        return self.keyframes[-1].at.at(self.fps) + 1
+
+    @property
+    def run_dir(self) -> Place:
+        """The run directory as the user wrote it; a folder is relative to where the command runs, ``~`` is home."""
+        return place.parse(self.output.dir) if self.output.dir else Path("out") / self.name

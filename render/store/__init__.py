@@ -1,0 +1,9 @@
+"""store."""
+
+from __future__ import annotations
+
+from render.store.filesystems import unusable
+from render.store.record import Note, Record, Segment
+from render.store.rundir import RunDir
+
+__all__ = ["Note", "Record", "RunDir", "Segment", "unusable"]

@@ -1,0 +1,244 @@
+"""The run directory: everything one job wrote, and the only truth about its progress.
+
+::
+
+    job.yaml                          the resolved spec
+    plan.json                         plan, digest, resolved settings
+    segments/000000-000024.mp4        a chunk, encoded
+    segments/000000-000024.json       its done record: the segment counts only while this stands
+    frames/000000.png                 stills, when asked for
+    frames/000000-000100x2.json       the done record of a ``--frames`` selection
+    video.mp4                         the film, in its place when it is whole
+    video.gaps.mp4                    with --allow-gaps, of a job that failed: missing frames are marked
+    report.json, report.html, lock
+    events.jsonl                      the log; in an object store ``events/000000.jsonl``, … and ``index/…`` of records
+
+It lies in a store (``store.py``): a disk or an object store. Every file is written whole or not at all; a done record
+is written last. Knows nothing of pictures: it moves bytes and records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from render.errors import RunDirError, SpecError, redacted
+from render.plan import Chunk, Plan
+from render.spec import Place
+from render.store.base import Store
+from render.store.disk import DiskStore
+from render.store.record import Record, Segment
+
+__all__ = ["RunDir"]
+
+
+CHUNK_NAME = r"\d{6,}-\d{6,}(x\d+)?"
+SEGMENT_FILE = re.compile(rf"segments/({CHUNK_NAME}\.(mp4|mov|json)|\.{CHUNK_NAME}\.(mp4|mov|json)\.part)")
+STILL_FILE = re.compile(rf"frames/(\d{{6,}}\.(png|jpg|webp)|{CHUNK_NAME}\.json|\..*\.part)")
+LEFTOVER = re.compile(r"\.part\.video\..*|\..*\.part")
+LOG_PART = re.compile(r"(events|index)/\d{6}\.jsonl")
+FILES = (
+    *(f"video{gaps}.{suffix}" for gaps in ("", ".gaps") for suffix in ("mp4", "mov", "gif", "webp")),
+    *("report.json", "report.html", "preview.png"),
+    *("job.yaml", "events.jsonl", "plan.json", "lock"),
+)
+FOLDERS = ("segments", "frames", "events", "index")
+
+
+class RunDir:
+    """One job's directory. Every method raises StoreError when its store refuses."""
+
+    def __init__(self, at: Place | Store) -> None:
+        self._store = _opened(at) if isinstance(at, Path | str) else at
+
+    def __str__(self) -> str:
+        return str(self._store.place())
+
+    def create(self) -> None:
+        """Make the directory where it is missing."""
+        self._store.create()
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the directory for one driver. Raises LockedError while another one lives; a dead one's lock falls to us.
+
+        Local copies that ``fetch`` made are removed with it.
+        """
+        return self._store.lock()
+
+    def locked(self) -> bool:
+        """Whether a driver is at work in the directory now."""
+        return self._store.locked()
+
+    def place(self, name: str = "") -> Place:
+        """Where a file is, to tell people: a path of a disk, a URL of an object store."""
+        return self._store.place(name)
+
+    def fetch(self, name: str) -> Path:
+        """A local path to read a file from: itself on a disk, a copy of an object; not there where the file is not."""
+        return self._store.fetch([name])[0]
+
+    def fetch_all(self, names: Iterable[str]) -> list[Path]:
+        """``fetch`` for many files, which object stores answer many at a time."""
+        return self._store.fetch(list(names))
+
+    def close(self) -> None:
+        """Remove the local copies; for who reads without holding the lock."""
+        self._store.close()
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file, None where there is none."""
+        folder, _, _ = name.rpartition("/")
+        return self._store.sizes(folder).get(name)
+
+    def read_text(self, name: str) -> str | None:
+        """The text of a file in the directory, None where there is none."""
+        data = self._store.read(name)
+        return None if data is None else data.decode("utf-8", errors="replace")
+
+    def read_plan(self) -> Plan | None:
+        """The plan of the job, None where there is none yet. Raises RunDirError for one that cannot be read."""
+        text = self.read_text("plan.json")
+        if text is None:
+            return None
+        try:
+            return Plan.from_json(text)
+        except (ValueError, KeyError, TypeError, SpecError) as error:
+            raise RunDirError(
+                f"{self.place('plan.json')}: cannot be read ({error}); choose another output.dir"
+            ) from None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file whole or not at all."""
+        self._store.write({name: data})
+
+    def publish(self, beside: Path, name: str) -> Path:
+        """Bring a file that was written to its scratch path to where it counts; returns a local path of it."""
+        return self._store.publish(beside, name)
+
+    def scratch(self, name: str) -> Path:
+        """A local path to write ``name`` to before ``publish``."""
+        return self._store.scratch(name)
+
+    def commit(self, segment: Segment) -> None:
+        """Make a chunk count: stills, then the segment, then its done record."""
+        record = segment.record
+        if segment.stills:
+            self._store.write({f"frames/{index:06}.{record.stills}": data for index, data in segment.stills.items()})
+        if record.file:
+            self._store.write({record.file: segment.data})
+        self._store.mark(_record_name(record), record.to_json().encode())
+
+    def records(self) -> dict[Chunk, Record]:
+        """The chunks that count: a readable done record of all frames, and every file of it there in full size.
+
+        Sums are not computed here, so that ten thousand chunks resume at once; ``intact`` does before joining.
+        """
+        found: dict[Chunk, Record] = {}
+        sizes = self._store.sizes("segments") | self._store.sizes("frames")
+        marks = self._store.read_marks({name: size for name, size in sizes.items() if name.endswith(".json")})
+        for _, data in sorted(marks.items(), key=lambda item: item[0].startswith("frames/")):
+            try:
+                record = Record.from_json(data.decode("utf-8"))
+            except (ValueError, KeyError, TypeError):
+                continue  # torn or foreign: the chunk does not count and is rendered again
+            if len(record.pictures) == len(record.chunk.frames) and _complete(record, sizes):
+                found[record.chunk] = record
+        return found
+
+    def intact(self, record: Record) -> bool:
+        """Whether the segment's bytes are still those that were committed."""
+        if record.file is None:
+            return True
+        try:
+            with self.fetch(record.file).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
+        except OSError:
+            return False
+
+    def discard(self, record: Record) -> None:
+        """Make a chunk not count any more: the record goes first."""
+        self._store.delete([_record_name(record)])
+        if record.file:
+            self._store.delete([record.file])
+
+    def remove(self, name: str) -> None:
+        """Delete a file that nothing counts on, where it is there."""
+        if self.size(name) is not None:
+            self._store.delete([name])
+
+    def log(self, event: str, **details: Any) -> None:
+        """Add one line to the log: what happened and to whom, now or at ``time``. Foreign causes may hold secrets."""
+        moment = round(details.pop("time", time.time()), 3)
+        told = {
+            key: redacted(value) if isinstance(value, str) else value
+            for key, value in details.items()
+            if key != "details" or value  # a stack trace, where there is one
+        }
+        self._store.append(json.dumps({"time": moment, "event": event, **told}).encode() + b"\n")
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events so far, oldest first; a line torn by a crash is passed over."""
+        events = []
+        for line in self._store.log().decode("utf-8", errors="replace").split("\n"):
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and "event" in event:
+                    events.append(event)
+        return events
+
+    def clean(self, *, keep_film: bool) -> int:
+        """Delete what ``render`` wrote here, the film and report apart if asked. Returns the number of files.
+
+        Raises RunDirError for a directory that is no run directory, because a mistyped path must not lose anything, and
+        LockedError while a driver is at work in it.
+        """
+        if self.size("plan.json") is None:
+            raise RunDirError(f"{self}: no plan.json in it, so this is no run directory; nothing was deleted")
+        with self.lock():
+            written = [name for folder in FOLDERS for name in self._written(folder, keep_film=keep_film)]
+            self._store.delete(written)
+            rest = list(self._written("", keep_film=keep_film))  # last: it says that this is a run directory
+            self._store.delete(rest)
+            self._store.tidy(FOLDERS if keep_film else (*FOLDERS, ""))
+            if keep_film:
+                self.log("cleaned")
+        return len(written) + len(rest)
+
+    def cleaned(self) -> bool:
+        """Whether the segments are gone because ``clean`` took them away, and no run has brought them back since."""
+        last = next((event for event in reversed(self.events()) if event["event"] in ("cleaned", "run-finished")), None)
+        return last is not None and last["event"] == "cleaned"
+
+    def _written(self, folder: str, *, keep_film: bool) -> Iterator[str]:
+        """The files of ours in a folder by their exact names. A film that stays keeps its stills, plan and log."""
+        patterns = [SEGMENT_FILE, LEFTOVER] if keep_film else [SEGMENT_FILE, LEFTOVER, STILL_FILE, LOG_PART]
+        for name in self._store.sizes(folder):
+            if any(pattern.fullmatch(name) for pattern in patterns) or (not keep_film and name in FILES):
+                yield name
+
+
+def _opened(place: Place) -> Store:
+    if isinstance(place, Path):
+        return DiskStore(place)
+    from render.store.filesystems import open_store
+
+    return open_store(place)
+
+
+def _record_name(record: Record) -> str:
+    folder = "segments" if record.file else "frames"
+    return f"{folder}/{record.chunk.name}.json"
+
+
+def _complete(record: Record, sizes: Mapping[str, int]) -> bool:
+    """Whether the listing shows every file of a record in full size."""
+    wanted = {f"frames/{name}": size for name, size in record.stills_bytes.items()}
+    if record.file:
+        wanted[record.file] = record.bytes
+    return all(sizes.get(name) == size for name, size in wanted.items())

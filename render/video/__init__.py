@@ -1,0 +1,3 @@
+"""video."""
+
+from __future__ import annotations

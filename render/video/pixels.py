@@ -1,0 +1,12 @@
+"""A rendered picture, and what makes pictures: the seam between a chunk and whatever draws it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Pixels"]
+
+
+Pixels = NDArray[np.uint8]
+"""A picture as (height, width, 3) RGB bytes."""
