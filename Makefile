@@ -55,7 +55,7 @@ check: setup
 	$(BIN)/lint-imports
 
 optimum: $(OPTIMUM)/.ready
-	$(OPTIMUM)/bin/python -m pytest tests/engine/test_optimum.py
+	$(OPTIMUM)/bin/python -m pytest tests/engine/backends/test_optimum.py
 
 $(OPTIMUM)/.ready: pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv $(OPTIMUM)

@@ -49,7 +49,7 @@ def test_cores_are_those_this_process_may_use() -> None:
         code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
         code += "from render.machine import this_cpu; print(this_cpu().cores)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) == wanted
 

@@ -24,7 +24,7 @@ from render.spec import load, validate
 from render.spec.document import parse
 from render.video.stills import read_still
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "ray", "diffusers", "transformers", "onnxruntime", "av", "imageio")
 
 GOOD = """\

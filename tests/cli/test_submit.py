@@ -35,7 +35,7 @@ keyframes:
 farm: {chunk: 8}
 output: {preset: ultrafast}
 """
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 OPTIONS = (  # ports that no other cluster of this machine takes, and a CPU to render on
     *(f"--{name}-port=0" for name in ("node-manager", "object-manager", "runtime-env-agent", "metrics-export")),
     *("--dashboard-agent-grpc-port=0", "--dashboard-agent-listen-port={agent}", "--temp-dir={folder}"),

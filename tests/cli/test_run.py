@@ -33,7 +33,7 @@ from render.video.reader import probe
 from tests.conftest import CARD
 from tests.scripted import ScriptedFarm, all_done
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 Make = Callable[..., JobFile]
 
 

@@ -15,7 +15,7 @@ from render.errors import FarmError
 from render.farm.base import Farm
 from render.farm.worker import Worker
 from render.store import RunDir
-from tests.test_cluster import events, indices, render_job
+from tests.farm.ray.test_farm import events, indices, render_job
 
 pytestmark = pytest.mark.ray
 

@@ -18,7 +18,7 @@ from render.spec.mistakes import MAX_MISTAKES
 
 Make = Callable[..., JobSpec]
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 TWO = """\
 version: 1
