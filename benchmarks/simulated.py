@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from render.farm import driver as drive
-from render.farm.base import Answered, ChunkDone, Hello, Kind, Message, Opened, WorkerReady
+from render.farm.base import Answered, ChunkDone, Message, Opened, Resources, WorkerInfo, WorkerReady
 from render.farm.client import Client
 from render.farm.dispatch import supervisor as crew
 from render.farm.driver import Driver
 from render.farm.progress import Progress, Sample
-from render.farm.runner import _Teller, _together
+from render.farm.runner import JobThread, run_together
 from render.plan import Chunk, Plan
 from render.spec import JobSpec
 from render.store import Record, Segment
@@ -37,20 +37,20 @@ class SimulatedFarm:
         """The farm's clock."""
         return self.now
 
-    def kind(self, spec: JobSpec, device: str) -> Kind:
+    def kind(self, spec: JobSpec, device: str) -> Resources:
         """All workers are alike to the driver."""
-        return Kind(gpu=True)
+        return Resources(gpu=True)
 
-    def capacity(self, kind: Kind) -> int:
+    def capacity(self, kind: Resources) -> int:
         """As many as were asked for."""
         return self._workers
 
-    def start(self, kind: Kind) -> str:
+    def start(self, kind: Resources) -> str:
         """Ready at once."""
         name = f"w{len(self._names)}"
         self._names.append(name)
         self._queues[name] = deque()
-        self._messages.append(WorkerReady(name, Hello("here", 1)))
+        self._messages.append(WorkerReady(name, WorkerInfo("here", 1)))
         return name
 
     def describe(self, worker: str, spec: JobSpec) -> None:
@@ -104,7 +104,7 @@ class SimulatedFarm:
         self.ended = self.now
         return done
 
-    def has_place(self, kind: Kind) -> bool:
+    def has_place(self, kind: Resources) -> bool:
         """Never asked: nothing starts slowly here."""
         return True
 
@@ -150,9 +150,9 @@ def dispatch(plan: Plan, farm: SimulatedFarm, look: Callable[[int], None] = lamb
     with _clock_of(farm):
         driver = Driver(lambda: farm)
         client = driver.client(Quiet())
-        teller = _Teller(lambda: _tell(client, plan, farm, look), client)
+        teller = JobThread(lambda: _tell(client, plan, farm, look), client)
         began = time.process_time()
-        _together(driver, [teller])
+        run_together(driver, [teller])
         return time.process_time() - began
 
 

@@ -37,7 +37,7 @@ __all__ = [
     "StoppedError",
     "StoreError",
     "VideoError",
-    "reason",
+    "message_of",
     "redacted",
 ]
 
@@ -180,7 +180,7 @@ def redacted(text: str, *, strict: bool = False) -> str:
     return text
 
 
-def reason(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """What an error says; one that is none of ours is a mistake in the program, and says so."""
     if isinstance(error, RenderError):
         return str(error)

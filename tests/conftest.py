@@ -20,7 +20,7 @@ from render.plan import Machine, Plan, resolve
 from render.spec import JobFile, JobSpec, load, validate
 from render.spec.document import parse
 
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # as cluster.py does: Ray reads it when it is first imported
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # as farm.py does: Ray reads it when it is first imported
 settings.register_profile("render", deadline=None, max_examples=60, database=None)
 settings.load_profile("render")
 

@@ -13,18 +13,18 @@ from render.farm.base import (
     Answered,
     ChunkDone,
     ChunkFailed,
-    Hello,
-    Kind,
     Message,
     Opened,
     Refused,
+    Resources,
+    WorkerInfo,
     WorkerLost,
     WorkerReady,
 )
 from render.farm.driver import Driver
 from render.farm.job import render_chunks
 from render.farm.progress import Sample
-from render.farm.runner import _Teller, _together
+from render.farm.runner import JobThread, run_together
 from render.farm.signals import Stop
 from render.plan import Chunk, Plan
 from render.spec import JobSpec
@@ -60,10 +60,10 @@ class ScriptedFarm:
     def monotonic(self) -> float:
         return self.now
 
-    def kind(self, spec: JobSpec, device: str) -> Kind:
-        return Kind(gpu=False)
+    def kind(self, spec: JobSpec, device: str) -> Resources:
+        return Resources(gpu=False)
 
-    def capacity(self, kind: Kind) -> int:
+    def capacity(self, kind: Resources) -> int:
         return self.workers
 
     def describe(self, worker: str, spec: JobSpec) -> None:
@@ -72,10 +72,10 @@ class ScriptedFarm:
     def measure(self, worker: str, plan_json: str) -> None:
         raise AssertionError("the plan is there already")
 
-    def has_place(self, kind: Kind) -> bool:
+    def has_place(self, kind: Resources) -> bool:
         return True
 
-    def start(self, kind: Kind) -> str:
+    def start(self, kind: Resources) -> str:
         name = f"w{len(self.started)}"
         self.started.append(name)
         match self._fate(name):
@@ -87,7 +87,7 @@ class ScriptedFarm:
                 pass
             case _:
                 self._queues[name] = deque()
-                self._messages.append(WorkerReady(name, Hello("here", 1)))
+                self._messages.append(WorkerReady(name, WorkerInfo("here", 1)))
         return name
 
     def open(self, worker: str, plan_json: str) -> None:
@@ -192,8 +192,8 @@ def play(
             client.log_into(lambda line: rundir.log(line.event, time=line.time, **line.details))
             return render_chunks(client, plan, missing, rundir, done_before)
 
-        tellers.append(_Teller(tell, client))
-    return _together(driver, tellers)
+        tellers.append(JobThread(tell, client))
+    return run_together(driver, tellers)
 
 
 def all_done(_worker: str, _chunk: Chunk) -> str:

@@ -22,9 +22,9 @@ def bench(options: Options, out: Path, on_step: Callable[[int, int, str], None])
     """Measure and write; ``report.json`` is there after the first table and grows. Raises RenderError."""
     require()
     _put(out, "report.json", "")  # a folder that cannot be written is noticed now
-    from render.bench.runner import Session
+    from render.bench.runner import BenchRunner
 
-    report = Session(options, on_step, lambda report: _put(out, "report.json", to_json(report))).run()
+    report = BenchRunner(options, on_step, lambda report: _put(out, "report.json", to_json(report))).run()
     write(report, out)
     return report
 

@@ -8,22 +8,22 @@ from pathlib import Path
 
 from render.bench.case import Case
 from render.bench.probes.baseline import Baseline
-from render.engine.base import PictureSource
+from render.engine.base import Renderer
 from render.engine.engine import Engine
 from render.engine.memory import MemoryMeter
 from render.plan import Plan, Stopwatch
 from render.video.pixels import Pixels
 
-__all__ = ["Subject", "open_subject"]
+__all__ = ["Candidate", "open_subject"]
 
 
 @dataclass
-class Subject:
+class Candidate:
     """``start_s``: seconds of loading, encoding prompts and compiling. Bytes are peaks above the level before."""
 
     case: Case
     plan: Plan
-    source: PictureSource
+    source: Renderer
     frames: range
     start_s: dict[str, float]
     opening_bytes: int
@@ -53,13 +53,13 @@ class Subject:
         return made
 
 
-def open_subject(case: Case, plan: Plan, folder: Path, frames: int | None = None) -> Subject:
+def open_subject(case: Case, plan: Plan, folder: Path, frames: int | None = None) -> Candidate:
     """Load what ``case`` renders with, to render the first ``frames`` of the plan, by default all of them.
 
     Raises RenderError, or what torch raises when something breaks.
     """
     watch = Stopwatch()
-    maker: Callable[[Plan, Path, Stopwatch], PictureSource] = Engine if case.renderer == "render" else Baseline
+    maker: Callable[[Plan, Path, Stopwatch], Renderer] = Engine if case.renderer == "render" else Baseline
     with MemoryMeter(plan.settings.device) as meter:
         source = maker(plan, folder, watch)
-    return Subject(case, plan, source, range(frames or plan.spec.num_frames), dict(watch.seconds), meter.peak_bytes)
+    return Candidate(case, plan, source, range(frames or plan.spec.num_frames), dict(watch.seconds), meter.peak_bytes)

@@ -10,19 +10,19 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from render.bench.case import Case
-from render.bench.suite import Rung
+from render.bench.suite import Ablation
 from render.bench.timing import Timing, ratio
 from render.errors import SpecError
 
 if TYPE_CHECKING:  # subjects hold engines; a report that is read does not
-    from render.bench.candidate import Subject
+    from render.bench.candidate import Candidate
 
 __all__ = ["REPORT_VERSION", "causes", "film_entry", "load", "result", "to_json"]
 
 REPORT_VERSION = 1
 
 
-def result(subject: Subject, timing: Timing, figures: Mapping[str, float | None]) -> dict[str, Any]:
+def result(subject: Candidate, timing: Timing, figures: Mapping[str, float | None]) -> dict[str, Any]:
     """One measured case. ``mfu``: FLOPs of the picture by the measured peak's, a share; ``of_floor``: how near the
     fused floor it is, 1 being there."""
     flops, peak, floor_s = figures["tflop_per_image"], figures["peak_flops_per_s"], figures["floor_s"]
@@ -44,9 +44,9 @@ def result(subject: Subject, timing: Timing, figures: Mapping[str, float | None]
     }
 
 
-def causes(ladder: Sequence[Rung], rounds: Mapping[Case, Sequence[float]]) -> list[dict[str, Any]]:
+def causes(ablations: Sequence[Ablation], rounds: Mapping[Case, Sequence[float]]) -> list[dict[str, Any]]:
     """Each cause of speed: against the rung before, against the first rung, and alone; None where not measured."""
-    first = ladder[0].before if ladder else None
+    first = ablations[0].before if ablations else None
 
     def factor(slow: Case | None, fast: Case | None) -> dict[str, float] | None:
         if slow is None or fast is None or slow not in rounds or fast not in rounds:
@@ -62,7 +62,7 @@ def causes(ladder: Sequence[Rung], rounds: Mapping[Case, Sequence[float]]) -> li
             "so_far": factor(first, rung.after),
             "alone": factor(rung.start, rung.apart) if rung.start else factor(rung.before, rung.after),
         }
-        for rung in ladder
+        for rung in ablations
     ]
 
 

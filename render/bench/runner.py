@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from render import models as modelfiles
-from render.bench.candidate import Subject, open_subject
+from render.bench.candidate import Candidate, open_subject
 from render.bench.case import Case, plan_of
 from render.bench.films import encoding_s, film_of
 from render.bench.image_metrics import compare
@@ -34,7 +34,7 @@ from render.errors import EngineError, RenderError
 from render.plan import Plan
 from render.video.pixels import Pixels
 
-__all__ = ["OnStep", "Session"]
+__all__ = ["BenchRunner", "OnStep"]
 
 OnStep = Callable[[int, int, str], None]
 """(steps done, steps in all, what begins now)."""
@@ -48,7 +48,7 @@ FAULTS = (RenderError, RuntimeError, ValueError, TypeError, OSError, ImportError
 Report = dict[str, Any]
 
 
-class Session:
+class BenchRunner:
     """One run of ``render bench``."""
 
     def __init__(self, options: Options, on_step: OnStep, on_table: Callable[[Report], None]) -> None:
@@ -113,7 +113,7 @@ class Session:
             result(subjects[name], timing, self._figures(subjects[name])) for name, timing in timings.items()
         ]
         rounds = {subjects[name].case: timing.rounds_s for name, timing in timings.items()}
-        self.report["causes"] = causes(self._suite.ladder, rounds)
+        self.report["causes"] = causes(self._suite.ablations, rounds)
         self._close(subjects)
 
     def _accuracy(self) -> None:
@@ -170,7 +170,7 @@ class Session:
     def _plan(self, case: Case, frames: int = WALK_FRAMES) -> Plan:
         return plan_of(case, frames, self._model, self._machine, self._info)
 
-    def _opened(self, cases: Mapping[str, Case], table: str = "", frames: int | None = None) -> dict[str, Subject]:
+    def _opened(self, cases: Mapping[str, Case], table: str = "", frames: int | None = None) -> dict[str, Candidate]:
         """Load and warm up; what cannot be is written down.
 
         Renders the beginning of the walk: as many frames as the largest batch, in whole batches, or ``frames``.
@@ -188,7 +188,7 @@ class Session:
         return subjects
 
     def _timed(
-        self, subjects: Mapping[str, Subject], rounds: int, pictures: dict[str, list[Pixels]] | None = None
+        self, subjects: Mapping[str, Candidate], rounds: int, pictures: dict[str, list[Pixels]] | None = None
     ) -> dict[str, Timing]:
         """Timings of the subjects that lasted; one that breaks on the way is written down.
 
@@ -198,7 +198,7 @@ class Session:
         timings = paired(calls, rounds, on_run=lambda name: self._step(name))
         return {name: timing for name, timing in timings.items() if subjects[name].failure is None}
 
-    def _guarded(self, name: str, subject: Subject, pictures: dict[str, list[Pixels]] | None) -> Callable[[], int]:
+    def _guarded(self, name: str, subject: Candidate, pictures: dict[str, list[Pixels]] | None) -> Callable[[], int]:
         def call() -> int:
             if subject.failure is None:
                 with self._failing(name, subject.case) as failures:
@@ -224,7 +224,7 @@ class Session:
                 self.report["failed"].append(entry)
             release()
 
-    def _figures(self, subject: Subject) -> dict[str, float | None]:
+    def _figures(self, subject: Candidate) -> dict[str, float | None]:
         """TFLOP of a picture, and the fused floor in seconds; None for an approximation, whose work is another."""
         peak = self.report["peaks"].get(subject.case.dtype)
         nothing: dict[str, float | None] = {"tflop_per_image": None, "floor_s": None, "peak_flops_per_s": None}
@@ -259,7 +259,7 @@ class Session:
             + (films + 1)
         )
 
-    def _close(self, subjects: dict[str, Subject]) -> None:
+    def _close(self, subjects: dict[str, Candidate]) -> None:
         subjects.clear()
         release()
 

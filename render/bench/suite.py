@@ -11,7 +11,7 @@ from render.bench.options import Options
 from render.plan import Machine
 from render.spec import Size
 
-__all__ = ["APPROXIMATIONS", "Rung", "Suite", "fast_dtype", "suite"]
+__all__ = ["APPROXIMATIONS", "Ablation", "Suite", "fast_dtype", "suite"]
 
 APPROXIMATIONS: Mapping[str, Mapping[str, Any]] = {
     "balanced": {"quality": "balanced"},
@@ -30,7 +30,7 @@ SAMPLERS = ("euler-a", "heun")
 
 
 @dataclass(frozen=True)
-class Rung:
+class Ablation:
     """One cause of speed: what it adds to the rung before, and the same change made alone (``apart`` against
     ``start``), where that is another measurement."""
 
@@ -47,7 +47,7 @@ class Suite:
     (``float32``) being what 16 bits are compared with, the second what the approximations are."""
 
     speed: tuple[Case, ...]
-    ladder: tuple[Rung, ...]
+    ablations: tuple[Ablation, ...]
     baselines: tuple[Case, ...]
     best: Case
     accuracy: Mapping[str, Case]
@@ -78,7 +78,7 @@ def suite(options: Options, machine: Machine, family: str, native: tuple[int, in
         guidance=options.guidance,
     )
     full = replace(plain, dtype=best_dtype, batch=large)
-    ladder = _ladder(options, plain, full, machine)
+    ablations = _ladder(options, plain, full, machine)
     baselines = _baselines(options, plain, full) if options.baselines else ()
     grid = [
         _in(backend, replace(plain, dtype=dtype, batch=batch), options, machine)
@@ -86,13 +86,13 @@ def suite(options: Options, machine: Machine, family: str, native: tuple[int, in
         for dtype in (dtypes if backend == "eager" else dtypes[-1:])  # compiling takes minutes, and float32 is slow
         for batch in (options.batches if backend == "eager" and not options.quick else options.batches[-1:])
     ]
-    rungs = [case for rung in ladder for case in (rung.before, rung.after, rung.start, rung.apart) if case]
+    rungs = [case for rung in ablations for case in (rung.before, rung.after, rung.start, rung.apart) if case]
     first, last = (_in(backend, full, options, machine) for backend in (options.backends[0], options.backends[-1]))
     best = replace(full, backend="compile") if "compile" in options.backends else last
     films = (*baselines, *dict.fromkeys((first, best)))
     return Suite(
         speed=tuple(dict.fromkeys((*baselines, *rungs, *grid))),
-        ladder=ladder,
+        ablations=ablations,
         baselines=baselines,
         best=best,
         accuracy=_accuracy(full, fast),
@@ -108,22 +108,24 @@ def _in(backend: str, case: Case, options: Options, machine: Machine) -> Case:
     return replace(case, backend=backend, dtype=fitting if unfit else case.dtype)
 
 
-def _ladder(options: Options, plain: Case, full: Case, machine: Machine) -> tuple[Rung, ...]:
+def _ladder(options: Options, plain: Case, full: Case, machine: Machine) -> tuple[Ablation, ...]:
     """diffusers frame by frame -> our loop -> batch -> 16 bits -> compiled; each also alone, on top of our loop."""
     batched, first = replace(plain, batch=full.batch), replace(plain, renderer="diffusers")
-    rungs = [Rung("loop", first, plain)] if options.baselines else []
+    rungs = [Ablation("loop", first, plain)] if options.baselines else []
     if batched != plain:
-        rungs.append(Rung("batch", plain, batched))
+        rungs.append(Ablation("batch", plain, batched))
     if full != batched:
         alone = replace(plain, dtype=full.dtype)
-        rungs.append(Rung(f"{full.dtype} for {plain.dtype}", batched, full, plain, None if options.quick else alone))
+        rungs.append(
+            Ablation(f"{full.dtype} for {plain.dtype}", batched, full, plain, None if options.quick else alone)
+        )
     if "compile" in options.backends:
         alone = replace(plain, backend="compile")
         after = replace(full, backend="compile")
-        rungs.append(Rung("compile", full, after, plain, None if options.quick else alone))
+        rungs.append(Ablation("compile", full, after, plain, None if options.quick else alone))
     if "onnx" in options.backends:
         graph, alone = _in("onnx", full, options, machine), _in("onnx", plain, options, machine)
-        rungs.append(Rung("onnx", replace(graph, backend="eager"), graph, replace(alone, backend="eager"), alone))
+        rungs.append(Ablation("onnx", replace(graph, backend="eager"), graph, replace(alone, backend="eager"), alone))
     return tuple(rungs)
 
 

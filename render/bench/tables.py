@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from render.report import count, size, span
+from render.report import count, duration, filesize
 
 __all__ = ["Table", "conditions", "headline", "tables"]
 
@@ -79,8 +79,8 @@ def _speed(report: Report) -> Table:
             _figure(entry["tflop_per_image"], 3),
             _percent(entry["mfu"]),
             _percent(entry["of_floor"]),
-            span(sum(entry["start_s"].values())),
-            size(entry["rendering_bytes"]),
+            duration(sum(entry["start_s"].values())),
+            filesize(entry["rendering_bytes"]),
         ]
         for entry in report["results"]
     ]
@@ -110,8 +110,8 @@ def _films(report: Report) -> Table:
         [
             film["name"],
             f"{film['frames_per_s']:.2f}",
-            span(film["film_s"]),
-            span(film["start_s"]),
+            duration(film["film_s"]),
+            duration(film["start_s"]),
             _percent(film["idle_share"]),
             _range(film["best_is_times_as_fast"]),
         ]

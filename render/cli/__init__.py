@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from render.cli.commands import COMMANDS, TELLING, parse
-from render.cli.output import complain, failed
+from render.cli.output import error_json, report_error
 from render.cli.parser import AFTERWARDS
-from render.cli.streams import mute, unbroken
+from render.cli.streams import silence, unbreakable
 from render.errors import RenderError
 from render.farm import signals
 from render.models import trust
@@ -26,15 +26,15 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     signals.interrupting()
-    with unbroken("stderr"):
+    with unbreakable("stderr"):
         try:
             options = parse(arguments)
             with _heard(options.command):
                 return _command(options)
         except RenderError as error:
-            return complain(error)
+            return report_error(error)
         except BrokenPipeError:  # `render schema | head`
-            mute(sys.stdout)
+            silence(sys.stdout)
             return 0
 
 
@@ -45,8 +45,8 @@ def _command(options: argparse.Namespace) -> int:
         code = COMMANDS[options.command](options)
     except RenderError as error:
         if options.json:
-            print(json.dumps(failed(error)))
-        code = complain(error)
+            print(json.dumps(error_json(error)))
+        code = report_error(error)
     except KeyboardInterrupt as stopped:
         word, code = signals.ending()
         what = f"; {stopped}" if str(stopped) else AFTERWARDS.get(options.command, "")
@@ -57,4 +57,4 @@ def _command(options: argparse.Namespace) -> int:
 
 def _heard(command: str) -> AbstractContextManager[None]:
     """Who only tells may end with its listener; work goes on without one, and its exit code stands."""
-    return nullcontext() if command in TELLING and sys.stdout else unbroken("stdout")
+    return nullcontext() if command in TELLING and sys.stdout else unbreakable("stdout")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from render import models as modelfiles
-from render.cli.output import complain, failed
+from render.cli.output import error_json, report_error
 from render.errors import ModelError, RenderError, SpecError
 from render.models import ModelInfo
 from render.plan import graph_mistakes, parse_frames
@@ -30,8 +30,8 @@ def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[s
             summary, text = command(load(path, options.overrides))
         except RenderError as error:
             if options.json:
-                print(json.dumps({"job": str(path), **failed(error)}))
-            failure = complain(error)
+                print(json.dumps({"job": str(path), **error_json(error)}))
+            failure = report_error(error)
             code = code or failure
         else:
             print(json.dumps(summary) if options.json else text)

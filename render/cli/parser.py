@@ -1,6 +1,6 @@
 """The grammar of the command line: commands, their options and their help. Knows no command's code.
 
-A command is a name here; ``cli.py`` holds what it does.
+A command is a name here; ``cli/`` holds what it does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from render.errors import SpecError
-from render.spec import location as place
+from render.spec.location import parse_location
 
 __all__ = ["AFTERWARDS", "_Adder", "_Parser"]
 
@@ -75,5 +75,5 @@ class _Adder:
 
     def run_dir(self, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
         parser = self(name, purpose, example)
-        parser.add_argument("dir", type=place.parse, metavar="RUN_DIR", help="a folder, or s3://bucket/prefix")
+        parser.add_argument("dir", type=parse_location, metavar="RUN_DIR", help="a folder, or s3://bucket/prefix")
         return parser

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-__all__ = ["mute", "unbroken"]
+__all__ = ["silence", "unbreakable"]
 
 
-class _Voice:
+class SilentStream:
     """A text stream that falls silent, for good, when nobody can be reached any more."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -24,23 +24,23 @@ class _Voice:
         try:
             return self._stream.write(text)
         except OSError:  # a closed pipe, a terminal that is gone, a full disk behind `2> log`
-            mute(self._stream)
+            silence(self._stream)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError:
-            mute(self._stream)
+            silence(self._stream)
 
 
 @contextlib.contextmanager
-def unbroken(name: str) -> Iterator[None]:
+def unbreakable(name: str) -> Iterator[None]:
     """Within, ``sys.stdout`` or ``sys.stderr`` never fails; also where the command was started without one."""
     before: TextIO | None = getattr(sys, name)
     with contextlib.ExitStack() as stack:
         stream = before or stack.enter_context(open(os.devnull, "w"))
-        setattr(sys, name, _Voice(stream))
+        setattr(sys, name, SilentStream(stream))
         try:
             yield
         finally:
@@ -48,7 +48,7 @@ def unbroken(name: str) -> Iterator[None]:
             setattr(sys, name, before)
 
 
-def mute(stream: TextIO) -> None:
+def silence(stream: TextIO) -> None:
     """Let a stream lead nowhere, so that what is left in its buffer cannot fail when the process ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from render.errors import redacted
 from render.farm.progress import Progress
-from render.report import count, span
+from render.report import count, duration
 
-__all__ = ["JobShow", "Screen", "Show", "Steps", "describe_progress"]
+__all__ = ["ProgressBar", "Screen", "Show", "Steps", "describe_progress"]
 
 
 PLAIN_EVERY_S = 10.0  # without a terminal one line in ten seconds: a night's log stays readable
@@ -47,12 +47,12 @@ class Show:
             self._bars.stop()
             self._bars = None
 
-    def job(self, name: str) -> JobShow:
+    def job(self, name: str) -> ProgressBar:
         """The watcher of one job."""
-        return JobShow(name, self._console, self._bars)
+        return ProgressBar(name, self._console, self._bars)
 
 
-class JobShow:
+class ProgressBar:
     """A watcher for people: a bar of its own, or a line every few seconds."""
 
     def __init__(self, name: str, console: Console, bars: Bar | None) -> None:
@@ -100,7 +100,7 @@ class Steps:
     def step(self, done: int, total: int, text: str) -> None:
         """``7/42  render eager bf16 batch 16  1 min 20 s left``."""
         now = time.monotonic()
-        left = f"  about {span((now - self._began) * (total - done) / done)} left" if done > 2 else ""
+        left = f"  about {duration((now - self._began) * (total - done) / done)} left" if done > 2 else ""
         line = f"{self._name}: {done}/{total}  {text}{left}"
         if self._status is not None:
             self._status.update(escape(line))
@@ -139,7 +139,7 @@ def describe_progress(progress: Progress) -> str:
     if progress.rendered:
         parts.append(f"{progress.frames_per_s:.2f} frames/s")
     if progress.eta_s:
-        parts.append(f"{span(progress.eta_s)} left")
+        parts.append(f"{duration(progress.eta_s)} left")
     idle = "loading the model" if progress.opening else "waiting for a worker"
     if progress.workers or progress.frames_done < progress.frames_total:
         parts.append(count(progress.workers, "worker") if progress.workers else idle)

@@ -1,6 +1,6 @@
 """A rendered picture, and what makes pictures: the seam between a chunk and whatever draws it.
 
-The engine (with torch) and the test card (without) are both a ``PictureSource``; a worker knows no more than that.
+The engine (with torch) and the test card (without) are both a ``Renderer``; a worker knows no more than that.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Protocol
 from render.plan import Stopwatch
 from render.video.pixels import Pixels
 
-__all__ = ["Picture", "PictureSource"]
+__all__ = ["Frame", "Renderer"]
 
 
 @dataclass(frozen=True)
-class Picture:
+class Frame:
     """Frame ``index`` of the film. ``remark`` is (kind, text) where the frame needs a word in the report."""
 
     index: int
@@ -24,7 +24,7 @@ class Picture:
     remark: tuple[str, str] | None = None
 
 
-class PictureSource(Protocol):
+class Renderer(Protocol):
     """Renders frames of one plan."""
 
     sampler_table: str
@@ -32,6 +32,6 @@ class PictureSource(Protocol):
     warnings: tuple[str, ...]
     """What a person should know before the first picture."""
 
-    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
+    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Frame]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered."""
         ...

@@ -13,11 +13,11 @@ import torch
 
 from render.engine import device as device_module
 from render.engine.backends import open_model
-from render.engine.backends.base import Loaded
+from render.engine.backends.base import LoadedBackend
 from render.engine.memory import NOT_EVEN_ONE, MemoryMeter, out_of_memory, release
 from render.engine.text import Text
 from render.errors import EngineError
-from render.plan import Plan, Saturation, Stopwatch
+from render.plan import BatchTimings, Plan, Stopwatch
 
 __all__ = ["measure"]
 
@@ -27,7 +27,7 @@ REPEATS = 3
 NO_GAIN = 0.99  # a doubled batch that is not even 1 % faster ends the search
 
 
-def measure(plan: Plan, folder: Path) -> Saturation:
+def measure(plan: Plan, folder: Path) -> BatchTimings:
     """Seconds a picture of one denoiser evaluation, by batch, doubled from 1 until it gains nothing more.
 
     Raises ModelError, and EngineError where not even one picture fits.
@@ -55,11 +55,11 @@ def measure(plan: Plan, folder: Path) -> Saturation:
     if not found:
         raise EngineError(NOT_EVEN_ONE)
     batches, seconds, peaks = zip(*found, strict=True)
-    return Saturation(batches, seconds, peaks, free)
+    return BatchTimings(batches, seconds, peaks, free)
 
 
 @torch.no_grad()
-def _evaluation(plan: Plan, models: Loaded, text: Text, batch: int, device: torch.device) -> tuple[float, int]:
+def _evaluation(plan: Plan, models: LoadedBackend, text: Text, batch: int, device: torch.device) -> tuple[float, int]:
     """(seconds a picture, peak bytes of it) of one evaluation of ``batch`` pictures, the best of a few."""
     settings, scale = plan.settings, plan.model.latent_scale
     rows = 2 * batch if plan.timeline.guided else batch

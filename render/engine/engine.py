@@ -20,12 +20,12 @@ from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backends import BACKENDS, open_model, open_text
-from render.engine.backends.base import Backend, CutBackend, Opening, Warm
-from render.engine.base import Picture
+from render.engine.backends.base import Backend, LoadedModel, SplitBackend, WarmupShapes
+from render.engine.base import Frame
 from render.engine.batching import micro_batch, padded, parts
 from render.engine.device import Marks, download, upload
-from render.engine.guidance import Network, Told, guided, network, schedule
-from render.engine.interpolate import Between, anchors_of
+from render.engine.guidance import Conditionings, Denoiser, denoiser, guided, schedule
+from render.engine.interpolate import FrameInterpolator, anchors_of
 from render.engine.memory import NOT_EVEN_ONE, out_of_memory, release
 from render.engine.noise import seeded_noise, seeded_step_noises, slerp
 from render.engine.pixels import Flags, bad_places, to_uint8
@@ -48,7 +48,7 @@ STUCK = "the model could not be brought back from fp32 to {}: this worker render
 class Engine:
     """A picture source over a diffusion model."""
 
-    def __init__(self, plan: Plan, folder: Path, watch: Stopwatch, warm: Warm | None = None) -> None:
+    def __init__(self, plan: Plan, folder: Path, watch: Stopwatch, warm: LoadedModel | None = None) -> None:
         """Load the model, encode the keyframes' prompts, write the sampler out. Raises ModelError or EngineError.
 
         ``warm`` is what an engine of before left for this plan (``warm_for``): it is not loaded again.
@@ -87,18 +87,18 @@ class Engine:
         self._backend: Backend = (
             warm.backend if warm and warm.shapes == self._shapes else BACKENDS[settings.backend](opening)
         )
-        self._between: Between | None = None
+        self._between: FrameInterpolator | None = None
         if settings.interpolate_frames > 1:
             anchors = anchors_of(plan.spec.num_frames, settings.interpolate_frames, plan.timeline.cuts())
-            assert isinstance(self._backend, CutBackend)
-            self._between = Between(self._walked_frames, self._backend, anchors)
+            assert isinstance(self._backend, SplitBackend)
+            self._between = FrameInterpolator(self._walked_frames, self._backend, anchors)
 
-    def warm_for(self, plan: Plan) -> Warm | None:
+    def warm_for(self, plan: Plan) -> LoadedModel | None:
         """What of this engine another one can go on with, None where ``plan`` loads something else."""
-        same = plan.loads == self._plan.loads and not self._stuck
-        return Warm(self._models, self._backend, self._shapes) if same else None
+        same = plan.model_key == self._plan.model_key and not self._stuck
+        return LoadedModel(self._models, self._backend, self._shapes) if same else None
 
-    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
+    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Frame]:
         """The pictures of ``frames`` in that order. Raises EngineError for one that cannot be rendered.
 
         A GPU gets a batch before the one before it is fetched, so that it never waits for the host.
@@ -131,14 +131,14 @@ class Engine:
         return torch.cat([self._backend.decode(part) for part in torch.split(whole, size)])[:count]
 
     @torch.no_grad()
-    def _opening(self, watch: Stopwatch) -> Opening:
+    def _opening(self, watch: Stopwatch) -> WarmupShapes:
         """Zeros of the shapes that the backend will be called with."""
         batch = self._plan.settings.batch
         told = self._told([self._plan.timeline.state(0)] * batch)
         zeros_BCHW = torch.zeros((batch, *self._shape_CHW), device=self._device)
         both = [(zeros_BCHW.repeat(2, 1, 1, 1), told.both)] if told.both else []
         conditional = [(zeros_BCHW, told.conditional)] if told.conditional else []
-        return Opening(
+        return WarmupShapes(
             self._models,
             evaluations=(*both, *conditional),
             latents_MCHW=zeros_BCHW[: micro_batch(batch)],
@@ -146,15 +146,15 @@ class Engine:
             watch=watch,
         )
 
-    def _checked(self, batch: _Batch, watch: Stopwatch) -> Iterator[Picture]:
+    def _checked(self, batch: _Batch, watch: Stopwatch) -> Iterator[Frame]:
         """Pictures of one batch; what is NaN or blank is rendered again in float32 or refused, as the spec says."""
         pixels, finite = batch.fetch(watch)
         bad = bad_places(pixels, finite, self._plan.settings.dtype)
         again = self._again_in_fp32([batch.states[place] for place in bad], watch) if bad else {}
         for place, state in enumerate(batch.states):
-            yield again.get(state.index) or Picture(state.index, pixels[place], batch.remark)
+            yield again.get(state.index) or Frame(state.index, pixels[place], batch.remark)
 
-    def _again_in_fp32(self, states: list[FrameState], watch: Stopwatch) -> dict[int, Picture]:
+    def _again_in_fp32(self, states: list[FrameState], watch: Stopwatch) -> dict[int, Frame]:
         named = f"frames {', '.join(str(state.index) for state in states)} came out as"
         if self._plan.spec.engine.bad_frame == "fail":
             raise EngineError(f"{named} NaN or blank, and engine.bad_frame is fail")
@@ -179,7 +179,7 @@ class Engine:
         kind, text = "fp32", f"NaN or blank in {self._plan.settings.dtype}"
         if batch.remark:
             kind, text = batch.remark[0], f"{text}; in fp32 {batch.remark[1]}"
-        pictures = (Picture(state.index, each, (kind, text)) for state, each in zip(states, pixels, strict=True))
+        pictures = (Frame(state.index, each, (kind, text)) for state, each in zip(states, pixels, strict=True))
         return {picture.index: picture for picture in pictures}
 
     def _cast_back(self) -> None:
@@ -229,18 +229,18 @@ class Engine:
         """Latents (B, C, H, W) of exactly these states."""
         if self._between is not None:
             return self._between.latents([state.index for state in states])
-        return self._walked(states, network(self._backend, self._steps))
+        return self._walked(states, denoiser(self._backend, self._steps))
 
     @torch.no_grad()
-    def _walked(self, states: Sequence[FrameState], network: Network) -> Tensor:
+    def _walked(self, states: Sequence[FrameState], denoiser: Denoiser) -> Tensor:
         """Latents (B, C, H, W) of exactly these states, by this network."""
         noise_BCHW, step_noises_KBCHW = self._noise_of(states)
-        return denoise(guided(network, self._told(states), self._steps), self._table, noise_BCHW, step_noises_KBCHW)
+        return denoise(guided(denoiser, self._told(states), self._steps), self._table, noise_BCHW, step_noises_KBCHW)
 
-    def _walked_frames(self, frames: Sequence[int], network: Network) -> Tensor:
-        return self._walked([self._plan.timeline.state(index) for index in frames], network)
+    def _walked_frames(self, frames: Sequence[int], denoiser: Denoiser) -> Tensor:
+        return self._walked([self._plan.timeline.state(index) for index in frames], denoiser)
 
-    def _told(self, states: Sequence[FrameState]) -> Told:
+    def _told(self, states: Sequence[FrameState]) -> Conditionings:
         """Texts and guidance of the states. Guidance is one batch [unconditional; conditional]."""
         settings, both, conditional = self._plan.settings, None, None
         texts = [self._text(self._prompts, state.prompt) for state in states]
@@ -250,7 +250,7 @@ class Engine:
         if not all(step.guided for step in self._steps):
             conditional = self._models.condition(texts, settings.width, settings.height)
         scale = torch.tensor([state.guidance for state in states])
-        return Told(both, conditional, upload(scale, self._device).reshape(-1, 1, 1, 1))
+        return Conditionings(both, conditional, upload(scale, self._device).reshape(-1, 1, 1, 1))
 
     def _noise_of(self, states: Sequence[FrameState]) -> tuple[Tensor, Tensor | None]:
         """Starting noise (B, C, H, W) and step noises (K, B, C, H, W) of the states, on the device, float32."""

@@ -15,19 +15,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from render.engine.backends.base import Backend, CutBackend
+from render.engine.backends.base import Backend, SplitBackend
 from render.engine.sampler.denoise import Evaluate
 from render.engine.text import Conditioning
 from render.plan import Settings
 
-__all__ = ["Network", "Step", "Told", "guided", "network", "schedule"]
+__all__ = ["Conditionings", "Denoiser", "StepPlan", "denoiser", "guided", "schedule"]
 
-Network = Callable[[Tensor, Tensor, Conditioning, int], Tensor]
+Denoiser = Callable[[Tensor, Tensor, Conditioning, int], Tensor]
 """(latents NCHW, timestep, conditioning of N rows, index of the evaluation) -> model output NCHW."""
 
 
 @dataclass(frozen=True)
-class Step:
+class StepPlan:
     """What one evaluation computes: the unconditional half too, or not; the deep half of the UNet too, or not."""
 
     guided: bool
@@ -35,7 +35,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Told:
+class Conditionings:
     """What the model is told about B pictures, of 2B rows and of B, and their guidance; None where no step needs it."""
 
     both: Conditioning | None
@@ -43,7 +43,7 @@ class Told:
     scale_B111: Tensor
 
 
-def schedule(settings: Settings, num_evaluations: int, *, guided: bool) -> tuple[Step, ...]:
+def schedule(settings: Settings, num_evaluations: int, *, guided: bool) -> tuple[StepPlan, ...]:
     """What each evaluation computes. ``guided`` is whether any frame of the film is.
 
     Guidance runs within the interval only (Kynkäänniemi et al., "Applying Guidance in a Limited Interval Improves
@@ -53,21 +53,21 @@ def schedule(settings: Settings, num_evaluations: int, *, guided: bool) -> tuple
     shares = (j / num_evaluations for j in range(num_evaluations))
     guides = [guided and settings.guidance_from <= share < settings.guidance_until for share in shares]
     sets_in = [now and not before for before, now in zip([False, *guides], guides, strict=False)]
-    return tuple(Step(guides[j], j % settings.reuse_steps == 0 or sets_in[j]) for j in range(num_evaluations))
+    return tuple(StepPlan(guides[j], j % settings.reuse_steps == 0 or sets_in[j]) for j in range(num_evaluations))
 
 
-def network(backend: Backend, steps: Sequence[Step]) -> Network:
+def denoiser(backend: Backend, steps: Sequence[StepPlan]) -> Denoiser:
     """The network for one denoising. It computes everything where every step is full."""
     if all(step.full for step in steps):
         return lambda latents_NCHW, timestep, told, _: backend.denoise(latents_NCHW, timestep, told)
-    assert isinstance(backend, CutBackend)
-    return _Reusing(backend, steps)
+    assert isinstance(backend, SplitBackend)
+    return StepReuse(backend, steps)
 
 
-class _Reusing:
+class StepReuse:
     """Deep features of the last full evaluation, for those behind it: DeepCache (Ma et al., CVPR 2024)."""
 
-    def __init__(self, backend: CutBackend, steps: Sequence[Step]) -> None:
+    def __init__(self, backend: SplitBackend, steps: Sequence[StepPlan]) -> None:
         self._backend = backend
         self._steps = steps
 
@@ -79,15 +79,15 @@ class _Reusing:
         return self._backend.denoise_shallow(latents_NCHW, timestep, told, kept)
 
 
-def guided(network: Network, told: Told, steps: Sequence[Step]) -> Evaluate:
+def guided(denoiser: Denoiser, told: Conditionings, steps: Sequence[StepPlan]) -> Evaluate:
     """Classifier-free guidance around ``network``, at the steps that are guided."""
 
     def evaluate(x_BCHW: Tensor, timestep: Tensor, index: int) -> Tensor:
         if not steps[index].guided:
             assert told.conditional is not None
-            return network(x_BCHW, timestep, told.conditional, index)
+            return denoiser(x_BCHW, timestep, told.conditional, index)
         assert told.both is not None
-        both = network(torch.cat([x_BCHW, x_BCHW]), timestep, told.both, index).float()
+        both = denoiser(torch.cat([x_BCHW, x_BCHW]), timestep, told.both, index).float()
         without, with_prompt = both.chunk(2)
         return without + told.scale_B111 * (with_prompt - without)
 

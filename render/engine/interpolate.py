@@ -19,15 +19,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from render.engine.backends.base import CutBackend
+from render.engine.backends.base import SplitBackend
 from render.engine.batching import padded, parts
 from render.engine.device import upload
-from render.engine.guidance import Network
+from render.engine.guidance import Denoiser
 from render.engine.text import Conditioning
 
-__all__ = ["Between", "anchors_of"]
+__all__ = ["FrameInterpolator", "anchors_of"]
 
-Denoise = Callable[[Sequence[int], Network], Tensor]
+Denoise = Callable[[Sequence[int], Denoiser], Tensor]
 """(indices of B frames, network) -> their latents (B, C, H, W)."""
 
 
@@ -49,14 +49,14 @@ class _Anchor:
         return _Anchor(self.latents_CHW.clone(), tuple(part.clone() for part in self.deep))
 
 
-class Between:
+class FrameInterpolator:
     """Latents of frames in the order asked for, a stretch of at most a batch of new anchors at a time.
 
     No more than a batch of anchors and one carried over are alive; one holds as many features as the sampler has
     evaluations (Stable Diffusion 1.5, 512x512, 20 of them in 16 bits: 105 MB).
     """
 
-    def __init__(self, denoise: Denoise, backend: CutBackend, anchors: Sequence[int]) -> None:
+    def __init__(self, denoise: Denoise, backend: SplitBackend, anchors: Sequence[int]) -> None:
         self._denoise = denoise
         self._backend = backend
         self._all = anchors
@@ -117,7 +117,7 @@ class Between:
         return (behind, behind) if behind == frame else (self._all[place - 1], behind)
 
     def _computed(self, anchors: Sequence[int], batch: int) -> dict[int, _Anchor]:
-        recording = _Recording(self._backend, batch)
+        recording = _Recorder(self._backend, batch)
         latents_BCHW = self._denoise(padded(anchors, batch), recording)
         return {
             anchor: _Anchor(latents_BCHW[row], tuple(deep[row] for deep in recording.deep))
@@ -128,15 +128,15 @@ class Between:
         pairs = [self._pair(frame) for frame in padded(frames, batch)]
         places = zip(padded(frames, batch), pairs, strict=True)
         weights = [(frame - before) / (behind - before) for frame, (before, behind) in places]
-        network = _Interpolating(self._backend, [(self._anchors[a], self._anchors[b]) for a, b in pairs], weights)
-        latents_BCHW = self._denoise(padded(frames, batch), network)
+        denoiser = _Interpolating(self._backend, [(self._anchors[a], self._anchors[b]) for a, b in pairs], weights)
+        latents_BCHW = self._denoise(padded(frames, batch), denoiser)
         return {frame: latents_BCHW[row] for row, frame in enumerate(frames)}
 
 
-class _Recording:
+class _Recorder:
     """A network that computes everything and keeps the deep features: at each evaluation (B, G, F, H, W)."""
 
-    def __init__(self, backend: CutBackend, batch: int) -> None:
+    def __init__(self, backend: SplitBackend, batch: int) -> None:
         self.deep: list[Tensor] = []
         self._backend = backend
         self._batch = batch
@@ -150,7 +150,9 @@ class _Recording:
 class _Interpolating:
     """A network that runs the shallow branch alone, with features between those of two anchors a row."""
 
-    def __init__(self, backend: CutBackend, pairs: Sequence[tuple[_Anchor, _Anchor]], weights: Sequence[float]) -> None:
+    def __init__(
+        self, backend: SplitBackend, pairs: Sequence[tuple[_Anchor, _Anchor]], weights: Sequence[float]
+    ) -> None:
         self._backend = backend
         self._pairs = pairs
         device = pairs[0][0].latents_CHW.device

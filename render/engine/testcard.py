@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from render.engine.base import Picture
+from render.engine.base import Frame
 from render.models import testcard_cost_s
 from render.plan import Plan, Stopwatch
 from render.video.overlay import write_text
@@ -41,14 +41,14 @@ class TestCard:
         self._plan = plan
         self._cost_s = testcard_cost_s(plan.spec.model) or 0.0
 
-    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
+    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Frame]:
         """The cards of ``frames``, in order."""
         settings, total = self._plan.settings, self._plan.spec.num_frames
         for index in frames:
             with watch("denoise"):
                 time.sleep(self._cost_s)
                 pixels = draw(index, total, settings.width, settings.height)
-            yield Picture(index, pixels)
+            yield Frame(index, pixels)
 
 
 def draw(index: int, total: int, width: int, height: int) -> Pixels:

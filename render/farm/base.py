@@ -1,7 +1,7 @@
 """What a farm is to the driver: something that starts workers, carries work to them and messages back.
 
-Two farms exist, ``local.py`` in the driver's own process and ``cluster.py`` over Ray; the driver cannot tell them
-apart. Messages are facts, not decisions: who does what next is ``dispatch.py``'s alone.
+Two farms exist, ``local.py`` in the driver's own process and ``farm.py`` over Ray; the driver cannot tell them
+apart. Messages are facts, not decisions: who does what next is ``dispatcher.py``'s alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 from render.errors import RenderError
 from render.farm.progress import Sample
 from render.models import ModelInfo
-from render.plan import Chunk, Machine, Saturation
+from render.plan import BatchTimings, Chunk, Machine
 from render.spec import JobSpec
 from render.store import Segment
 
@@ -24,18 +24,18 @@ __all__ = [
     "ChunkFailed",
     "Described",
     "Farm",
-    "Hello",
-    "Kind",
     "Message",
     "Opened",
     "Refused",
+    "Resources",
+    "WorkerInfo",
     "WorkerLost",
     "WorkerReady",
 ]
 
 
 @dataclass(frozen=True)
-class Kind:
+class Resources:
     """What a worker needs of a machine: a GPU or CPUs, of which ``share`` workers have equal parts."""
 
     gpu: bool
@@ -47,7 +47,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Hello:
+class WorkerInfo:
     """The process that a worker is, and the node of the cluster it runs on."""
 
     host: str
@@ -60,7 +60,7 @@ class WorkerReady:
     """A worker's process is up and waits for work."""
 
     worker: str
-    hello: Hello
+    hello: WorkerInfo
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Opened:
     seconds: float
 
 
-Answer = Described | Saturation | Opened
+Answer = Described | BatchTimings | Opened
 
 
 @dataclass(frozen=True)
@@ -142,19 +142,19 @@ class Farm(Protocol):
     time, and chunks only of the plan it has opened.
     """
 
-    def kind(self, spec: JobSpec, device: str) -> Kind:
+    def kind(self, spec: JobSpec, device: str) -> Resources:
         """What the job's workers need of a machine; ``device`` is auto until a plan has resolved it."""
         ...
 
-    def capacity(self, kind: Kind) -> int:
+    def capacity(self, kind: Resources) -> int:
         """How many workers of a kind the farm has devices for now; it may grow and shrink."""
         ...
 
-    def has_place(self, kind: Kind) -> bool:
+    def has_place(self, kind: Resources) -> bool:
         """Whether one more worker of a kind would find a place now, beside all that runs there."""
         ...
 
-    def start(self, kind: Kind) -> str:
+    def start(self, kind: Resources) -> str:
         """Begin to start a worker and return its name; WorkerReady or WorkerLost follows."""
         ...
 

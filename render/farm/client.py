@@ -14,9 +14,9 @@ from typing import Any
 
 from render.farm.base import Described
 from render.farm.progress import Watcher
-from render.plan import Chunk, Plan, Saturation
+from render.plan import BatchTimings, Chunk, Plan
 from render.spec import JobSpec
-from render.store import Segment
+from render.store import Event, Segment
 
 __all__ = ["Client", "Committed", "Describe", "Finished", "Leave", "Logged", "Measure", "Render", "Request"]
 
@@ -70,7 +70,7 @@ Request = Describe | Measure | Render | Committed | Leave
 class Logged:
     """A line for the job's log. ``time``: when it happened, in seconds since 1970; written it is later."""
 
-    event: str
+    event: Event
     details: Mapping[str, Any] = field(default_factory=dict)
     time: float = field(default_factory=time.time)
 
@@ -80,7 +80,7 @@ class Finished:
     """All chunks of a ``Render`` were delivered."""
 
 
-Delivery = Logged | Segment | Described | Saturation | Finished | BaseException
+Delivery = Logged | Segment | Described | BatchTimings | Finished | BaseException
 
 
 class Client:
@@ -107,11 +107,11 @@ class Client:
         assert isinstance(answer, Described)
         return answer
 
-    def measure(self, plan: Plan) -> Saturation:
+    def measure(self, plan: Plan) -> BatchTimings:
         """What a worker measured of its device. Raises what ``describe`` raises."""
         self._request(Measure(self.number, plan))
         answer = self._answer()
-        assert isinstance(answer, Saturation)
+        assert isinstance(answer, BatchTimings)
         return answer
 
     def render(self, plan: Plan, chunks: Sequence[Chunk], done_before: int) -> Iterator[Segment]:

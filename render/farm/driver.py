@@ -15,10 +15,11 @@ from render.farm.base import Farm
 from render.farm.client import Client, Committed, Describe, Leave, Measure, Render, Request
 from render.farm.dispatch.dispatcher import Dispatcher
 from render.farm.dispatch.state import Job, Open, stopped
-from render.farm.dispatch.supervisor import Crew
+from render.farm.dispatch.supervisor import Supervisor
 from render.farm.progress import Watcher
 from render.farm.signals import Stop
 from render.report import count
+from render.store import Event
 
 __all__ = ["Driver"]
 
@@ -36,7 +37,7 @@ class Driver:
         self._stop = stop or Stop()
         self._farm: Farm | None = None
         self._no_farm: RenderError | None = None
-        self._crew: Crew | None = None
+        self._crew: Supervisor | None = None
         self._requests: SimpleQueue[Request] = SimpleQueue()
         self._jobs: dict[int, Job] = {}
         self._dispatcher = Dispatcher()
@@ -112,7 +113,7 @@ class Driver:
                     self._dispatcher.remove_job(request.job)
                     job.fail(error)
 
-    def _ready(self) -> tuple[Farm, Crew]:
+    def _ready(self) -> tuple[Farm, Supervisor]:
         """The farm, made at the first request. Raises FarmError; it is not tried a second time."""
         if self._no_farm is not None:
             raise self._no_farm
@@ -122,10 +123,10 @@ class Driver:
             except RenderError as error:
                 self._no_farm = error
                 raise
-            self._crew = Crew(self._farm, self._dispatcher, self._jobs)
+            self._crew = Supervisor(self._farm, self._dispatcher, self._jobs)
         return self._farm, self._crew
 
-    def _admit(self, job: Job, request: Describe | Measure | Render, farm: Farm, crew: Crew) -> None:
+    def _admit(self, job: Job, request: Describe | Measure | Render, farm: Farm, crew: Supervisor) -> None:
         if isinstance(request, Describe):
             kind = farm.kind(request.spec, request.spec.engine.device)
         else:
@@ -146,7 +147,7 @@ class Driver:
         if workers != "auto" and 0 < room < workers:
             job.notice(f"{workers} workers are asked for, there are devices for {room}")
         limit = None if workers == "auto" else workers
-        self._dispatcher.submit(job.number, job.begin(request), model=request.plan.loads, max_workers=limit)
+        self._dispatcher.submit(job.number, job.begin(request), model=request.plan.model_key, max_workers=limit)
         job.settle()  # there may be nothing to render
 
     # Stopping
@@ -159,7 +160,7 @@ class Driver:
             self._crew.drain()
         for job in rendering:
             executing = sum(bool(self._dispatcher.held(worker)) for worker in self._dispatcher.workers_of(job.number))
-            job.log("draining", executing=executing)
+            job.log(Event.DRAINING, executing=executing)
             chunks = f"{count(executing, 'chunk')} being rendered {'is' if executing == 1 else 'are'} done"
             job.notice(f"stopping when {chunks}; once more stops at once" if executing else "stopping")
             job.settle()

@@ -7,17 +7,17 @@ import io
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from render.engine.base import Picture
+from render.engine.base import Frame
 from render.plan import Plan, Stopwatch
 from render.store import Note
 
-__all__ = ["_Encoder"]
+__all__ = ["SegmentEncoder"]
 
 
 AHEAD = 32  # pictures rendered but not yet encoded: one or two batches, so that neither side waits for long
 
 
-class _Encoder:
+class SegmentEncoder:
     """Sums, encodes and keeps pictures in a thread of its own, beside the rendering of the next batch."""
 
     def __init__(self, plan: Plan, suffix: str | None, *, film: bool) -> None:
@@ -33,7 +33,7 @@ class _Encoder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._waiting: deque[Future[None]] = deque()
 
-    def __enter__(self) -> _Encoder:
+    def __enter__(self) -> SegmentEncoder:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -43,7 +43,7 @@ class _Encoder:
         """Let go of the thread; pictures that wait are dropped."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: Frame) -> None:
         """Hand over a picture; waits while too many are ahead. Raises what encoding an earlier one raised."""
         if len(self._waiting) >= AHEAD:
             self._waiting.popleft().result()
@@ -58,7 +58,7 @@ class _Encoder:
                 self._writer.close()
         return self._file.getvalue()
 
-    def _take(self, picture: Picture) -> None:
+    def _take(self, picture: Frame) -> None:
         with self.watch("encode"):
             self.sums.append(hashlib.sha256(picture.pixels.tobytes()).hexdigest())
             if self._writer is not None:

@@ -14,16 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from render.errors import LockedError, RenderError, RunDirError, StoppedError, StoreError, reason
+from render.errors import LockedError, RenderError, RunDirError, StoppedError, StoreError, message_of
 from render.farm import reducer as reduce
 from render.farm.client import Client
 from render.farm.reducer import gaps_name, make_film_with_gaps
 from render.plan import Chunk, Plan, film_name, parse_frames, resolve, select
-from render.report import _thumbnails, summarize, to_html
-from render.spec import JobFile, JobSpec, Place, dump
-from render.store import Record, RunDir, Segment
+from render.report import decode_thumbnails, summarize, to_html
+from render.spec import JobFile, JobSpec, Location, dump
+from render.store import Event, Record, RunDir, Segment
 
-__all__ = ["Outcome", "Story", "render_chunks", "with_stills"]
+__all__ = ["JobRun", "Outcome", "render_chunks", "with_stills"]
 
 
 MAX_REPAIRS = 3  # rounds of rendering damaged segments again; a disk that damages more often is broken
@@ -40,12 +40,12 @@ class Outcome:
     plan: Plan
     rendered: int
     seconds: float
-    film: Place | None
-    report: Place | None
-    stills: Place | None
+    film: Location | None
+    report: Location | None
+    stills: Location | None
 
 
-class Story:
+class JobRun:
     """One job from spec to film, told in a thread of its own."""
 
     def __init__(self, job: JobFile, client: Client, frames: str | None = None, *, allow_gaps: bool = False) -> None:
@@ -62,7 +62,7 @@ class Story:
         self.rendered = 0
         self.logged = False
 
-    def tell(self) -> Outcome:
+    def run(self) -> Outcome:
         """Render what is missing, join the film, write the report. Raises RenderError; what was rendered stays."""
         if self.frames:
             parse_frames(self.frames, self.spec.num_frames)  # before anything is started or written
@@ -74,12 +74,14 @@ class Story:
             except (LockedError, _OtherPlanError):
                 raise  # the directory is somebody else's: nothing of this run belongs there
             except RenderError as error:
-                if told := self._last_words(error):
+                if told := self._record_failure(error):
                     raise type(error)(f"{error}\n{told}") from error
                 raise
             except Exception as error:
                 with contextlib.suppress(RenderError):
-                    self._log("run-failed", cause=reason(error), details="".join(traceback.format_exception(error)))
+                    self._log(
+                        Event.RUN_FAILED, cause=message_of(error), details="".join(traceback.format_exception(error))
+                    )
                 raise
 
     def _tell(self) -> Outcome:
@@ -89,21 +91,21 @@ class Story:
         missing = [chunk for chunk in wanted if chunk not in records]
         if self._complete(plan, missing):
             return self._outcome(plan)
-        self._log("planned", digest=plan.digest, missing=len(missing), chunks=len(wanted))
+        self._log(Event.PLANNED, digest=plan.digest, missing=len(missing), chunks=len(wanted))
         records = self._render(plan, wanted, missing)
         if not self.frames:
             self._finish(plan, records)
         return self._outcome(plan)
 
-    def _log(self, event: str, **details: Any) -> None:
+    def _log(self, event: Event, **details: Any) -> None:
         """Into the run's log, which begins with its first line: a run with nothing to do or to tell has none."""
         if not self.logged:
             self.logged = True
             # began when the command did: starting Ray and fetching the model are part of the job's time
-            self.rundir.log("run-started", time=self.began)
+            self.rundir.log(Event.RUN_STARTED, time=self.began)
         self.rundir.log(event, **details)
 
-    def _last_words(self, error: RenderError) -> str:
+    def _record_failure(self, error: RenderError) -> str:
         """Log how the story ends, report what is done, and make the film with gaps where it is asked for.
 
         Returns what became of that film, if anything. Nothing that fails here may hide the error itself.
@@ -111,7 +113,7 @@ class Story:
         stopped = isinstance(error, StoppedError)
         cause, _, details = str(error).partition("\n")
         with contextlib.suppress(RenderError):
-            self._log("run-stopped" if stopped else "run-failed", cause=cause, details=details)
+            self._log(Event.RUN_STOPPED if stopped else Event.RUN_FAILED, cause=cause, details=details)
         if self.plan is None or self.frames:
             return ""
         if not isinstance(error, StoreError):  # a place that refuses takes no report either
@@ -166,7 +168,7 @@ class Story:
         model = before.model
         if self.spec.model != before.spec.model:
             model = self.client.describe(self.spec).model
-        return before.again(self.spec, model)
+        return before.rerun(self.spec, model)
 
     def _wanted(self, plan: Plan, wanted: Iterable[Chunk]) -> dict[Chunk, Record]:
         """The records of the wanted chunks that count for this plan and hold the stills it asks for."""
@@ -207,7 +209,7 @@ class Story:
             if not damaged and len(records) == len(wanted):
                 return records
             for record in damaged:
-                self._log("damaged", chunk=record.chunk.name)
+                self._log(Event.DAMAGED, chunk=record.chunk.name)
                 self.watcher.notice(f"{record.chunk}: the segment on disk is damaged and is rendered again")
                 self.rundir.discard(record)
             whole = records.keys() - {record.chunk for record in damaged}
@@ -222,7 +224,7 @@ class Story:
         name = make_film_with_gaps(plan, self.rundir, whole)
         if name is None:
             return "no film with gaps: no chunk is done, or the job wants no film"
-        self._log("film-with-gaps", film=name, missing=len(plan.chunks) - len(whole))
+        self._log(Event.FILM_WITH_GAPS, film=name, missing=len(plan.chunks) - len(whole))
         return f"the film with its missing frames marked: {self.rundir.place(name)}"
 
     def _finish(self, plan: Plan, records: Mapping[Chunk, Record]) -> None:
@@ -231,14 +233,14 @@ class Story:
         if gaps := gaps_name(plan):
             self.rundir.remove(gaps)  # there is a whole one now
         name, size = (film.name, film.stat().st_size) if film else (None, 0)
-        self._log("run-finished", digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
+        self._log(Event.RUN_FINISHED, digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
         self._report(plan, reduce.ordered(plan, records))
 
     def _report(self, plan: Plan, records: list[Record]) -> None:
         """Write ``report.json`` and ``report.html`` of the chunks that are done, in order."""
         summary = summarize(plan, records, self.rundir.events())
         self.rundir.write("report.json", json.dumps(summary, indent=1).encode())
-        html = to_html(summary, _thumbnails(self.rundir, records))
+        html = to_html(summary, decode_thumbnails(self.rundir, records))
         self.rundir.write("report.html", html.encode())
 
 
@@ -257,9 +259,9 @@ def _commit(segment: Segment, rundir: RunDir, client: Client) -> None:
     rundir.commit(segment)
     client.committed(len(record.chunk.frames), segment.size)
     seconds = round(record.ended - record.began, 3)
-    rundir.log("done", worker=record.worker, chunk=record.chunk.name, seconds=seconds)
+    rundir.log(Event.DONE, worker=record.worker, chunk=record.chunk.name, seconds=seconds)
     for note in record.notes:
-        rundir.log("note", chunk=record.chunk.name, frame=note.frame, kind=note.kind, text=note.text)
+        rundir.log(Event.NOTE, chunk=record.chunk.name, frame=note.frame, kind=note.kind, text=note.text)
         client.watcher.notice(f"frame {note.frame}: {note.text}")
 
 

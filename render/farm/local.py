@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from render.errors import RenderError
-from render.farm.base import Answered, ChunkDone, ChunkFailed, Hello, Kind, Message, Refused, WorkerReady
+from render.farm.base import Answered, ChunkDone, ChunkFailed, Message, Refused, Resources, WorkerInfo, WorkerReady
 from render.farm.progress import Sample
 from render.farm.worker import Worker
 from render.plan import Chunk
@@ -36,24 +36,24 @@ class LocalFarm:
         self._calls: dict[Future[Any], tuple[str, Chunk | None]] = {}
         self._messages: deque[Message] = deque()
 
-    def kind(self, spec: JobSpec, device: str) -> Kind:  # noqa: ARG002 - one process is one worker
+    def kind(self, spec: JobSpec, device: str) -> Resources:  # noqa: ARG002 - one process is one worker
         """Whatever this machine is."""
-        return Kind(gpu=False)
+        return Resources(gpu=False)
 
-    def capacity(self, kind: Kind) -> int:  # noqa: ARG002
+    def capacity(self, kind: Resources) -> int:  # noqa: ARG002
         """One."""
         return 1
 
-    def has_place(self, kind: Kind) -> bool:  # noqa: ARG002
+    def has_place(self, kind: Resources) -> bool:  # noqa: ARG002
         """Always."""
         return True
 
-    def start(self, kind: Kind) -> str:  # noqa: ARG002
+    def start(self, kind: Resources) -> str:  # noqa: ARG002
         """Ready at once."""
         name = f"local-{self._started}"
         self._started += 1
         self._workers[name] = Worker(name)
-        self._messages.append(WorkerReady(name, Hello(socket.gethostname(), os.getpid())))
+        self._messages.append(WorkerReady(name, WorkerInfo(socket.gethostname(), os.getpid())))
         return name
 
     def describe(self, worker: str, spec: JobSpec) -> None:

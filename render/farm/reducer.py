@@ -15,7 +15,7 @@ import numpy as np
 from render.errors import RunDirError, VideoError
 from render.plan import Chunk, Plan, film_name
 from render.spec import JobSpec, dump
-from render.store import Record, RunDir
+from render.store import Event, Record, RunDir
 from render.video.overlay import write_text
 from render.video.pixels import Pixels
 
@@ -68,7 +68,7 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
 
 def _bytes_of(name: str, plan: Plan, rundir: RunDir) -> int | None:
     """The size of the plan's film as the last run published it here."""
-    wanted = ("run-finished", name, plan.digest)
+    wanted = (Event.RUN_FINISHED, name, plan.digest)
     finished = [
         event for event in rundir.events() if (event["event"], event.get("film"), event.get("digest")) == wanted
     ]

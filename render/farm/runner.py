@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from render.errors import RenderError, StoppedError, reason
+from render.errors import RenderError, StoppedError, message_of
 from render.farm.base import Farm
 from render.farm.client import Client
 from render.farm.driver import Driver
-from render.farm.job import Outcome, Story
+from render.farm.job import JobRun, Outcome
 from render.farm.progress import Watcher
 from render.farm.signals import Stop
 from render.spec import JobFile
 
-__all__ = ["_Teller", "_together", "run_job", "run_jobs"]
+__all__ = ["JobThread", "run_job", "run_jobs", "run_together"]
 
 
 T = TypeVar("T")
@@ -62,26 +62,26 @@ def run_jobs(
     them: a lost cluster with a RenderError for each, anything else, KeyboardInterrupt too, is raised.
     """
     driver = Driver(make_farm, stop)
-    tellers = []
+    threads = []
     for job, watcher in jobs:
         client = driver.client(watcher, job.spec.farm.priority)
-        story = Story(job, client, frames, allow_gaps=allow_gaps)
-        tellers.append(_Teller(story.tell, client, _announce if len(jobs) > 1 else None))
-    return _together(driver, tellers)
+        job_run = JobRun(job, client, frames, allow_gaps=allow_gaps)
+        threads.append(JobThread(job_run.run, client, notify_end if len(jobs) > 1 else None))
+    return run_together(driver, threads)
 
 
-def _announce(watcher: Watcher, outcome: Outcome | BaseException) -> None:
+def notify_end(watcher: Watcher, outcome: Outcome | BaseException) -> None:
     """The morning's table is hours away."""
     if isinstance(outcome, StoppedError):
         watcher.notice("stopped")
     elif isinstance(outcome, BaseException):
-        first_line = reason(outcome).partition("\n")[0]
+        first_line = message_of(outcome).partition("\n")[0]
         watcher.notice(f"failed: {first_line}")
     else:
         watcher.notice(f"done: {outcome.film or outcome.stills or outcome.plan.spec.name}")
 
 
-class _Teller(threading.Thread, Generic[T]):
+class JobThread(threading.Thread, Generic[T]):
     """A job's thread, with what becomes of it; ``announce`` hears of that as soon as it is known."""
 
     def __init__(
@@ -106,10 +106,10 @@ class _Teller(threading.Thread, Generic[T]):
             self._client.leave()
 
 
-def _together(driver: Driver, tellers: Sequence[_Teller[T]]) -> list[T | Exception]:
+def run_together(driver: Driver, threads: Sequence[JobThread[T]]) -> list[T | Exception]:
     """Start the threads, drive until all have left, and say what became of each."""
-    for teller in tellers:
-        teller.start()
+    for thread in threads:
+        thread.start()
     fell: RenderError | None = None
     try:
         driver.run()
@@ -117,11 +117,11 @@ def _together(driver: Driver, tellers: Sequence[_Teller[T]]) -> list[T | Excepti
         fell = error
     finally:
         until = time.monotonic() + LAST_WORDS_S
-        for teller in tellers:
-            teller.join(max(until - time.monotonic(), 0.0))
+        for thread in threads:
+            thread.join(max(until - time.monotonic(), 0.0))
     found: list[T | Exception] = []
-    for teller in tellers:
-        outcome = teller.outcome
+    for thread in threads:
+        outcome = thread.outcome
         if fell is not None and (outcome is None or isinstance(outcome, StoppedError)):
             outcome = fell
         if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from render import models as modelfiles
-from render.engine.base import PictureSource
+from render.engine.base import Renderer
 from render.errors import RunDirError
-from render.farm.base import Described, Hello, Opened
-from render.farm.encoding import _Encoder
+from render.farm.base import Described, Opened, WorkerInfo
+from render.farm.encoding import SegmentEncoder
 from render.models import trust
-from render.plan import Chunk, Plan, Saturation, Stopwatch, this_cpu
+from render.plan import BatchTimings, Chunk, Plan, Stopwatch, this_cpu
 from render.spec import JobSpec
 from render.store import Record, Segment
 
@@ -35,13 +35,13 @@ class Worker:
             trust.grant()
         self.name = name
         self._opening = Stopwatch()
-        self._source: PictureSource | None = None
+        self._source: Renderer | None = None
         # All work on the device happens in this thread, a chunk after another; encoding what it leaves goes on beside.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="device")
 
-    def hello(self) -> Hello:
+    def hello(self) -> WorkerInfo:
         """The process this is: what there is to ask before any work."""
-        return Hello(socket.gethostname(), os.getpid())
+        return WorkerInfo(socket.gethostname(), os.getpid())
 
     def describe(self, spec: JobSpec) -> Described:
         """This machine, and the model as found from here. Fetches a hub model.
@@ -55,7 +55,7 @@ class Worker:
         model = modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True)
         return Described(machine(spec.engine.device), model)
 
-    def measure(self, plan_json: str) -> Saturation:
+    def measure(self, plan_json: str) -> BatchTimings:
         """How many pictures at a time keep this device busy. What was open is closed, to be out of the way.
 
         Raises ModelError or EngineError.
@@ -92,7 +92,7 @@ class Worker:
         self._source = source
         return Opened(source.warnings, time.monotonic() - began)
 
-    def _open_source(self, plan: Plan, model: str) -> PictureSource:
+    def _open_source(self, plan: Plan, model: str) -> Renderer:
         before, self._source = self._source, None
         if plan.model.family == "testcard":
             from render.engine.testcard import TestCard
@@ -125,7 +125,7 @@ class Worker:
         source = self._source
         assert source is not None, "no plan is open"
         film = chunk in self._plan.chunks  # else it is a piece of a selection, which gets stills only
-        encoder = _Encoder(self._plan, self._plan.spec.output.frames, film=film)
+        encoder = SegmentEncoder(self._plan, self._plan.spec.output.frames, film=film)
         try:
             for picture in source.pictures(chunk.frames, watch):
                 with watch("wait"):
@@ -171,7 +171,7 @@ class _Rendered:
     """A chunk whose pictures are rendered; the encoder may still be at work on the last ones."""
 
     chunk: Chunk
-    encoder: _Encoder
+    encoder: SegmentEncoder
     watch: Stopwatch
     film: bool
     sampler_table: str

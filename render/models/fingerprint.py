@@ -15,7 +15,7 @@ from render.models.families import Layout
 from render.models.onnx_file import num_weights
 from render.models.sources import FILES, PARTS, find, testcard_cost_s
 
-__all__ = ["UNET_GRAPH", "_fingerprint", "_layout", "_model_files", "_revision", "num_parameters"]
+__all__ = ["UNET_GRAPH", "fingerprint_of", "layout_of", "model_files", "num_parameters", "revision_of"]
 
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
@@ -27,13 +27,13 @@ ONNX_PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "token
 UNET_GRAPH = "unet/model.onnx"
 
 
-def _layout(folder: Path) -> Layout:
+def layout_of(folder: Path) -> Layout:
     """Weights win over graphs where a folder holds both: they can be cast, and any graph made of them."""
     graphs = (folder / UNET_GRAPH).is_file() and not any((folder / "unet").glob("*.safetensors"))
     return "onnx" if graphs else "diffusers"
 
 
-def _model_files(folder: Path, layout: Layout) -> Iterator[Path]:
+def model_files(folder: Path, layout: Layout) -> Iterator[Path]:
     yield folder / "model_index.json"
     if layout == "onnx":  # all files: weights beside a graph have any name
         for part in ONNX_PARTS:
@@ -46,7 +46,7 @@ def _model_files(folder: Path, layout: Layout) -> Iterator[Path]:
         yield from (bare / name for name in trust.PICKLES if (bare / name).exists())
 
 
-def _fingerprint(folder: Path, files: Iterable[Path]) -> str:
+def fingerprint_of(folder: Path, files: Iterable[Path]) -> str:
     """sha256 over the names and sha256 sums of all files that decide a picture."""
     total = hashlib.sha256()
     for path in files:
@@ -63,7 +63,7 @@ def _file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _revision(folder: Path) -> str | None:
+def revision_of(folder: Path) -> str | None:
     """The commit of a folder in the hub's cache (``…/snapshots/<commit>``), None for any other folder."""
     return folder.name if folder.parent.name == "snapshots" else None
 
@@ -76,7 +76,7 @@ def num_parameters(model: str, part: str) -> int:
     if testcard_cost_s(model) is not None:
         return 0
     folder = find(model, download=False)
-    if _layout(folder) == "onnx":
+    if layout_of(folder) == "onnx":
         return num_weights(folder / ("vae_decoder" if part == "vae" else part) / "model.onnx")
     return sum(_parameters_in(path) for path in (folder / part).glob("*.safetensors"))
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from render.errors import ModelError
 from render.models import trust
 from render.models.families import FAMILIES, ModelInfo
-from render.models.fingerprint import UNET_GRAPH, _fingerprint, _layout, _model_files, _revision
+from render.models.fingerprint import UNET_GRAPH, fingerprint_of, layout_of, model_files, revision_of
 from render.models.onnx_file import input_dtype
 from render.models.sources import HUB_ID, TINY_FILES, find, find_tiny, testcard_cost_s
 
@@ -38,7 +38,7 @@ def describe(model: str, tiny_vae: str | None = None, *, download: bool = False,
     _check_tiny(tiny_vae, folder, info, weights=download or fingerprint)
     if not fingerprint:
         return info
-    both = f"{info.fingerprint}\n{_fingerprint(folder, [folder / name for name in TINY_FILES])}"
+    both = f"{info.fingerprint}\n{fingerprint_of(folder, [folder / name for name in TINY_FILES])}"
     return replace(info, fingerprint=hashlib.sha256(both.encode()).hexdigest())
 
 
@@ -67,7 +67,7 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
     family = FAMILIES.get(str(index.get("_class_name")).removeprefix("ORT"))
     if family is None:
         raise ModelError(f"{model!r} is a {index.get('_class_name')}; known: {', '.join(FAMILIES)}")
-    layout = _layout(folder)
+    layout = layout_of(folder)
     if layout == "diffusers":
         trust.check(model, folder, weights=download or fingerprint or not HUB_ID.fullmatch(model))
     unet, vae = folder / "unet/config.json", folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
@@ -78,7 +78,7 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
     side = _entry(unet, "sample_size", int) * scale
     scheduler = _json(folder / "scheduler/scheduler_config.json")
     digest = (
-        _fingerprint(folder, _model_files(folder, layout)) if fingerprint else ""
+        fingerprint_of(folder, model_files(folder, layout)) if fingerprint else ""
     )  # reads every byte of the weights: seconds for a large model
     levels = len(_entry(unet, "block_out_channels", list))
     return ModelInfo(
@@ -88,7 +88,7 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
         scale,
         scheduler,
         digest,
-        _revision(folder),
+        revision_of(folder),
         size_step=scale * 2 ** (levels - 1),
         layout=layout,
         dtype=input_dtype(folder / UNET_GRAPH, "sample") if layout == "onnx" else None,

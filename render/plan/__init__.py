@@ -6,7 +6,7 @@ from render.plan.auto import graph_mistakes, resolve, resolve_again
 from render.plan.chunks import Chunk, parse_frames
 from render.plan.machine import Machine, has_gpu, this_cpu
 from render.plan.plan import Plan, film_name, select
-from render.plan.settings import GRAPH_BACKENDS, Saturation, Settings
+from render.plan.settings import GRAPH_BACKENDS, BatchTimings, Settings
 from render.plan.stages import OPENING_STAGES, STAGES, Stopwatch
 from render.plan.timeline import Blend, FrameState, Timeline
 
@@ -14,12 +14,12 @@ __all__ = [
     "GRAPH_BACKENDS",
     "OPENING_STAGES",
     "STAGES",
+    "BatchTimings",
     "Blend",
     "Chunk",
     "FrameState",
     "Machine",
     "Plan",
-    "Saturation",
     "Settings",
     "Stopwatch",
     "Timeline",

@@ -13,8 +13,8 @@ from typing import Literal
 from render.errors import SpecError
 from render.models import LOW_MEMORY_BYTES, ModelInfo
 from render.plan.machine import Machine
-from render.plan.presets import shortcuts
-from render.plan.settings import GRAPH_BACKENDS, Attention, Backend, Saturation, Settings
+from render.plan.presets import approximations
+from render.plan.settings import GRAPH_BACKENDS, Attention, Backend, BatchTimings, Settings
 from render.spec import JobSpec, Mistake, Size, onnx_mistakes
 
 __all__ = ["graph_mistakes", "resolve", "resolve_again"]
@@ -33,7 +33,7 @@ MEMORY_SHARE = 0.8  # of what is free: allocators fragment, and the desktop want
 COMPILE_PAYS = {"cpu": 7_500 * 20 * 128 * 128, "cuda": 4_500 * 20 * 512 * 512}
 
 
-def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Saturation | None = None) -> Settings:
+def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: BatchTimings | None = None) -> Settings:
     """Settings of a job whose first worker runs on ``machine`` with ``model``.
 
     Without ``saturation`` a batch that is ``auto`` is guessed: good enough for ``render plan`` and for test cards.
@@ -47,7 +47,7 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, saturation: Satur
     memory, memory_reason = _memory(spec, machine, model)
     attention, attention_reason = _attention(spec, memory)
     batch, batch_reason = _batch(spec, machine, size, saturation)
-    approximate, approximate_reasons = shortcuts(spec.engine)
+    approximate, approximate_reasons = approximations(spec.engine)
     chunk, chunk_reason = _chunk(spec, batch, approximate.interpolate_frames)
     threads = machine.cores if spec.engine.threads == "auto" else spec.engine.threads
     reasons = {
@@ -176,7 +176,7 @@ def _dtype(
     return "fp32", "the CPU has no fast 16-bit arithmetic"
 
 
-def _batch(spec: JobSpec, machine: Machine, size: Size, saturation: Saturation | None) -> tuple[int, str]:
+def _batch(spec: JobSpec, machine: Machine, size: Size, saturation: BatchTimings | None) -> tuple[int, str]:
     """The smallest measured batch that is nearly as fast as the fastest one; without measurements a guess.
 
     The guess: guided batches saturate an H100 near 16 pictures of 512x512, a CPU near 8 of 256x256; halve as pixels
@@ -192,7 +192,7 @@ def _batch(spec: JobSpec, machine: Machine, size: Size, saturation: Saturation |
     return batch, f"{size} on {machine.device}, {spec.num_frames} frames"
 
 
-def _saturated(saturation: Saturation) -> tuple[int, str]:
+def _saturated(saturation: BatchTimings) -> tuple[int, str]:
     room = MEMORY_SHARE * saturation.free_bytes
     measured = zip(saturation.batches, saturation.seconds, saturation.peak_bytes, strict=True)
     fitting = [(batch, seconds) for batch, seconds, peak in measured if peak <= room] or [

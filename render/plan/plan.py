@@ -66,7 +66,7 @@ class Plan:
         return hashlib.sha256(json.dumps(self._essence(), sort_keys=True).encode()).hexdigest()
 
     @cached_property
-    def loads(self) -> str:
+    def model_key(self) -> str:
         """What a worker has to load for this plan, as one text: plans that agree in it can share what is loaded.
 
         Threads are built into sessions and compiled kernels, and TensorRT's engines into the shapes they have seen.
@@ -113,7 +113,7 @@ class Plan:
             },
         }
 
-    def again(self, spec: JobSpec, model: ModelInfo | None = None) -> Plan:
+    def rerun(self, spec: JobSpec, model: ModelInfo | None = None) -> Plan:
         """The plan of a rerun with ``spec``: the same digest unless something that changes pixels was edited.
 
         ``model`` is what ``spec.model`` names now; left out, it is the one of this plan.

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from render.spec import EngineSpec
 
-__all__ = ["PRESETS", "Shortcuts", "shortcuts"]
+__all__ = ["PRESETS", "Approximations", "approximations"]
 
 
 @dataclass(frozen=True)
-class Shortcuts:
+class Approximations:
     """What is approximated; by default nothing. The guidance interval is in shares of the steps, [from, until)."""
 
     guidance_from: float = 0.0
@@ -29,14 +29,14 @@ class Shortcuts:
 # Chosen by measurement on the demo model (README, "Approximations"). At equal cost features interpolated between frames
 # err 12 to 20 dB less than features kept from earlier steps; a guidance interval in the draft would save a seventh more
 # and cost 4 to 11 dB.
-PRESETS: Mapping[str, Shortcuts] = {
-    "exact": Shortcuts(),
-    "balanced": Shortcuts(interpolate_frames=4),
-    "draft": Shortcuts(interpolate_frames=8),
+PRESETS: Mapping[str, Approximations] = {
+    "exact": Approximations(),
+    "balanced": Approximations(interpolate_frames=4),
+    "draft": Approximations(interpolate_frames=8),
 }
 
 
-def shortcuts(engine: EngineSpec) -> tuple[Shortcuts, dict[str, str]]:
+def approximations(engine: EngineSpec) -> tuple[Approximations, dict[str, str]]:
     """The switches of an engine section, and the reason of each that is not at rest."""
     chosen = _fitting(PRESETS[engine.quality], engine)
     if engine.guidance_interval is not None:
@@ -52,12 +52,12 @@ def shortcuts(engine: EngineSpec) -> tuple[Shortcuts, dict[str, str]]:
     reasons = {
         name: "as given" if name in given else f"quality: {engine.quality}"
         for name, value in vars(chosen).items()
-        if name in given or value != getattr(Shortcuts(), name)
+        if name in given or value != getattr(Approximations(), name)
     }
     return chosen, reasons
 
 
-def _fitting(preset: Shortcuts, engine: EngineSpec) -> Shortcuts:
+def _fitting(preset: Approximations, engine: EngineSpec) -> Approximations:
     """The preset without what excludes a switch that the spec names."""
     if (engine.reuse_steps or 1) > 1:
         return replace(preset, interpolate_frames=1)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from render.plan.presets import Shortcuts
+from render.plan.presets import Approximations
 
-__all__ = ["GRAPH_BACKENDS", "Attention", "Backend", "Saturation", "Settings"]
+__all__ = ["GRAPH_BACKENDS", "Attention", "Backend", "BatchTimings", "Settings"]
 
 
 Backend = Literal["eager", "compile", "onnx", "tensorrt"]
@@ -21,7 +21,7 @@ Attention = Literal["sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"]
 
 
 @dataclass(frozen=True)
-class Saturation:
+class BatchTimings:
     """What a worker measured of its device: one denoiser evaluation of each batch size, guidance included.
 
     ``seconds`` a picture, ``peak_bytes`` in all, for each of ``batches``; ``free_bytes`` of the device before that.
@@ -62,7 +62,7 @@ class Settings:
     @property
     def approximations(self) -> tuple[str, ...]:
         """What is not computed exactly, in words; nothing where all of it is."""
-        exact, said = Shortcuts(), []
+        exact, said = Approximations(), []
         if (self.guidance_from, self.guidance_until) != (exact.guidance_from, exact.guidance_until):
             said.append(f"guidance in {100 * self.guidance_from:g}–{100 * self.guidance_until:g} % of the steps")
         if self.reuse_steps > 1:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from render.report.cost import estimate
-from render.report.humanize import clock, count, frames_of, size, span
-from render.report.log import Event, line_of, troubles
+from render.report.humanize import count, duration, filesize, frame_range, timestamp
+from render.report.log import Event, line_of, problems
 from render.report.page import to_html
-from render.report.status import Summary, _counting, job_status
+from render.report.status import Summary, counting_records, job_status
 from render.report.summary import summarize
-from render.report.thumbnails import _thumbnails
+from render.report.thumbnails import decode_thumbnails
 
 __all__ = [
     "Event",
     "Summary",
-    "_counting",
-    "_thumbnails",
-    "clock",
     "count",
+    "counting_records",
+    "decode_thumbnails",
+    "duration",
     "estimate",
-    "frames_of",
+    "filesize",
+    "frame_range",
     "job_status",
     "line_of",
-    "size",
-    "span",
+    "problems",
     "summarize",
+    "timestamp",
     "to_html",
-    "troubles",
 ]

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from render.report.html import Html, escaped, table
-from render.report.humanize import clock, count, frames_of
+from render.report.humanize import count, frame_range, timestamp
 
 __all__ = ["trouble"]
 
@@ -16,7 +16,7 @@ MAX_LINES = 100  # of any list; report.json has them all
 
 def trouble(report: Mapping[str, Any]) -> str:
     """Failed attempts, lost workers, damaged segments, and what is to be said of single frames."""
-    damaged = [frames_of(item["chunk"]) for item in report["damaged"]]
+    damaged = [frame_range(item["chunk"]) for item in report["damaged"]]
     parts = [
         _failures(report["failures"]),
         _lost(report["workers_lost"]),
@@ -32,7 +32,7 @@ def _failures(failures: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for item in failures[:MAX_LINES]:
         now = "rendered" if item["mended"] else _MISSING
-        rows.append([clock(item["time_s"]), frames_of(item["chunk"]), item["worker"], item["cause"], now])
+        rows.append([timestamp(item["time_s"]), frame_range(item["chunk"]), item["worker"], item["cause"], now])
     title = f"<h3>{count(len(failures), 'failed attempt')}{_cut(failures)}</h3>"
     return title + table(["at", "chunk", "worker", "cause", "now"], rows) if rows else ""
 
@@ -44,7 +44,7 @@ def _lost(lost: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for item in lost[:MAX_LINES]:
         charge = "taken away by the cluster: no chunk is charged" if item["preempted"] else ""
-        rows.append([clock(item["time_s"]), item["worker"], item["cause"], charge])
+        rows.append([timestamp(item["time_s"]), item["worker"], item["cause"], charge])
     title = f"<h3>{count(len(lost), 'worker')} lost{_cut(lost)}</h3>"
     return title + table(["at", "worker", "cause", ""], rows) if rows else ""
 

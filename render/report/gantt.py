@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from render.report.humanize import clock, frames_of, span
+from render.report.humanize import duration, frame_range, timestamp
 
 __all__ = ["gantt"]
 
@@ -68,8 +68,8 @@ class _Bar:
     count: int = 1
 
     def title(self, kind: str) -> str:
-        several = f"{self.count:,} × {_KINDS[kind]}, {frames_of(self.first)} to {frames_of(self.last)}"
-        return f"{frames_of(self.first)} {self.text}" if self.count == 1 else several
+        several = f"{self.count:,} × {_KINDS[kind]}, {frame_range(self.first)} to {frame_range(self.last)}"
+        return f"{frame_range(self.first)} {self.text}" if self.count == 1 else several
 
 
 Rows = dict[str, dict[str, list[_Bar]]]
@@ -110,14 +110,20 @@ def _rows(report: Report, axis: _Axis) -> Rows:
 
     for item in sorted(report["timeline"], key=lambda item: float(item["began_s"])):
         began, ended, start = item["began_s"], item["ended_s"], item["start_s"]
-        add("chunk", item, began, ended, f"in {span(ended - began)}, from {clock(began)}")
+        add("chunk", item, began, ended, f"in {duration(ended - began)}, from {timestamp(began)}")
         if start:
-            add("start", item, began - start, began, f"came after {span(start)} of loading")
+            add("start", item, began - start, began, f"came after {duration(start)} of loading")
     for item in report["failures"]:
-        add("failed", item, item["began_s"], item["time_s"], f"failed at {clock(item['time_s'])}: {item['cause']}")
+        add("failed", item, item["began_s"], item["time_s"], f"failed at {timestamp(item['time_s'])}: {item['cause']}")
     for item in report["workers_lost"]:
         if "chunk" in item and item["run"] in axis.spans:
-            add("taken", item, item["began_s"], item["time_s"], f"stopped at {clock(item['time_s'])}: {item['cause']}")
+            add(
+                "taken",
+                item,
+                item["began_s"],
+                item["time_s"],
+                f"stopped at {timestamp(item['time_s'])}: {item['cause']}",
+            )
     return rows
 
 

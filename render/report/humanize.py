@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["clock", "count", "frames_of", "size", "span"]
+__all__ = ["count", "duration", "filesize", "frame_range", "timestamp"]
 
 
-def frames_of(chunk: str) -> str:
+def frame_range(chunk: str) -> str:
     """``000000-000008``, half-open, as people read it: ``frames 0–7``. Anything else as it is."""
     match = re.fullmatch(r"(\d+)-(\d+)(x\d+)?", chunk)
     if not match:
@@ -21,7 +21,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def span(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time: ``850 ms``, ``17.2 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
@@ -34,7 +34,7 @@ def span(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
-def clock(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     """A point of time: ``0:04.2``, ``1:02:03``."""
     if seconds < 3600:
         minutes, tenths = divmod(round(max(seconds, 0.0) * 10), 600)
@@ -43,7 +43,7 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-def size(number: float) -> str:
+def filesize(number: float) -> str:
     """Bytes: ``850 bytes``, ``1.23 MB``."""
     value, units = float(number), iter(("kB", "MB", "GB"))
     unit = "bytes"

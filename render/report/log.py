@@ -6,30 +6,25 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from render.report.humanize import frames_of, span
+from render.report.humanize import duration, frame_range
+from render.store import PROBLEMS
 
-__all__ = ["Event", "line_of", "troubles"]
-
-
-TROUBLE = (
-    *("failed", "worker-lost", "worker-retired", "open-failed", "starts-paused", "damaged", "note", "warning"),
-    "run-failed",
-)
+__all__ = ["Event", "line_of", "problems"]
 
 
 Event = Mapping[str, Any]
 
 
-def troubles(events: Iterable[Event]) -> list[Event]:
+def problems(events: Iterable[Event]) -> list[Event]:
     """The events that a person wants to see the morning after."""
-    return [event for event in events if event["event"] in TROUBLE]
+    return [event for event in events if event["event"] in PROBLEMS]
 
 
 def line_of(event: Event) -> str:
     """``2026-11-21 09:14:01  failed          w1  frames 96–119: out of memory``."""
     time = event.get("time")
     when = f"{datetime.datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S}" if isinstance(time, int | float) else " " * 19
-    chunk = frames_of(str(event["chunk"])) if "chunk" in event else ""
+    chunk = frame_range(str(event["chunk"])) if "chunk" in event else ""
     if "frame" in event:
         chunk = f"frame {event['frame']}"
     told = str(event.get("cause") or event.get("text") or "") or _rest(event)
@@ -44,7 +39,7 @@ def _rest(event: Event) -> str:
         if key in ("time", "event", "worker", "chunk", "frame", "details"):
             continue
         if key == "seconds":
-            told.append(span(float(value)))
+            told.append(duration(float(value)))
         elif key == "digest":
             told.append(f"plan {str(value)[:12]}")
         else:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from render.report.failures import trouble
 from render.report.gantt import gantt
 from render.report.html import Html, escaped, page, section, table
-from render.report.humanize import clock, count, size, span
+from render.report.humanize import count, duration, filesize, timestamp
 
 __all__ = ["to_html"]
 
@@ -65,7 +65,7 @@ def _head(report: Report) -> str:
     film_name = film["name"]
     facts = [
         Html(f'<a href="{quote(str(film_name))}">{escaped(film_name)}</a>') if film_name else "no film",
-        f"{count(report['chunks']['rendered'], 'segment')}, {size(report['bytes'])}",
+        f"{count(report['chunks']['rendered'], 'segment')}, {filesize(report['bytes'])}",
         f"{report['settings']['size']['value']} at {film['fps']} frames a second",
         f"mode {report['spec']['mode']}, model {report['model']['name']}",
     ]
@@ -93,9 +93,9 @@ def _verdict(report: Report) -> str:
     frames = count(total, "frame") if rendered == total else f"{rendered:,} of {count(total, 'frame')}"
     again = f"with <b>{count(retries, 'retry', 'retries')}</b>" if retries else "without a retry"
     return (
-        f"<b>{frames}</b> ({span(report['film']['duration_s'])} of film) "
+        f"<b>{frames}</b> ({duration(report['film']['duration_s'])} of film) "
         f"at <b>{_per_image(report['seconds_per_image']['rendering'])} an image</b>. "
-        f"Took <b>{span(report['wall_s'])}</b> on <b>{count(workers, 'worker')}</b>, {again}."
+        f"Took <b>{duration(report['wall_s'])}</b> on <b>{count(workers, 'worker')}</b>, {again}."
     )
 
 
@@ -104,7 +104,7 @@ def _sheet(report: Report, thumbnails: Sequence[tuple[int, bytes]]) -> str:
     width, height = str(report["settings"]["size"]["value"]).split("x")
     figures = []
     for index, jpeg in thumbnails:
-        at = clock(index * second)
+        at = timestamp(index * second)
         figures.append(
             f'<figure><img alt="frame {index} at {at}" width="{escaped(width)}" height="{escaped(height)}" '
             f'src="data:image/jpeg;base64,{b64encode(jpeg).decode()}">'
@@ -122,7 +122,7 @@ def _seconds(report: Report) -> str:
         return '<p class="quiet">Nothing was rendered.</p>'
     digits = 3 if total_s < 0.01 else 1 if total_s < 10 else 0
     rows = [_stage_row(name, stage, digits, f"{stage['sum_s'] / sum_s:.1%}") for name, stage in line.items()]
-    rows.append([Html("<b>all of it</b>"), Html(f"<b>{_ms(total_s, digits)}</b>"), "100.0%", span(sum_s)])
+    rows.append([Html("<b>all of it</b>"), Html(f"<b>{_ms(total_s, digits)}</b>"), "100.0%", duration(sum_s)])
     rows += [_stage_row(name, stage, digits, "") for name, stage in beside.items()]
     return (
         _lane("rendering", line, sum_s)
@@ -133,7 +133,7 @@ def _seconds(report: Report) -> str:
 
 
 def _stage_row(name: str, stage: Mapping[str, Any], digits: int, share: str) -> list[str]:
-    return [_label(name, stage["part"]), _ms(stage["mean_s"], digits), share, span(stage["sum_s"])]
+    return [_label(name, stage["part"]), _ms(stage["mean_s"], digits), share, duration(stage["sum_s"])]
 
 
 _WHEN = {"start": "once a worker", "render": "", "beside": "beside rendering, not in the sum"}
@@ -175,7 +175,7 @@ def _runs_told(report: Report) -> str:
     told = "One bar is one chunk, or several where they are too narrow to tell apart; hover to see which."
     if len(runs) < 2:
         return told
-    gaps = [span(later["began_s"] - run["ended_s"]) for run, later in pairwise(runs)]
+    gaps = [duration(later["began_s"] - run["ended_s"]) for run, later in pairwise(runs)]
     return f"{told} The job ran {len(runs)} times; between the runs (dashed lines) lay {', '.join(gaps[:8])}."
 
 
@@ -192,7 +192,7 @@ def _workers(report: Report, shown: Sequence[str]) -> str:
 
 def _worker_row(worker: Mapping[str, Any]) -> list[str]:
     counts = [f"{worker['chunks']:,}", f"{worker['frames']:,}", _rate(worker["frames_per_s"])]
-    times = [span(worker["start_s"]), span(worker["busy_s"]), f"{worker['idle_share']:.1%}"]
+    times = [duration(worker["start_s"]), duration(worker["busy_s"]), f"{worker['idle_share']:.1%}"]
     return [worker["name"], worker["device"], *counts, *times]
 
 
@@ -223,7 +223,7 @@ def _code(digest: str) -> Html:
 def _per_image(seconds: float) -> str:
     if seconds < 0.001:
         return f"{seconds * 1000:.2g} ms"
-    return f"{seconds:#.3g} s" if seconds < 100 else span(seconds)
+    return f"{seconds:#.3g} s" if seconds < 100 else duration(seconds)
 
 
 def _ms(seconds: float, digits: int) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 from render.errors import RunDirError
 from render.plan import Plan, film_name
 from render.report.cost import measured_s_per_frame
-from render.report.log import Event, line_of, troubles
-from render.spec import Place
+from render.report.log import Event, line_of, problems
+from render.spec import Location
 from render.store import Record, RunDir
 
 __all__ = ["Busy", "Live", "job_status", "live"]
@@ -113,7 +113,7 @@ Summary = dict[str, Any]
 LAST_TROUBLES = 5
 
 
-def job_status(place: Place) -> Summary:
+def job_status(place: Location) -> Summary:
     """How far a job is, from its run directory alone. Raises RunDirError where there is no job."""
     with contextlib.closing(RunDir(place)) as rundir:
         planned = rundir.read_plan()
@@ -121,7 +121,7 @@ def job_status(place: Place) -> Summary:
             raise RunDirError(f"{rundir}: no plan yet; `render logs {rundir}` tells what has happened so far")
         if planned is None:
             raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
-        records, events, running = _counting(planned, rundir), rundir.events(), rundir.locked()
+        records, events, running = counting_records(planned, rundir), rundir.events(), rundir.locked()
         name = film_name(planned)
         there = name is not None and rundir.size(name) is not None
     frames = sum(len(record.pictures) for record in records)
@@ -145,14 +145,14 @@ def job_status(place: Place) -> Summary:
         "seconds_left": None if speed is None else round((planned.spec.num_frames - frames) / speed, 1),
         "workers": [asdict(worker) for worker in now.workers] if running else [],
         "failures": sum(event["event"] == "failed" for event in events),
-        "troubles": [line_of(event) for event in troubles(events)[-LAST_TROUBLES:]],
+        "troubles": [line_of(event) for event in problems(events)[-LAST_TROUBLES:]],
         "last_event": events[-1] if events else None,
         "film": str(rundir.place(name)) if name and there else None,
         "complete": len(records) == len(planned.chunks) and (there or name is None),
     }
 
 
-def _counting(planned: Plan, rundir: RunDir) -> list[Record]:
+def counting_records(planned: Plan, rundir: RunDir) -> list[Record]:
     """The records of the film's chunks that count for this plan."""
     records = rundir.records()
     found = (records.get(chunk) for chunk in planned.chunks)

@@ -7,7 +7,7 @@ from render.store import Record, RunDir
 THUMBNAILS = 24  # on the report's contact sheet
 
 
-def _thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]]:
+def decode_thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]]:
     """(frame index, JPEG) of evenly spaced frames, decoded from the segments that hold them."""
     from itertools import islice
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from render.spec.document import Document, KeyPath
 from render.spec.job_file import JobFile, dump, json_schema, load, validate
-from render.spec.location import Place
+from render.spec.location import Location
 from render.spec.mistakes import Mistake, did_you_mean
 from render.spec.rules import onnx_mistakes
 from render.spec.samplers import SAMPLERS, Sampler
@@ -23,9 +23,9 @@ __all__ = [
     "JobSpec",
     "KeyPath",
     "Keyframe",
+    "Location",
     "Mistake",
     "OutputSpec",
-    "Place",
     "Sampler",
     "Size",
     "did_you_mean",

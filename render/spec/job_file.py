@@ -13,7 +13,7 @@ from render.errors import SpecError
 from render.spec import document
 from render.spec.document import Document, KeyPath
 from render.spec.mistakes import explained, spec_error
-from render.spec.rules import _contradictions
+from render.spec.rules import contradictions
 from render.spec.samplers import SAMPLERS
 from render.spec.schema import EngineSpec, FarmSpec, JobSpec, Keyframe, OutputSpec, _Section
 from render.video.codecs import CODECS
@@ -51,7 +51,7 @@ def validate(source: Document) -> JobSpec:
         spec = JobSpec.model_validate(source.data)
     except ValidationError as error:
         raise spec_error(source, explained(error.errors(include_url=False), source.data, _keys_at)) from None
-    if mistakes := list(_contradictions(spec)):
+    if mistakes := list(contradictions(spec)):
         raise spec_error(source, mistakes)
     return spec
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from render.errors import SpecError
 
-__all__ = ["Place", "is_url", "join", "parse", "split", "url_mistake"]
+__all__ = ["Location", "is_url", "join_location", "parse_location", "split_location", "url_mistake"]
 
-Place = Path | str
+Location = Path | str
 """A folder as ``Path``, an object store's prefix as its URL (``s3://bucket/prefix``), which carries no credentials."""
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -22,7 +22,7 @@ def is_url(text: str) -> bool:
     return URL.match(text) is not None
 
 
-def parse(text: str) -> Place:
+def parse_location(text: str) -> Location:
     """The place a user means; ``~`` is home. Raises SpecError for an address that cannot be one."""
     if not is_url(text):
         return Path(os.path.expanduser(text))
@@ -31,12 +31,12 @@ def parse(text: str) -> Place:
     return text.rstrip("/")
 
 
-def join(place: Place, name: str) -> Place:
+def join_location(place: Location, name: str) -> Location:
     """Where a file of a place is."""
     return place / name if isinstance(place, Path) else f"{place}/{name}"
 
 
-def split(place: Place) -> tuple[Place, str]:
+def split_location(place: Location) -> tuple[Location, str]:
     """The place a file lies in, and its name."""
     if isinstance(place, Path):
         return place.parent, place.name

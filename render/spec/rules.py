@@ -11,13 +11,13 @@ from render.spec.schema import EngineSpec, JobSpec
 from render.spec.units import MAX_FRAMES, Size
 from render.video.codecs import CODECS, VideoFormat
 
-__all__ = ["_contradictions", "onnx_mistakes"]
+__all__ = ["contradictions", "onnx_mistakes"]
 
 
 GIF_MAX_FPS = 50  # its delays are whole hundredths of a second, and players slow down one of 1/100
 
 
-def _contradictions(spec: JobSpec) -> Iterator[Mistake]:
+def contradictions(spec: JobSpec) -> Iterator[Mistake]:
     """What the fields say against each other, though each is right by itself."""
     if spec.steps > (most := SAMPLERS[spec.sampler].max_steps):
         yield ("steps",), f"{spec.steps}: {spec.sampler} takes at most {most} steps"

@@ -20,8 +20,7 @@ from pydantic import (
     model_serializer,
 )
 
-from render.spec import location as place
-from render.spec.location import Place
+from render.spec.location import Location, is_url, parse_location, url_mistake
 from render.spec.mistakes import did_you_mean
 from render.spec.samplers import SAMPLERS
 from render.spec.units import MAX_FRAMES, Rate, Size, Time
@@ -57,7 +56,7 @@ def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
 def _possible(path: str) -> str:
     if not path.isprintable():
         raise ValueError(f"{path!r} holds a character that no folder's name should have")
-    if place.is_url(path) and (mistake := place.url_mistake(path)):
+    if is_url(path) and (mistake := url_mistake(path)):
         raise ValueError(mistake)
     return path
 
@@ -219,6 +218,6 @@ class JobSpec(_Section):
         return self.keyframes[-1].at.at(self.fps) + 1
 
     @property
-    def run_dir(self) -> Place:
+    def run_dir(self) -> Location:
         """The run directory as the user wrote it; a folder is relative to where the command runs, ``~`` is home."""
-        return place.parse(self.output.dir) if self.output.dir else Path("out") / self.name
+        return parse_location(self.output.dir) if self.output.dir else Path("out") / self.name

@@ -1,4 +1,4 @@
-"""What a run directory asks of the place it lies in. ``disk.py`` and ``remote.py`` are such places.
+"""What a run directory asks of the place it lies in. ``disk.py`` and ``filesystems.py`` are such places.
 
 A store moves whole files by name (``segments/000000-000008.mp4``) and keeps a log and a lock. It knows neither plans
 nor pictures. Every method raises StoreError, with the cure, when the place refuses.
@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from render.spec import Place
+from render.spec import Location
 
 __all__ = ["Store"]
 
@@ -23,7 +23,7 @@ class Store(Protocol):
         """Make the place where it has to be made."""
         ...
 
-    def place(self, name: str = "") -> Place:
+    def place(self, name: str = "") -> Location:
         """Where a file is, for people and for programs on this machine. Holds no credentials."""
         ...
 

@@ -31,7 +31,7 @@ class DiskStore:
 
     def create(self) -> None:
         """Make the folder, and where its segments go."""
-        with _blame(self._folder):
+        with disk_errors(self._folder):
             (self._folder / "segments").mkdir(parents=True, exist_ok=True)
 
     def place(self, name: str = "") -> Path:
@@ -40,7 +40,7 @@ class DiskStore:
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file, None where there is none."""
-        with _blame(self._folder / name):
+        with disk_errors(self._folder / name):
             try:
                 return (self._folder / name).read_bytes()
             except FileNotFoundError:
@@ -62,7 +62,7 @@ class DiskStore:
     def sizes(self, folder: str = "") -> dict[str, int]:
         """Bytes of the files in a folder."""
         found = {}
-        with _blame(self._folder / folder):
+        with disk_errors(self._folder / folder):
             try:
                 with os.scandir(self._folder / folder) as entries:
                     for entry in entries:
@@ -78,11 +78,11 @@ class DiskStore:
         for name, data in files.items():
             self._write(self._folder / name, data)
         for folder in {(self._folder / name).parent for name in files}:
-            with _blame(folder):
+            with disk_errors(folder):
                 _sync_folder(folder)
 
     def _write(self, target: Path, data: bytes) -> None:
-        with _blame(target):
+        with disk_errors(target):
             # a folder below must not bring back the whole place: its disk may have been unmounted a moment ago
             target.parent.mkdir(parents=target.parent == self._folder, exist_ok=True)
             beside = target.with_name(f".{target.name}.part")
@@ -102,7 +102,7 @@ class DiskStore:
     def delete(self, names: Iterable[str]) -> None:
         """Delete files, in the order they are named."""
         for name in names:
-            with _blame(self._folder / name):
+            with disk_errors(self._folder / name):
                 (self._folder / name).unlink(missing_ok=True)
 
     def scratch(self, name: str) -> Path:
@@ -113,7 +113,7 @@ class DiskStore:
     def publish(self, beside: Path, name: str) -> Path:
         """Synced and renamed."""
         target = self._folder / name
-        with _blame(target):
+        with disk_errors(target):
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
             beside.replace(target)
@@ -130,7 +130,7 @@ class DiskStore:
     def append(self, line: bytes) -> None:
         """At once; a line that a crash tore is ended first."""
         path = self._folder / "events.jsonl"
-        with _blame(path), path.open("a+b") as file:
+        with disk_errors(path), path.open("a+b") as file:
             if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
                 line = b"\n" + line  # ours must not hang on it
             file.write(line)
@@ -142,7 +142,7 @@ class DiskStore:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold an flock. The kernel drops it with its process, so nothing has to be cleaned up after a crash."""
-        with _blame(self._folder):
+        with disk_errors(self._folder):
             file = (self._folder / "lock").open("a+")
         try:  # the body is not to be blamed on this folder: it may talk to a terminal or a cluster
             self._take(file)
@@ -159,7 +159,7 @@ class DiskStore:
         """Lock the open file; tried three times, because ``locked`` holds a lock of its own for an instant."""
         for pause_s in (0.1, 0.1, None):
             try:
-                with _blame(self._folder / "lock"):
+                with disk_errors(self._folder / "lock"):
                     return _sign(file)
             except BlockingIOError:
                 if pause_s:
@@ -172,7 +172,7 @@ class DiskStore:
         path = self._folder / "lock"
         if not path.exists():
             return False
-        with _blame(path), path.open() as file:
+        with disk_errors(path), path.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -203,7 +203,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _blame(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """OSError -> StoreError with the cure. A lock that is held passes through: it is no failure."""
     try:
         yield

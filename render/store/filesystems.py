@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from render.errors import SpecError, StoreError
-from render.store.object_errors import blame, scrubbed
+from render.store.object_errors import scrubbed, store_errors
 from render.store.object_store import ObjectStore
 
 __all__ = ["open_store", "unusable"]
@@ -25,7 +25,7 @@ UNFIT = {
     **dict.fromkeys(("zip", "libarchive", "dir", "generic", "asynclocal"), "it is no store"),
     **dict.fromkeys(("blockcache", "cached", "filecache", "simplecache"), "what others write must be seen"),
 }
-S3_OPTIONS = {  # botocore's own would wait a minute for each of five attempts; ``objects.py`` is patient itself
+S3_OPTIONS = {  # botocore's own would wait a minute for each of five attempts; ``object_store.py`` is patient itself
     "config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"mode": "standard", "max_attempts": 2}}
 }
 OPTIONS: Mapping[str, dict[str, Any]] = {"s3": S3_OPTIONS, "s3a": S3_OPTIONS}
@@ -60,7 +60,7 @@ def open_store(url: str) -> ObjectStore:
 
     scheme = url.split("://", 1)[0]
     fresh = {"skip_instance_cache": True, "use_listings_cache": False}  # what others write must be seen
-    with blame(url):
+    with store_errors(url):
         try:
             filesystem = get_filesystem_class(scheme)(**fresh, **OPTIONS.get(scheme, {}))
         except (ImportError, TypeError, ValueError) as error:

@@ -12,19 +12,19 @@ from tempfile import gettempdir
 
 from render.errors import StoreError, redacted
 
-__all__ = ["OutageError", "blame", "scrubbed"]
+__all__ = ["StoreUnavailableError", "scrubbed", "store_errors"]
 
 VENDORS = ("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "ocifs", "ossfs", "requests")
 LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the disk with the temporary files: no store says that
 READ_CHARS, TOLD_CHARS = 2_000, 300  # of what a library says
 
 
-class OutageError(StoreError):
+class StoreUnavailableError(StoreError):
     """The store does not answer, or not now: worth another try."""
 
 
 @contextlib.contextmanager
-def blame(where: str) -> Iterator[None]:
+def store_errors(where: str) -> Iterator[None]:
     """Errors of a store under the name of what was read or written. A programming mistake keeps its traceback."""
     try:
         yield
@@ -32,7 +32,9 @@ def blame(where: str) -> Iterator[None]:
         if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in VENDORS:
             raise
         lasting = _lasting(error)  # the chain would tell what the message leaves out: from None
-        raise (StoreError(f"{where}: {lasting}") if lasting else OutageError(f"{where}: {_outage(error)}")) from None
+        raise (
+            StoreError(f"{where}: {lasting}") if lasting else StoreUnavailableError(f"{where}: {_outage(error)}")
+        ) from None
 
 
 def scrubbed(text: str) -> str:

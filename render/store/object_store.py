@@ -1,4 +1,4 @@
-"""A run directory in an object store, over a filesystem of fsspec's interface (``remote.py`` makes them).
+"""A run directory in an object store, over a filesystem of fsspec's interface (``filesystems.py`` makes them).
 
 An object is put whole or not at all, so nothing is renamed: stills and segment first, then the done record, and a
 record counts while the listing shows its files in full size. The log grows in numbered parts; the records are kept a
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from render.errors import RenderError, StoreError
 from render.store.journal import Journal
 from render.store.lease import BEAT_S, LEASE_S, Lease
-from render.store.object_errors import OutageError, blame
+from render.store.object_errors import StoreUnavailableError, store_errors
 
 __all__ = ["ObjectStore"]
 
@@ -239,9 +239,9 @@ class ObjectStore:
         until, pause_s = time.monotonic() + PATIENCE_S, PAUSES_S[0]
         while True:
             try:
-                with blame(self.place(name)):
+                with store_errors(self.place(name)):
                     return call()
-            except OutageError:
+            except StoreUnavailableError:
                 if not self._patient or time.monotonic() + pause_s > until:
                     raise
             time.sleep(pause_s)
@@ -279,7 +279,7 @@ class _Cell:
     def create(self, data: bytes) -> bool:
         if self.read() is not None:  # not every store heeds a put that must not overwrite
             return False
-        with blame(self._store.place("lock")):
+        with store_errors(self._store.place("lock")):
             try:
                 self._files.pipe_file(self._path, data, mode="create")
             except FileExistsError:
@@ -287,11 +287,11 @@ class _Cell:
         return True
 
     def write(self, data: bytes) -> None:
-        with blame(self._store.place("lock")):
+        with store_errors(self._store.place("lock")):
             self._files.pipe_file(self._path, data)
 
     def delete(self) -> None:
-        with blame(self._store.place("lock")), contextlib.suppress(FileNotFoundError):
+        with store_errors(self._store.place("lock")), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path)
 
 

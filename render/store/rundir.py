@@ -13,7 +13,7 @@
     report.json, report.html, lock
     events.jsonl                      the log; in an object store ``events/000000.jsonl``, … and ``index/…`` of records
 
-It lies in a store (``store.py``): a disk or an object store. Every file is written whole or not at all; a done record
+It lies in a store (``base.py``): a disk or an object store. Every file is written whole or not at all; a done record
 is written last. Knows nothing of pictures: it moves bytes and records.
 """
 
@@ -30,9 +30,10 @@ from typing import Any
 
 from render.errors import RunDirError, SpecError, redacted
 from render.plan import Chunk, Plan
-from render.spec import Place
+from render.spec import Location
 from render.store.base import Store
 from render.store.disk import DiskStore
+from render.store.events import Event
 from render.store.record import Record, Segment
 
 __all__ = ["RunDir"]
@@ -54,7 +55,7 @@ FOLDERS = ("segments", "frames", "events", "index")
 class RunDir:
     """One job's directory. Every method raises StoreError when its store refuses."""
 
-    def __init__(self, at: Place | Store) -> None:
+    def __init__(self, at: Location | Store) -> None:
         self._store = _opened(at) if isinstance(at, Path | str) else at
 
     def __str__(self) -> str:
@@ -75,7 +76,7 @@ class RunDir:
         """Whether a driver is at work in the directory now."""
         return self._store.locked()
 
-    def place(self, name: str = "") -> Place:
+    def place(self, name: str = "") -> Location:
         """Where a file is, to tell people: a path of a disk, a URL of an object store."""
         return self._store.place(name)
 
@@ -172,7 +173,7 @@ class RunDir:
         if self.size(name) is not None:
             self._store.delete([name])
 
-    def log(self, event: str, **details: Any) -> None:
+    def log(self, event: Event, **details: Any) -> None:
         """Add one line to the log: what happened and to whom, now or at ``time``. Foreign causes may hold secrets."""
         moment = round(details.pop("time", time.time()), 3)
         told = {
@@ -207,13 +208,15 @@ class RunDir:
             self._store.delete(rest)
             self._store.tidy(FOLDERS if keep_film else (*FOLDERS, ""))
             if keep_film:
-                self.log("cleaned")
+                self.log(Event.CLEANED)
         return len(written) + len(rest)
 
     def cleaned(self) -> bool:
         """Whether the segments are gone because ``clean`` took them away, and no run has brought them back since."""
-        last = next((event for event in reversed(self.events()) if event["event"] in ("cleaned", "run-finished")), None)
-        return last is not None and last["event"] == "cleaned"
+        last = next(
+            (event for event in reversed(self.events()) if event["event"] in (Event.CLEANED, Event.RUN_FINISHED)), None
+        )
+        return last is not None and last["event"] == Event.CLEANED
 
     def _written(self, folder: str, *, keep_film: bool) -> Iterator[str]:
         """The files of ours in a folder by their exact names. A film that stays keeps its stills, plan and log."""
@@ -223,7 +226,7 @@ class RunDir:
                 yield name
 
 
-def _opened(place: Place) -> Store:
+def _opened(place: Location) -> Store:
     if isinstance(place, Path):
         return DiskStore(place)
     from render.store.filesystems import open_store

@@ -15,7 +15,8 @@ import av
 import numpy as np
 
 from render.errors import VideoError
-from render.video.reader import Frame, blame, open_video, packets
+from render.video.pixels import Pixels
+from render.video.reader import open_video, packets, video_errors
 
 __all__ = ["ANIMATION_SUFFIXES", "write_animation"]
 
@@ -26,7 +27,7 @@ _PALETTE_SIDE = 128  # pixels: a palette from the picture at this size is as goo
 _WEBP_ROUNDING = 2  # ms: libwebp gives the last frame the mean delay
 
 
-def write_animation(path: Path, frames: Iterable[Frame], fps: Fraction, quality: int = 80) -> int:
+def write_animation(path: Path, frames: Iterable[Pixels], fps: Fraction, quality: int = 80) -> int:
     """Write an endlessly looping `.gif` or `.webp`, frame by frame; returns the number of frames.
 
     Frame i is shown at i/fps, rounded to what the form counts in: hundredths of a second in GIF, thousandths in WebP;
@@ -45,13 +46,15 @@ def write_animation(path: Path, frames: Iterable[Frame], fps: Fraction, quality:
     if first is None:
         raise VideoError(f"{path}: an animation needs at least one frame")
     write, ticks_s = (_write_gif, 100) if path.suffix == ".gif" else (_write_webp, 1000)
-    with blame(f"{path}: cannot be written"):
+    with video_errors(f"{path}: cannot be written"):
         count = write(path, _pictures(path, first, iterator, fps, ticks_s), first.shape, quality)
     _verify(path, count, round(count * ticks_s / fps))
     return count
 
 
-def _pictures(path: Path, first: Frame, rest: Iterator[Frame], fps: Fraction, ticks_s: int) -> Iterator[av.VideoFrame]:
+def _pictures(
+    path: Path, first: Pixels, rest: Iterator[Pixels], fps: Fraction, ticks_s: int
+) -> Iterator[av.VideoFrame]:
     """Frames with their times, each rounded by itself."""
     for index, frame in enumerate(chain([first], rest)):
         if frame.shape != first.shape or frame.dtype != np.uint8:

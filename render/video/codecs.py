@@ -1,6 +1,6 @@
 """The codecs of segments and films as plain data: names, containers, quality ranges, presets.
 
-Pure: knows no av and no file, so that a job spec is validated without a video library. `video.py` turns the rows into
+Pure: knows no av and no file, so that a job spec is validated without a video library. `segment.py` turns the rows into
 encoders; whether this installation has an encoder is asked there (`check_format`), not here.
 
 Why these pictures in these containers: MP4 and MOV take an integer time base in which every frame rate has a whole

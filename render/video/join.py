@@ -16,7 +16,7 @@ import av
 from render.errors import VideoError
 from render.video.codecs import VideoFormat
 from render.video.encoder import Colour, container_options
-from render.video.reader import VideoInfo, blame, codec_of, colour_of, open_video, packets, probe
+from render.video.reader import VideoInfo, codec_of, colour_of, open_video, packets, probe, video_errors
 
 __all__ = ["join"]
 
@@ -130,7 +130,7 @@ def _whole(time: int | None, tick: int, path: Path) -> int:
 def _remux(segments: Sequence[Path], target: Path, fmt: VideoFormat, metadata: Mapping[str, str], delay: int) -> None:
     options = container_options(fmt, "faststart", "use_metadata_tags")
     with (
-        blame(f"{target}: cannot be written"),
+        video_errors(f"{target}: cannot be written"),
         av.open(str(target.absolute()), "w", format=fmt.suffix[1:], container_options=options) as film,
     ):
         film.metadata.update(metadata)
@@ -169,6 +169,6 @@ def _append(
         packet.dts = offset + count - 1 - delay
         packet.duration, packet.time_base = 1, 1 / fmt.fps
         packet.stream = stream
-        with blame(f"{film.name}: cannot be written"):  # a full disk is not the segment's fault
+        with video_errors(f"{film.name}: cannot be written"):  # a full disk is not the segment's fault
             film.mux(packet)
     return count

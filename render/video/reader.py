@@ -1,4 +1,4 @@
-"""Video files: encode frames into segments, count and decode what is on disk. `film.py` joins segments."""
+"""Video files: encode frames into segments, count and decode what is on disk. `join.py` joins segments."""
 
 from __future__ import annotations
 
@@ -13,26 +13,22 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
-from numpy.typing import NDArray
 
 from render.errors import StoreError, VideoError
 from render.video.encoder import Colour
+from render.video.pixels import Pixels
 
 __all__ = [
-    "_SCALING",
-    "Frame",
+    "SCALING",
     "VideoInfo",
-    "blame",
     "codec_of",
     "colour_of",
     "decode",
     "open_video",
     "packets",
     "probe",
+    "video_errors",
 ]
-
-
-Frame = NDArray[np.uint8]
 
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # the disk's fault, not the codec's
@@ -40,7 +36,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCE
 
 # swscale's quick roundings cost up to 4 levels when a smooth ramp is decoded (mean error 1.2; with these 0.4) and shift
 # chroma by 0.1 when it is encoded. BITEXACT asks for the same numbers from every CPU's code. 0.1 ms more at 512x512.
-_SCALING = (
+SCALING = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
@@ -88,7 +84,7 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def decode(path: Path) -> Iterator[Frame]:
+def decode(path: Path) -> Iterator[Pixels]:
     """The frames of a video in showing order, one at a time; exact for ffv1.
 
     Colour follows the file's tags. Raises VideoError, with the file's name, where the file cannot be decoded.
@@ -105,25 +101,25 @@ def decode(path: Path) -> Iterator[Frame]:
             raise VideoError(f"{path}: {held} frames could not be decoded; the file is damaged")
 
 
-def _to_rgb(picture: av.VideoFrame, reformatter: VideoReformatter) -> Frame:
+def _to_rgb(picture: av.VideoFrame, reformatter: VideoReformatter) -> Pixels:
     rgb = reformatter.reformat(
-        picture, format="rgb24", dst_color_range=ColorRange.JPEG, interpolation=_SCALING, threads=1
+        picture, format="rgb24", dst_color_range=ColorRange.JPEG, interpolation=SCALING, threads=1
     )
-    pixels: Frame = rgb.to_ndarray().astype(np.uint8, copy=False)
+    pixels: Pixels = rgb.to_ndarray().astype(np.uint8, copy=False)
     return pixels
 
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """A video file and its picture stream. Errors of libav inside the block become VideoError with the file's name."""
-    with blame(f"{path}: cannot be read as video"), av.open(str(path.absolute())) as container:
+    with video_errors(f"{path}: cannot be read as video"), av.open(str(path.absolute())) as container:
         if not container.streams.video:
             raise VideoError(f"{path}: holds no video")
         yield container, container.streams.video[0]
 
 
 @contextmanager
-def blame(what: str) -> Iterator[None]:
+def video_errors(what: str) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:

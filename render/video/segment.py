@@ -1,4 +1,4 @@
-"""Video files: encode frames into segments, count and decode what is on disk. `film.py` joins segments.
+"""Video files: encode frames into segments, count and decode what is on disk. `join.py` joins segments.
 
 Frames are uint8 RGB arrays of shape (H, W, 3), "HWC". Knows codecs and containers (PyAV); knows no chunk, plan or run
 directory, and no still pictures (`stills.py`). Every failure is a `VideoError` that names the file or the setting.
@@ -21,7 +21,8 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from render.errors import VideoError
 from render.video.codecs import Codec, VideoFormat
 from render.video.encoder import add_stream, container_options
-from render.video.reader import _SCALING, Frame, blame
+from render.video.pixels import Pixels
+from render.video.reader import SCALING, video_errors
 
 __all__ = ["SegmentWriter", "check_format"]
 
@@ -56,14 +57,14 @@ class SegmentWriter:
         self._packets = 0
         self._open = True
         self._reformatter = VideoReformatter()
-        with blame(f"cannot encode {fmt.codec} {fmt.width}x{fmt.height} with {fmt.settings.encoder}"):
+        with video_errors(f"cannot encode {fmt.codec} {fmt.width}x{fmt.height} with {fmt.settings.encoder}"):
             self._container = av.open(file, "w", format=fmt.suffix[1:], container_options=container_options(fmt))
             self._stream = add_stream(self._container, fmt)
 
     def __enter__(self) -> Self:
         return self
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: Pixels) -> None:
         """Append one frame: uint8, (height, width, 3), RGB."""
         if not self._open:
             raise VideoError("this segment is closed; no frame can follow")
@@ -90,7 +91,7 @@ class SegmentWriter:
         if not self.frames:
             raise VideoError("a segment needs at least one frame")
         self._mux(None)
-        with blame("cannot finish the segment"):
+        with video_errors("cannot finish the segment"):
             self._container.close()
         if self._packets != self.frames:
             raise VideoError(f"the encoder made {self._packets} packets of {self.frames} frames")
@@ -105,7 +106,7 @@ class SegmentWriter:
             self._discard()
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
-        with blame(f"{self._format.settings.encoder} failed at frame {self.frames}"):
+        with video_errors(f"{self._format.settings.encoder} failed at frame {self.frames}"):
             for packet in self._stream.encode(picture):
                 # Not the encoder's own: x265 leaves it unset or at random in segments shorter than its reordering.
                 packet.dts = self._packets - self._format.settings.reorder
@@ -120,7 +121,7 @@ class SegmentWriter:
         self._file.truncate()
 
 
-def _to_codec(frame: Frame, codec: Codec, reformatter: VideoReformatter) -> av.VideoFrame:
+def _to_codec(frame: Pixels, codec: Codec, reformatter: VideoReformatter) -> av.VideoFrame:
     picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
     if codec.lossless:
         return reformatter.reformat(picture, format=codec.pixel_format, threads=1)
@@ -130,6 +131,6 @@ def _to_codec(frame: Frame, codec: Codec, reformatter: VideoReformatter) -> av.V
         src_color_range=ColorRange.JPEG,
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,
-        interpolation=_SCALING,
+        interpolation=SCALING,
         threads=1,
     )

@@ -14,14 +14,13 @@ from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from render.errors import VideoError
+from render.video.pixels import Pixels
 
 __all__ = ["STILL_SUFFIXES", "contact_sheet", "encode_still", "read_still", "write_still"]
 
-Frame = NDArray[np.uint8]
 
 STILL_SUFFIXES = (".png", ".jpg", ".webp")
 
@@ -33,7 +32,7 @@ _GAP_PIXELS = 4
 _GAP_GREY = 24
 
 
-def encode_still(pixels: Frame, suffix: str, quality: int = 95) -> bytes:
+def encode_still(pixels: Pixels, suffix: str, quality: int = 95) -> bytes:
     """One picture as the bytes of a `.png`, `.jpg` or `.webp` file; the same picture gives the same bytes.
 
     PNG is lossless and knows no quality (1 to 100); WebP is lossless at 100.
@@ -42,12 +41,12 @@ def encode_still(pixels: Frame, suffix: str, quality: int = 95) -> bytes:
     return bytes(iio.imwrite("<bytes>", pixels, extension=suffix, plugin="pillow", **options))
 
 
-def write_still(path: Path, pixels: Frame, quality: int = 95) -> None:
+def write_still(path: Path, pixels: Pixels, quality: int = 95) -> None:
     """`encode_still` into a file, the form chosen by its suffix. Not atomic: pass a temporary name where it matters."""
     path.write_bytes(encode_still(pixels, path.suffix, quality))
 
 
-def read_still(source: Path | bytes) -> Frame:
+def read_still(source: Path | bytes) -> Pixels:
     """A picture as uint8 RGB, whatever its form: turned upright as its camera noted, grey and palettes widened, alpha
     dropped. Every picture that is read is read here, and comes from outside.
 
@@ -60,7 +59,7 @@ def read_still(source: Path | bytes) -> Frame:
         depth = iio.improps(source, plugin="pillow", index=0).dtype.itemsize
         if depth > 1:
             raise VideoError(f"{name}: has {8 * depth} bits a channel; save it with 8")
-        pixels: Frame = iio.imread(source, plugin="pillow", index=0, mode="RGB", rotate=True)
+        pixels: Pixels = iio.imread(source, plugin="pillow", index=0, mode="RGB", rotate=True)
     except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for damaged files
         raise VideoError(f"{name}: cannot be read as a picture: {error}") from error
     return pixels
@@ -100,7 +99,7 @@ def _still_options(suffix: str, quality: int) -> dict[str, Any]:
     raise VideoError(f"there is no still picture {suffix!r}; choose one of {', '.join(STILL_SUFFIXES)}")
 
 
-def contact_sheet(frames: Sequence[Frame], columns: int) -> Frame:
+def contact_sheet(frames: Sequence[Pixels], columns: int) -> Pixels:
     """All frames on one picture, row by row, with dark gaps between them. Frames must agree in size."""
     if not frames or columns < 1:
         raise VideoError("a contact sheet needs at least one frame and one column")

@@ -15,11 +15,11 @@ FAST = Machine("cpu", "test CPU", cores=2, memory_bytes=8 << 30, bf16=True, vers
 
 def test_the_ladder_is_a_chain_from_diffusers_to_our_fastest() -> None:
     made = suite(Options(), FAST, "sd", (128, 128))
-    assert [rung.cause for rung in made.ladder] == ["loop", "batch", "bf16 for fp32", "compile"]
-    assert made.ladder[0].before == Case("demo", "fp32", 1, renderer="diffusers")
-    assert all(a.after == b.before for a, b in zip(made.ladder, made.ladder[1:], strict=False))
-    assert made.ladder[-1].after == made.best
-    for rung in made.ladder:
+    assert [rung.cause for rung in made.ablations] == ["loop", "batch", "bf16 for fp32", "compile"]
+    assert made.ablations[0].before == Case("demo", "fp32", 1, renderer="diffusers")
+    assert all(a.after == b.before for a, b in zip(made.ablations, made.ablations[1:], strict=False))
+    assert made.ablations[-1].after == made.best
+    for rung in made.ablations:
         assert {rung.before, rung.after} | {case for case in (rung.start, rung.apart) if case} <= set(made.speed)
 
 

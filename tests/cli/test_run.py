@@ -21,9 +21,9 @@ from render.farm import job as story
 from render.farm import reducer as reduce
 from render.farm.base import WorkerLost
 from render.farm.driver import Driver
-from render.farm.job import Story
+from render.farm.job import JobRun
 from render.farm.local import LocalFarm
-from render.farm.runner import _Teller, _together, run_job, run_jobs
+from render.farm.runner import JobThread, run_job, run_jobs, run_together
 from render.farm.signals import Stop
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan
@@ -166,13 +166,13 @@ def test_the_end_of_each_of_many_jobs_is_told_at_once(
 def test_a_mistake_of_the_program_ends_its_job_alone(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    finish = Story._finish
+    finish = JobRun._finish
 
-    def broken(story: Story, plan: Plan, records: Any) -> None:
+    def broken(story: JobRun, plan: Plan, records: Any) -> None:
         assert story.job_spec.name != "a", "what must hold"
         finish(story, plan, records)
 
-    monkeypatch.setattr(Story, "_finish", broken)
+    monkeypatch.setattr(JobRun, "_finish", broken)
     assert main(["run", "a.yaml", "b.yaml", "--local"]) == 1
     out, err = capfd.readouterr()
     assert "b.yaml  done" in out
@@ -196,10 +196,10 @@ def test_the_last_words_of_all_take_no_longer_than_those_of_one(watcher: Any, mo
     monkeypatch.setattr("render.farm.runner.LAST_WORDS_S", 0.3)
     driver, ended = Driver(LocalFarm), threading.Event()
     monkeypatch.setattr(driver, "run", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    tellers = [_Teller(lambda: ended.wait(20), driver.client(watcher)) for _ in range(8)]
+    tellers = [JobThread(lambda: ended.wait(20), driver.client(watcher)) for _ in range(8)]
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        _together(driver, tellers)
+        run_together(driver, tellers)
     ended.set()
     assert time.monotonic() - began < 1.5
 
@@ -277,7 +277,7 @@ def test_nothing_hides_why_a_job_failed(job_of: Make, watcher: Any, monkeypatch:
         raise VideoError("the joint is broken")
 
     poison(monkeypatch, "card")
-    monkeypatch.setattr(Story, "_report", refuse)
+    monkeypatch.setattr(JobRun, "_report", refuse)
     monkeypatch.setattr(story, "make_film_with_gaps", refuse)
     with pytest.raises(FarmError) as caught:
         run_job(job_of(), LocalFarm, watcher, allow_gaps=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from render.engine import batch_size as saturation
-from render.engine.backends.eager import Models
+from render.engine.backends.eager import EagerModel
 from render.errors import EngineError
 from tests.engine.conftest import plan_for
 
@@ -27,14 +27,14 @@ def test_a_curve_doubles_from_one(tiny_sd: Path) -> None:
     ids=["gpu", "cpu"],
 )
 def test_it_ends_where_memory_does(error: Exception, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Models.denoise
+    whole = EagerModel.denoise
 
-    def small_device(models: Models, latents: torch.Tensor, *rest: object) -> torch.Tensor:
+    def small_device(models: EagerModel, latents: torch.Tensor, *rest: object) -> torch.Tensor:
         if len(latents) > most:
             raise error
         return whole(models, latents, *rest)
 
-    monkeypatch.setattr(Models, "denoise", small_device)
+    monkeypatch.setattr(EagerModel, "denoise", small_device)
     most = 4  # two pictures under guidance
     assert saturation.measure(plan_for(tiny_sd), tiny_sd).batches == (1, 2)
     most = 0

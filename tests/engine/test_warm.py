@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from render import models as modelfiles
 from render.engine.backends.compiled import OPTIONS, _graph
-from render.engine.backends.eager import Models
+from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import load
 from render.engine.engine import Engine
 from render.engine.memory import release
@@ -35,14 +35,14 @@ COMPILED = ("engine.backend=compile", "steps=1", "guidance=1")
 def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
     """What is compiled from now on, graphs of a layer each: they are traced as ever, and run as they are traced."""
 
-    def predict(models: Models, latents: Tensor, _timestep: Tensor, _told: Conditioning) -> Tensor:
+    def predict(models: EagerModel, latents: Tensor, _timestep: Tensor, _told: Conditioning) -> Tensor:
         return models.unet.conv_in(latents)[:, :4]  # type: ignore[no-any-return]
 
-    def paint(models: Models, latents: Tensor) -> Tensor:
+    def paint(models: EagerModel, latents: Tensor) -> Tensor:
         return interpolate(models.vae.post_quant_conv(latents)[:, :3], scale_factor=8.0)
 
-    monkeypatch.setattr(Models, "predict", predict)
-    monkeypatch.setattr(Models, "paint", paint)
+    monkeypatch.setattr(EagerModel, "predict", predict)
+    monkeypatch.setattr(EagerModel, "paint", paint)
     made: Graphs = []
     whole = torch.compile
 

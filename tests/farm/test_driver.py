@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from render.errors import EngineError, FarmError, ModelError, RenderError, StoppedError
-from render.farm.base import ChunkFailed, Hello, Kind, Message, Refused, WorkerLost, WorkerReady
+from render.farm.base import ChunkFailed, Message, Refused, Resources, WorkerInfo, WorkerLost, WorkerReady
 from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S
 from render.farm.dispatch.supervisor import MAX_FAILED_STARTS
 from render.farm.progress import METRICS, Progress
@@ -486,20 +486,20 @@ class OneMachine(Patient):
 
     def __init__(self) -> None:
         super().__init__(1, all_done)
-        self.placed: dict[str, Kind] = {}
-        self.waiting: dict[str, Kind] = {}
+        self.placed: dict[str, Resources] = {}
+        self.waiting: dict[str, Resources] = {}
         self.since: dict[tuple[str, Chunk], float] = {}
 
-    def kind(self, spec: JobSpec, device: str) -> Kind:
-        return Kind(gpu=False, share=1 if spec.farm.workers == "auto" else spec.farm.workers)
+    def kind(self, spec: JobSpec, device: str) -> Resources:
+        return Resources(gpu=False, share=1 if spec.farm.workers == "auto" else spec.farm.workers)
 
-    def capacity(self, kind: Kind) -> int:
+    def capacity(self, kind: Resources) -> int:
         return kind.share
 
-    def has_place(self, kind: Kind) -> bool:
+    def has_place(self, kind: Resources) -> bool:
         return sum(1 / other.share for other in self.placed.values()) + 1 / kind.share <= 1
 
-    def start(self, kind: Kind) -> str:
+    def start(self, kind: Resources) -> str:
         name = f"w{len(self.started)}"
         self.started.append(name)
         self.waiting[name] = kind
@@ -517,7 +517,7 @@ class OneMachine(Patient):
             if self.has_place(kind):
                 self.placed[name] = self.waiting.pop(name)
                 self._queues[name] = deque()
-                self._messages.append(WorkerReady(name, Hello("here", 1)))
+                self._messages.append(WorkerReady(name, WorkerInfo("here", 1)))
 
     def _work(self, name: str) -> None:
         if self._queues[name]:

@@ -1,4 +1,4 @@
-"""The farm without Ray keeps the promises of ``farm.py``."""
+"""The farm without Ray keeps the promises of ``base.py``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from contextlib import closing
 import pytest
 
 from render.errors import EngineError, ModelError
-from render.farm.base import Answered, ChunkDone, ChunkFailed, Described, Hello, Kind, Opened, Refused, WorkerReady
+from render.farm.base import (
+    Answered,
+    ChunkDone,
+    ChunkFailed,
+    Described,
+    Opened,
+    Refused,
+    Resources,
+    WorkerInfo,
+    WorkerReady,
+)
 from render.farm.local import LocalFarm
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan
@@ -26,8 +36,8 @@ def farm() -> Iterator[LocalFarm]:
 
 def ready(farm: LocalFarm, plan: Plan | None = None) -> str:
     """A worker, with the plan open."""
-    worker = farm.start(Kind(gpu=False))
-    assert farm.wait(0) == [WorkerReady(worker, Hello(socket.gethostname(), os.getpid()))]
+    worker = farm.start(Resources(gpu=False))
+    assert farm.wait(0) == [WorkerReady(worker, WorkerInfo(socket.gethostname(), os.getpid()))]
     if plan is not None:
         farm.open(worker, plan.to_json())
         [message] = farm.wait(30)

@@ -19,7 +19,7 @@ from render import models as modelfiles
 from render.engine.testcard import read_index
 from render.errors import RenderError, RunDirError
 from render.farm.base import Described
-from render.farm.job import Story
+from render.farm.job import JobRun
 from render.farm.reducer import make_film
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan
@@ -172,7 +172,7 @@ EPISODES = st.lists(
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for the disk, and no thumbnails: neither has a part in this."""
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
-    monkeypatch.setattr("render.report.thumbnails._thumbnails", lambda _rundir, _records: [])
+    monkeypatch.setattr("render.report.thumbnails.decode_thumbnails", lambda _rundir, _records: [])
 
 
 @pytest.mark.usefixtures("_fast")
@@ -189,12 +189,12 @@ def test_the_film_is_exact_or_there_is_none(
             disk = harmed(disk, episode["before"], dice) or disk_of(job)
             client = Client(disk, dice, episode["during"], episode["killed_after"])
             try:
-                Story(job, client).tell()  # type: ignore[arg-type]
+                JobRun(job, client).run()  # type: ignore[arg-type]
             except (RenderError, KilledError):
                 continue
             assert shown(disk.rundir) == list(range(frames))
         disk = harmed(disk, last, dice) or disk_of(job)
-        Story(job, Client(disk, dice, [], None)).tell()  # type: ignore[arg-type]
+        JobRun(job, Client(disk, dice, [], None)).run()  # type: ignore[arg-type]
         assert shown(disk.rundir) == list(range(frames)), "whatever happened, a run in peace ends well"
         with contextlib.suppress(RenderError):  # of a film that stood, nobody looks at the segments
             make_film(disk.plan, disk.rundir, shuffled(disk, dice))
@@ -252,5 +252,5 @@ def test_a_disk_that_damages_whatever_it_gets_ends_in_an_error(tmp_path: Path) -
 
     client = Rotten(disk, random.Random(1), [], None)
     with pytest.raises(RunDirError, match="segments are damaged as soon as they are written"):
-        Story(job, client).tell()  # type: ignore[arg-type]
+        JobRun(job, client).run()  # type: ignore[arg-type]
     assert not (disk.folder / "video.mp4").exists()

@@ -13,10 +13,10 @@ from threading import Event
 import numpy as np
 import pytest
 
-from render.engine.base import Picture
+from render.engine.base import Frame
 from render.engine.testcard import draw, read_index
 from render.errors import EngineError, RunDirError, VideoError
-from render.farm.encoding import AHEAD, _Encoder
+from render.farm.encoding import AHEAD, SegmentEncoder
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan, Stopwatch
 from render.store import Note, Segment
@@ -96,22 +96,22 @@ class Source:
     sampler_table = "table"
     warnings = ("a warning",)
 
-    def __init__(self, make: Callable[[int], Picture]) -> None:
+    def __init__(self, make: Callable[[int], Frame]) -> None:
         self.make = make
 
-    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
+    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Frame]:
         for index in frames:
             yield self.make(index)
 
 
-def worker_with(plan: Plan, make: Callable[[int], Picture], monkeypatch: pytest.MonkeyPatch) -> Worker:
+def worker_with(plan: Plan, make: Callable[[int], Frame], monkeypatch: pytest.MonkeyPatch) -> Worker:
     monkeypatch.setattr(Worker, "_open_source", lambda *_: Source(make))
     return opened(plan)
 
 
 def test_remarks_become_notes(plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(index: int) -> Picture:
-        return Picture(index, draw(index, 12, 128, 72), ("blank", "was blank") if index == 2 else None)
+    def make(index: int) -> Frame:
+        return Frame(index, draw(index, 12, 128, 72), ("blank", "was blank") if index == 2 else None)
 
     record = worker_with(plan_of(), make, monkeypatch).render(Chunk(0, 4)).record
     assert (record.notes, record.sampler_table) == ((Note(2, "blank", "was blank"),), "table")
@@ -120,10 +120,10 @@ def test_remarks_become_notes(plan_of: Make, monkeypatch: pytest.MonkeyPatch) ->
 def test_an_error_of_the_engine_passes_and_the_worker_lives_on(plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = [5]
 
-    def make(index: int) -> Picture:
+    def make(index: int) -> Frame:
         if index in broken:
             raise EngineError("NaN in frame 5")
-        return Picture(index, draw(index, 12, 128, 72))
+        return Frame(index, draw(index, 12, 128, 72))
 
     worker = worker_with(plan_of(), make, monkeypatch)
     with pytest.raises(EngineError, match="NaN in frame 5"):
@@ -134,8 +134,8 @@ def test_an_error_of_the_engine_passes_and_the_worker_lives_on(plan_of: Make, mo
 
 @pytest.mark.parametrize("frames", [4, 2 * AHEAD + 8], ids=["short", "longer than what may wait"])
 def test_an_error_of_the_encoder_passes(frames: int, plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(index: int) -> Picture:
-        return Picture(index, draw(index, frames, *((128, 72) if index else (64, 64))))
+    def make(index: int) -> Frame:
+        return Frame(index, draw(index, frames, *((128, 72) if index else (64, 64))))
 
     worker = worker_with(plan_of(f"frames={frames}", f"farm.chunk={frames}"), make, monkeypatch)
     with pytest.raises(VideoError, match=r"frame 0 is uint8 \(64, 64, 3\)"):
@@ -160,9 +160,9 @@ def test_a_segment_is_plain_data(plan_of: Make) -> None:
 def test_a_chunk_is_rendered_while_the_one_before_is_encoded(plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second chunk's device work ends before the first one's encoder is let go."""
     worker, rendered, release = opened(plan_of()), Event(), Event()
-    finish, render = _Encoder.finish, Worker._render
+    finish, render = SegmentEncoder.finish, Worker._render
 
-    def slow_finish(encoder: _Encoder) -> bytes:
+    def slow_finish(encoder: SegmentEncoder) -> bytes:
         assert release.wait(30)
         return finish(encoder)
 
@@ -172,7 +172,7 @@ def test_a_chunk_is_rendered_while_the_one_before_is_encoded(plan_of: Make, monk
             rendered.set()
         return done
 
-    monkeypatch.setattr(_Encoder, "finish", slow_finish)
+    monkeypatch.setattr(SegmentEncoder, "finish", slow_finish)
     monkeypatch.setattr(Worker, "_render", watched)
     with ThreadPoolExecutor(2) as threads:
         segments = [threads.submit(worker.render, chunk) for chunk in worker._plan.chunks[:2]]

@@ -9,7 +9,7 @@ import pytest
 
 from render.errors import SpecError
 from render.models import ModelInfo
-from render.plan import Machine, Saturation, resolve, resolve_again
+from render.plan import BatchTimings, Machine, resolve, resolve_again
 from render.spec import JobSpec
 
 Make = Callable[..., JobSpec]
@@ -57,7 +57,7 @@ def test_chunks_are_whole_batches(frames: int, batch: int, chunk: int, spec_of: 
     assert resolve(spec, machine, SD).chunk == chunk
 
 
-CURVE = Saturation((1, 2, 4, 8, 16), (0.40, 0.30, 0.25, 0.192, 0.19), (10, 20, 40, 80, 160), free_bytes=1000)
+CURVE = BatchTimings((1, 2, 4, 8, 16), (0.40, 0.30, 0.25, 0.192, 0.19), (10, 20, 40, 80, 160), free_bytes=1000)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ CURVE = Saturation((1, 2, 4, 8, 16), (0.40, 0.30, 0.25, 0.192, 0.19), (10, 20, 4
         (replace(CURVE, free_bytes=100), 8),
         (replace(CURVE, free_bytes=60), 4),
         (replace(CURVE, free_bytes=1), 1),
-        (Saturation((1,), (9.0,), (1,), 10), 1),
+        (BatchTimings((1,), (9.0,), (1,), 10), 1),
     ],
     ids=["smallest within 5 %", "80 of 100 bytes", "memory decides", "never less than 1", "slow device"],
 )
-def test_a_measured_batch(curve: Saturation, batch: int, spec_of: Make) -> None:
+def test_a_measured_batch(curve: BatchTimings, batch: int, spec_of: Make) -> None:
     settings = resolve(spec_of("frames=96"), gpu(), SD, curve)
     assert settings.batch == batch
     assert settings.reasons["batch"].startswith("measured")

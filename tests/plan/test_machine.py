@@ -43,11 +43,11 @@ def test_a_machine_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cores_are_those_this_process_may_use() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         wanted = 1
-        code = "from render.machine import this_cpu; print(this_cpu().cores)"
+        code = "from render.plan import this_cpu; print(this_cpu().cores)"
     else:
         wanted = 1
         code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
-        code += "from render.machine import this_cpu; print(this_cpu().cores)"
+        code += "from render.plan import this_cpu; print(this_cpu().cores)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )

@@ -112,16 +112,16 @@ def test_the_model_is_in_the_digest(change: dict[str, object], plan_of: Make) ->
 )
 def test_plans_that_load_something_else(assignment: str, plan_of: Make) -> None:
     usual = "engine.threads=2", "engine.backend=compile"
-    assert plan_of(*usual, model=MODEL).loads != plan_of(*usual, assignment, model=MODEL).loads
-    assert plan_of(model=MODEL).loads != plan_of(model=replace(MODEL, fingerprint="e" * 64)).loads
+    assert plan_of(*usual, model=MODEL).model_key != plan_of(*usual, assignment, model=MODEL).model_key
+    assert plan_of(model=MODEL).model_key != plan_of(model=replace(MODEL, fingerprint="e" * 64)).model_key
 
 
 def test_plans_that_load_the_same(plan_of: Make) -> None:
     others = "steps=9", "guidance=1", "size=64x64", "engine.batch=3", "sampler=euler", "fps=30", "farm.chunk=5"
-    assert plan_of(model=MODEL).loads == plan_of(*others, model=MODEL).loads
+    assert plan_of(model=MODEL).model_key == plan_of(*others, model=MODEL).model_key
     plans = [plan_of(model=MODEL), plan_of("size=64x64", model=MODEL)]
     tensorrt = [replace(plan, settings=replace(plan.settings, backend="tensorrt")) for plan in plans]
-    assert tensorrt[0].loads != tensorrt[1].loads, "its engines have other kernels for other shapes"
+    assert tensorrt[0].model_key != tensorrt[1].model_key, "its engines have other kernels for other shapes"
 
 
 @pytest.mark.parametrize("assignment", ["steps=9", "output.video=null", "fps=23.976", "output.frames=png", "size="])
@@ -160,7 +160,7 @@ def test_differences_are_told_briefly(assignment: str, told: list[str], plan_of:
 
 def test_another_model_is_told_by_name(plan_of: Make) -> None:
     plan = plan_of()
-    other = plan.again(plan_of("model=org/name").spec, MODEL)
+    other = plan.rerun(plan_of("model=org/name").spec, MODEL)
     assert plan.differences(other)[0] == "model: testcard -> org/name"
     assert other.digest != plan.digest
 

@@ -8,7 +8,7 @@ import pytest
 
 from render.models import ModelInfo
 from render.plan import Machine, Settings, resolve, resolve_again
-from render.plan.presets import PRESETS, Shortcuts, shortcuts
+from render.plan.presets import PRESETS, Approximations, approximations
 from render.spec import EngineSpec, JobSpec
 
 Make = Callable[..., JobSpec]
@@ -21,7 +21,7 @@ def engine(**switches: object) -> EngineSpec:
 
 
 def test_exact_approximates_nothing(spec_of: Make, machine: Machine) -> None:
-    assert shortcuts(engine()) == (Shortcuts(), {})
+    assert approximations(engine()) == (Approximations(), {})
     settings = resolve(spec_of(), machine, SD)
     assert settings.approximations == ()
     assert settings == resolve(spec_of("engine.guidance_interval=[0, 1]", "engine.reuse_steps=1"), machine, SD)
@@ -29,8 +29,8 @@ def test_exact_approximates_nothing(spec_of: Make, machine: Machine) -> None:
 
 @pytest.mark.parametrize("quality", ["balanced", "draft"])
 def test_a_preset_fills_what_is_left_open(quality: str, spec_of: Make, machine: Machine) -> None:
-    chosen, reasons = shortcuts(engine(quality=quality))
-    assert chosen == PRESETS[quality] != Shortcuts()
+    chosen, reasons = approximations(engine(quality=quality))
+    assert chosen == PRESETS[quality] != Approximations()
     assert set(reasons.values()) == {f"quality: {quality}"}
     settings = resolve(spec_of(f"engine.quality={quality}"), machine, SD)
     assert settings.interpolate_frames == chosen.interpolate_frames
@@ -39,15 +39,15 @@ def test_a_preset_fills_what_is_left_open(quality: str, spec_of: Make, machine: 
 
 
 def test_what_is_named_overrides_the_preset() -> None:
-    chosen, reasons = shortcuts(engine(quality="draft", interpolate_frames=1, guidance_interval=[0, 1]))
-    assert chosen == Shortcuts()
+    chosen, reasons = approximations(engine(quality="draft", interpolate_frames=1, guidance_interval=[0, 1]))
+    assert chosen == Approximations()
     assert set(reasons.values()) == {"as given"}
-    chosen, reasons = shortcuts(engine(quality="draft", reuse_steps=2))
+    chosen, reasons = approximations(engine(quality="draft", reuse_steps=2))
     assert (chosen.reuse_steps, chosen.interpolate_frames) == (2, 1)
-    chosen, reasons = shortcuts(engine(quality="draft", guidance_interval=[0.1, 0.8]))
+    chosen, reasons = approximations(engine(quality="draft", guidance_interval=[0.1, 0.8]))
     assert (chosen.guidance_from, chosen.guidance_until, chosen.interpolate_frames) == (0.1, 0.8, 8)
     assert (reasons["guidance_until"], reasons["interpolate_frames"]) == ("as given", "quality: draft")
-    assert shortcuts(engine(quality="balanced", tiny_vae="demo"))[0].tiny_vae == "demo"
+    assert approximations(engine(quality="balanced", tiny_vae="demo"))[0].tiny_vae == "demo"
 
 
 def test_a_rerun_approximates_the_same(spec_of: Make, machine: Machine) -> None:

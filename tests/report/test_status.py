@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from render.report import line_of, troubles
+from render.report import line_of, problems
 from render.report.status import live
 
 FRAMES = {f"{start:06}-{start + 4:06}": 4 for start in range(0, 40, 4)}
@@ -52,7 +52,7 @@ def test_a_torn_log_is_read_as_far_as_it_goes() -> None:
 
 
 def test_lines_for_people() -> None:
-    assert [entry["event"] for entry in troubles(RUN)] == ["failed", "worker-lost"]
+    assert [entry["event"] for entry in problems(RUN)] == ["failed", "worker-lost"]
     assert line_of(RUN[7]).split("  ", 1)[1] == "failed          w1   frames 4–7: out of luck"
     assert line_of(RUN[1]).endswith("worker-ready    w0   host box, pid 1")
     assert line_of({"event": "note", "frame": 3, "text": "was NaN"}).strip() == "note                 frame 3: was NaN"

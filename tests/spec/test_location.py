@@ -9,25 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from render.errors import SpecError, redacted
-from render.spec.location import is_url, join, parse, split, url_mistake
+from render.spec.location import is_url, join_location, parse_location, split_location, url_mistake
 
 
 @pytest.mark.parametrize("text", ["out/x", "/mnt/films", "C:/films", "s3:/b", "://b", "./s3://b"])
 def test_folders(text: str) -> None:
     assert not is_url(text)
-    assert parse(text) == Path(text)
+    assert parse_location(text) == Path(text)
 
 
 def test_home_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
-    assert parse("~/films") == Path("/home/someone/films")
+    assert parse_location("~/films") == Path("/home/someone/films")
 
 
 @pytest.mark.parametrize("text", ["s3://b", "s3://b/films/ä b", "abfss://b/x"])
 def test_addresses(text: str) -> None:
-    assert parse(text + "/") == text
-    assert split(join(text, "video.mp4")) == (text, "video.mp4")
-    assert split(join(Path("out"), "video.mp4")) == (Path("out"), "video.mp4")
+    assert parse_location(text + "/") == text
+    assert split_location(join_location(text, "video.mp4")) == (text, "video.mp4")
+    assert split_location(join_location(Path("out"), "video.mp4")) == (Path("out"), "video.mp4")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_addresses(text: str) -> None:
 )
 def test_addresses_that_are_none(text: str) -> None:
     with pytest.raises(SpecError):
-        parse(text)
+        parse_location(text)
 
 
 @given(user=st.text(st.characters(exclude_characters="@", codec="ascii", categories=["L", "N", "P"]), min_size=1))

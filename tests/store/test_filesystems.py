@@ -27,7 +27,7 @@ from render.farm.local import LocalFarm
 from render.farm.progress import Watcher
 from render.farm.runner import run_job
 from render.spec import JobFile
-from render.spec.location import parse
+from render.spec.location import parse_location
 from render.store import RunDir, unusable
 from render.store.filesystems import open_store
 from render.store.object_store import ObjectStore
@@ -367,7 +367,7 @@ def test_addresses_carry_no_credentials(url: str, job_of: Jobs, capsys: pytest.C
         job_of(f"output.dir={url}")
     assert "output.dir: " in str(caught.value)
     with pytest.raises(SpecError) as parsed:
-        parse(url)
+        parse_location(url)
     assert main(["status", url]) == 2
     everything = str(caught.value) + str(parsed.value) + capsys.readouterr().err
     assert "very-secret" not in everything

@@ -96,7 +96,7 @@ def test_what_names_nobody_is_waited_for_as_well(garbage: bytes) -> None:
 
 
 def test_a_dead_process_of_this_machine_is_not_waited_for() -> None:
-    code = "from render.lease import Holder; print(Holder.this_process().to_bytes().decode())"
+    code = "from render.store.lease import Holder; print(Holder.this_process().to_bytes().decode())"
     dead = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     cell = Memory()
     cell.data = dead.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from render.errors import StoreError
-from render.store.object_errors import blame, scrubbed
+from render.store.object_errors import scrubbed, store_errors
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_harmless_words_stay() -> None:
 
 def test_an_error_of_a_vendor_is_told_and_one_of_ours_is_not() -> None:
     vendor = type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})
-    with pytest.raises(StoreError, match=r"^s3://b/x: no credentials \(Unable to locate\)"), blame("s3://b/x"):
+    with pytest.raises(StoreError, match=r"^s3://b/x: no credentials \(Unable to locate\)"), store_errors("s3://b/x"):
         raise vendor("Unable to locate")
-    with pytest.raises(ZeroDivisionError), blame("s3://b/x"):
+    with pytest.raises(ZeroDivisionError), store_errors("s3://b/x"):
         raise ZeroDivisionError

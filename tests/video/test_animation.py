@@ -12,10 +12,10 @@ import pytest
 
 from render.errors import VideoError
 from render.video.animation import write_animation
-from render.video.reader import Frame
+from render.video.pixels import Pixels
 
 
-def frames(count: int, hold: int = 1) -> Iterator[Frame]:
+def frames(count: int, hold: int = 1) -> Iterator[Pixels]:
     """A moving gradient; each picture stands for `hold` frames."""
     y, x = np.mgrid[:40, :56]
     for index in range(count):

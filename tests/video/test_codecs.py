@@ -65,5 +65,5 @@ def test_odd_sizes_are_fine_where_colour_is_whole() -> None:
 
 
 def test_the_table_needs_no_video_library() -> None:
-    code = "import sys, render.codecs; sys.exit(bool({'av', 'numpy', 'imageio'} & set(sys.modules)))"
+    code = "import sys, render.video.codecs; sys.exit(bool({'av', 'numpy', 'imageio'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

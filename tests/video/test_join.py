@@ -15,7 +15,8 @@ import pytest
 from render.errors import VideoError
 from render.video.codecs import CODECS, VideoFormat
 from render.video.join import join
-from render.video.reader import Frame, decode, probe
+from render.video.pixels import Pixels
+from render.video.reader import decode, probe
 from render.video.segment import SegmentWriter
 
 GOOD = VideoFormat("h264", 64, 48, Fraction(24))
@@ -23,7 +24,7 @@ COUNTS = (1, 17, 2, 5, 1)
 RATES = [Fraction(24), Fraction(25), Fraction(30), Fraction(60), Fraction(24000, 1001)]
 
 
-def picture(index: int) -> Frame:
+def picture(index: int) -> Pixels:
     y, x = np.mgrid[:48, :64]
     return np.stack([x * 2 + index, y * 3 + 40, np.full_like(x, 250 - 5 * index)], axis=-1).astype(np.uint8)
 

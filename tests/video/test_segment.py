@@ -18,20 +18,21 @@ import pytest
 from render.errors import VideoError
 from render.video.codecs import CODECS, VideoFormat
 from render.video.encoder import Colour
-from render.video.reader import Frame, decode, probe
+from render.video.pixels import Pixels
+from render.video.reader import decode, probe
 from render.video.segment import SegmentWriter, check_format
 
 GOOD = VideoFormat("h264", 64, 48, Fraction(24))
 LOSSY = [name for name in CODECS if not CODECS[name].lossless]
 
 
-def picture(index: int, width: int = 64, height: int = 48) -> Frame:
+def picture(index: int, width: int = 64, height: int = 48) -> Pixels:
     """A smooth gradient that moves, with its own shade for every index."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 2 + index, y * 3 + 40, np.full_like(x, 250 - 5 * index)], axis=-1).astype(np.uint8)
 
 
-def encoded(fmt: VideoFormat, *frames: Frame) -> bytes:
+def encoded(fmt: VideoFormat, *frames: Pixels) -> bytes:
     file = BytesIO()
     with SegmentWriter(file, fmt) as writer:
         for frame in frames:
@@ -39,7 +40,7 @@ def encoded(fmt: VideoFormat, *frames: Frame) -> bytes:
     return file.getvalue()
 
 
-def written(path: Path, fmt: VideoFormat, *frames: Frame) -> Path:
+def written(path: Path, fmt: VideoFormat, *frames: Pixels) -> Path:
     path.write_bytes(encoded(fmt, *frames))
     return path
 
@@ -96,7 +97,8 @@ def test_same_frames_same_bytes(codec: str, threads: int) -> None:
 def test_bytes_do_not_depend_on_what_memory_held_before() -> None:
     """x264 reads memory it never wrote at this width on CPUs with AVX-512, unless its options are chosen with care."""
     code = (
-        "import hashlib, io, numpy as np; from fractions import Fraction; from render.video.codecs import *; from render.video.segment import *\n"
+        "import hashlib, io, numpy as np; from fractions import Fraction; from render.video.codecs import *; "
+        "from render.video.segment import *\n"
         "file, (y, x) = io.BytesIO(), np.mgrid[:48, :64]\n"
         "with SegmentWriter(file, VideoFormat('h264', 64, 48, Fraction(24))) as writer:\n"
         "    for i in range(17):\n"
@@ -217,7 +219,7 @@ def test_no_frame_after_close() -> None:
         pytest.param(picture(0).transpose(2, 0, 1), id="channels first"),
     ],
 )
-def test_frames_of_another_kind_are_refused(frame: Frame) -> None:
+def test_frames_of_another_kind_are_refused(frame: Pixels) -> None:
     with pytest.raises(VideoError, match="this segment takes uint8"):
         encoded(GOOD, picture(0), frame)
 

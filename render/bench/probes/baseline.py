@@ -21,7 +21,7 @@ from torch import Tensor
 from render.engine import device as device_module
 from render.engine.backends.compiled import quiet
 from render.engine.backends.loading import pipeline_class, what_is_read
-from render.engine.base import Picture
+from render.engine.base import Frame
 from render.engine.noise import seeded_noise, slerp
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.text import Text, blend_texts
@@ -57,7 +57,7 @@ class Baseline:
             with watch("compile"):
                 self._compile()
 
-    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Picture]:
+    def pictures(self, frames: Sequence[int], watch: Stopwatch) -> Iterator[Frame]:
         """The pictures of ``frames``, a batch a call."""
         batch = self._plan.settings.batch
         for start in range(0, len(frames), batch):
@@ -68,7 +68,7 @@ class Baseline:
             with watch("copy"):
                 pixels = [np.asarray(image) for image in images[: len(states)]]
             for state, picture in zip(states, pixels, strict=True):
-                yield Picture(state.index, picture)
+                yield Frame(state.index, picture)
 
     def _call(self, states: Sequence[FrameState]) -> Sequence[Any]:
         """One call of the pipeline, PIL images. All states of a benchmark have one guidance."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backends import BACKENDS, open_model
-from render.engine.backends.base import Opening
+from render.engine.backends.base import WarmupShapes
 from render.engine.batching import micro_batch
 from render.engine.device import seconds_a_call
 from render.engine.noise import seeded_noise, slerp
@@ -48,7 +48,7 @@ def measure_parts(plan: Plan, folder: Path) -> dict[str, float]:
     condition = models.condition(rows, settings.width, settings.height)
     latents_NCHW = noise_BCHW.repeat(len(rows) // batch, 1, 1, 1)
     latents_MCHW = noise_BCHW[: micro_batch(batch)]
-    opening = Opening(models, ((latents_NCHW, condition),), latents_MCHW, deep=False, watch=Stopwatch())
+    opening = WarmupShapes(models, ((latents_NCHW, condition),), latents_MCHW, deep=False, watch=Stopwatch())
     backend = BACKENDS[settings.backend](opening)
     timestep = torch.ones((), device=device)
     step_noises = _step_noises(table.num_noises, noise_BCHW)

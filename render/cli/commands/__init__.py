@@ -21,7 +21,7 @@ from render.cli.commands.schema import _schema
 from render.cli.commands.status import _status
 from render.cli.commands.submit import _add_submit, _submit
 from render.cli.parser import _Adder, _Parser
-from render.spec import location as place
+from render.spec.location import parse_location
 
 __all__ = ["COMMANDS", "EXAMPLES", "TELLING", "parse"]
 
@@ -118,7 +118,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add.trust(export)
     export.add_argument("--with", dest="optimum", choices=("optimum",), help="export through Optimum instead")
     inspect = add("inspect", "print the job spec a film was made from", "render inspect video.mp4 > job.yaml")
-    inspect.add_argument("film", type=place.parse, help="a file, or s3://bucket/prefix/video.mp4")
+    inspect.add_argument("film", type=parse_location, help="a file, or s3://bucket/prefix/video.mp4")
     _add_bench(add)
     add("schema", "print the JSON Schema of job specs", "render schema > job.schema.json")
     return parser.parse_args(arguments)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from render.errors import VideoError
 from render.report import Summary
-from render.spec import Place
-from render.spec.location import split
+from render.spec import Location
+from render.spec.location import split_location
 from render.store import RunDir
 
 __all__ = ["_inspect", "inspect"]
@@ -34,7 +34,7 @@ def _inspect(options: argparse.Namespace) -> int:
     return 0
 
 
-def inspect(film: Place) -> Summary:
+def inspect(film: Location) -> Summary:
     """The job spec, digest and measures of a film. Raises VideoError for a file that is no film of ours."""
     found = _probe(film)
     spec = found.metadata.get("render-spec")
@@ -51,12 +51,12 @@ def inspect(film: Place) -> Summary:
     }
 
 
-def _probe(film: Place) -> VideoInfo:
+def _probe(film: Location) -> VideoInfo:
     from render.video.reader import probe
 
     if isinstance(film, Path):
         return probe(film)
-    folder, name = split(film)
+    folder, name = split_location(film)
     with contextlib.closing(RunDir(folder)) as rundir:
         if rundir.size(name) is None:
             raise VideoError(f"{film}: no such film")

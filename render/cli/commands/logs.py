@@ -16,7 +16,7 @@ __all__ = ["_logs"]
 
 
 def _logs(options: argparse.Namespace) -> int:
-    from render.report import line_of, troubles
+    from render.report import line_of, problems
     from render.store import RunDir
 
     with contextlib.closing(RunDir(options.dir)) as rundir:
@@ -26,7 +26,7 @@ def _logs(options: argparse.Namespace) -> int:
         while True:
             running = options.follow and rundir.locked()  # asked first: what is logged after it is read next time
             events = rundir.events()
-            for event in troubles(events[told:]) if options.troubles else events[told:]:
+            for event in problems(events[told:]) if options.troubles else events[told:]:
                 if options.worker in (None, event.get("worker")):
                     print(json.dumps(event) if options.json else line_of(event))
                     if options.details and not options.json and event.get("details"):

@@ -11,7 +11,7 @@ from render import models as modelfiles
 from render.cli.commands.check import check
 from render.cli.jobs import _each_job, check_model, check_run_dir
 from render.plan import Plan, has_gpu, resolve, this_cpu
-from render.report import Summary, _counting, estimate, size, span
+from render.report import Summary, counting_records, duration, estimate, filesize
 from render.spec import JobFile
 from render.store import RunDir
 
@@ -40,8 +40,8 @@ def describe_plan(summary: Mapping[str, Any]) -> str:
         "sampler": f"{summary['sampler']}, {summary['steps']} steps",
         "engine": "{backend}, {dtype}, batch {batch} on {device}".format(**settings) + f" ({known})",
         "chunks": f"{summary['chunks']} of {settings['chunk']} frames, {summary['chunks_done']} done",
-        "time": f"about {span(summary['seconds_on_one_worker'])} on one worker ({guess})",
-        "disk": f"about {size(summary['film_bytes'] + summary['stills_bytes'])}",
+        "time": f"about {duration(summary['seconds_on_one_worker'])} on one worker ({guess})",
+        "disk": f"about {filesize(summary['film_bytes'] + summary['stills_bytes'])}",
     }
     if summary["approximations"]:
         rows["quality"] = f"approximated: {', '.join(summary['approximations'])}"
@@ -58,8 +58,8 @@ def plan(job: JobFile) -> Summary:
     check_run_dir(job)
     rundir = RunDir(job.spec.run_dir)
     before = rundir.read_plan()
-    planned = before.again(job.spec, model) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
-    records = _counting(planned, rundir)
+    planned = before.rerun(job.spec, model) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
+    records = counting_records(planned, rundir)
     parameters = {part: modelfiles.num_parameters(job.spec.model, part) for part in ("unet", "vae")}
     cost = estimate(planned, parameters["unet"], parameters["vae"], records)
     return check(job) | {

@@ -15,11 +15,10 @@ from render.farm.client import Client
 from render.farm.driver import Driver
 from render.farm.job import render_chunks, with_stills
 from render.farm.progress import Watcher
-from render.farm.runner import _Teller, _together
+from render.farm.runner import JobThread, run_together
 from render.plan import Plan, resolve, select
-from render.spec import JobFile, Place
-from render.spec import location as place
-from render.spec.location import split
+from render.spec import JobFile, Location
+from render.spec.location import join_location, split_location
 from render.store import RunDir
 
 __all__ = ["_preview", "preview"]
@@ -31,20 +30,20 @@ PREVIEW_FRAMES = 12
 PREVIEW_STEPS = 8
 
 
-def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Place) -> int:
+def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Location) -> int:
     """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
 
     The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
     """
     driver = Driver(make_farm)
     client = driver.client(watcher)
-    [count] = _together(driver, [_Teller(lambda: _preview(job, client, target), client)])
+    [count] = run_together(driver, [JobThread(lambda: _preview(job, client, target), client)])
     if isinstance(count, Exception):
         raise count
     return count
 
 
-def _preview(job: JobFile, client: Client, target: Place) -> int:
+def _preview(job: JobFile, client: Client, target: Location) -> int:
     from render.video.stills import contact_sheet, encode_still, read_still
 
     spec = with_stills(job.spec).model_copy(update={"steps": min(job.spec.steps, PREVIEW_STEPS)})
@@ -55,7 +54,7 @@ def _preview(job: JobFile, client: Client, target: Place) -> int:
     with TemporaryDirectory(prefix="render-preview-") as folder:
         render_chunks(client, plan, chunks, RunDir(Path(folder)), 0)
         pictures = [read_still(path) for path in sorted(Path(folder).glob("frames/*.png"))]
-    place, name = split(target)
+    place, name = split_location(target)
     RunDir(place).write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)
 
@@ -71,7 +70,7 @@ def command(options: argparse.Namespace) -> int:
     if options.to is None:
         check_run_dir(job)
     check_model(job)
-    target = options.to or place.join(job.spec.run_dir, "preview.png")
+    target = options.to or join_location(job.spec.run_dir, "preview.png")
     if not str(target).endswith(".png"):
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
     with Show() as show:

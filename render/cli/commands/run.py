@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from render.cli.output import code_of, complain, failed
-from render.errors import FarmError, RenderError, SpecError, StoppedError, reason
+from render.cli.output import error_json, exit_code, report_error
+from render.errors import FarmError, RenderError, SpecError, StoppedError, message_of
 from render.farm import signals
 from render.farm.job import Outcome
-from render.report import count, span
+from render.report import count, duration
 
-__all__ = ["RUN_EXAMPLES", "_run", "describe_night", "describe_outcome", "run"]
+__all__ = ["RUN_EXAMPLES", "_run", "describe_jobs", "describe_outcome", "run"]
 
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as cluster, Show() as show:
         loaded = load_all(options.jobs, options.overrides, options.frames, models=options.local or not address)
         for job in [job for _, job in loaded if isinstance(job, RenderError)]:
-            complain(job)  # now, not in the morning
+            report_error(job)  # now, not in the morning
         jobs = [(job, show.job(path.name)) for path, job in loaded if not isinstance(job, RenderError)]
         farm = _farm_maker(address, cluster, local=options.local)
         with signals.draining(stop):
@@ -68,24 +68,24 @@ def run(options: argparse.Namespace) -> int:
     _tell(options, rows, told_already={id(job) for _, job in loaded})
     if stop.signal is not None and any(isinstance(outcome, StoppedError) for _, outcome in rows):
         return 128 + stop.signal  # whatever else happened: schedulers begin again what they stopped
-    return next((code_of(outcome) for _, outcome in rows if isinstance(outcome, Exception)), 0)
+    return next((exit_code(outcome) for _, outcome in rows if isinstance(outcome, Exception)), 0)
 
 
 def _tell(options: argparse.Namespace, rows: Sequence[tuple[str, Outcome | Exception]], told_already: set[int]) -> None:
     """Print what became of every job, and a table of many."""
-    from render.cli.commands.run import describe_night, describe_outcome
+    from render.cli.commands.run import describe_jobs, describe_outcome
 
     for path, outcome in rows:
         if options.json:
-            told = failed(outcome) if isinstance(outcome, Exception) else _outcome(outcome)
+            told = error_json(outcome) if isinstance(outcome, Exception) else _outcome(outcome)
             print(json.dumps({"job": path, **told}))
         if isinstance(outcome, Exception):
             if id(outcome) not in told_already:
-                complain(outcome, f"{Path(path).name}: " if len(rows) > 1 else "")
+                report_error(outcome, f"{Path(path).name}: " if len(rows) > 1 else "")
         elif not options.json:
             print(describe_outcome(outcome))
     if len(rows) > 1:
-        print(describe_night(rows), file=sys.stderr if options.json else sys.stdout)
+        print(describe_jobs(rows), file=sys.stderr if options.json else sys.stdout)
 
 
 def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool) -> Callable[[], Farm]:
@@ -127,7 +127,8 @@ def describe_outcome(outcome: Outcome) -> str:
     else:
         speed = outcome.seconds / outcome.rendered
         lines = [
-            f"{spec.name}: {outcome.rendered} frames in {span(outcome.seconds)} ({speed:.3f} s a frame, all included)"
+            f"{spec.name}: {outcome.rendered} frames in {duration(outcome.seconds)} "
+            f"({speed:.3f} s a frame, all included)"
         ]
     for what, path in (("film", outcome.film), ("report", outcome.report), ("stills", outcome.stills)):
         if path is not None:
@@ -135,14 +136,14 @@ def describe_outcome(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def describe_night(rows: Sequence[tuple[str, Outcome | Exception]]) -> str:
+def describe_jobs(rows: Sequence[tuple[str, Outcome | Exception]]) -> str:
     """A line a job: its file's name, what became of it, frames, time, film."""
     table = [
         (
             Path(path).name,
             _state(outcome),
             *_figures(outcome),
-            reason(outcome).partition("\n")[0] if isinstance(outcome, Exception) else _film(outcome),
+            message_of(outcome).partition("\n")[0] if isinstance(outcome, Exception) else _film(outcome),
         )
         for path, outcome in rows
     ]
@@ -165,7 +166,7 @@ def _state(outcome: Outcome | Exception) -> str:
 def _figures(outcome: Outcome | Exception) -> tuple[str, str]:
     if isinstance(outcome, Exception):
         return "", ""
-    return f"{outcome.rendered} frames" if outcome.rendered else "complete already", span(outcome.seconds)
+    return f"{outcome.rendered} frames" if outcome.rendered else "complete already", duration(outcome.seconds)
 
 
 def _film(outcome: Outcome) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from render.report import count, frames_of, span
+from render.report import count, duration, frame_range
 
 __all__ = ["WATCH_EVERY_S", "_status", "describe_status"]
 
@@ -46,14 +46,16 @@ def describe_status(summary: Mapping[str, Any], now: float) -> str:
         "chunks": f"{summary['chunks_done']} of {summary['chunks']}",
     }
     if summary["frames_per_second"] is not None:
-        left = f", {span(summary['seconds_left'])} left" if summary["seconds_left"] else ""
+        left = f", {duration(summary['seconds_left'])} left" if summary["seconds_left"] else ""
         rows["speed"] = f"{summary['frames_per_second']:.3g} frames a second over the last chunks{left}"
     elif summary["worker_seconds_per_frame"] is not None:
-        left = span((summary["frames"] - summary["frames_done"]) * summary["worker_seconds_per_frame"])
+        left = duration((summary["frames"] - summary["frames_done"]) * summary["worker_seconds_per_frame"])
         rows["speed"] = f"{summary['worker_seconds_per_frame']:.3f} s a frame and worker, {left} of work left"
     lines = [f"{key:8} {value}" for key, value in rows.items()]
     for worker in summary["workers"]:
-        doing = f"{frames_of(worker['chunk'])} for {span(now - worker['since'])}" if worker["chunk"] else "no chunk"
+        doing = (
+            f"{frame_range(worker['chunk'])} for {duration(now - worker['since'])}" if worker["chunk"] else "no chunk"
+        )
         lines.append(f"{'':8} {worker['worker']} on {worker['host']}: {doing}")
     if summary["failures"]:
         lines.append(f"failures {count(summary['failures'], 'attempt')} failed; `render logs` tells all of it:")
@@ -64,5 +66,5 @@ def describe_status(summary: Mapping[str, Any], now: float) -> str:
 def _running(summary: Mapping[str, Any], now: float) -> str:
     if summary["running"]:
         what = "finishing what is being rendered, then stopping" if summary["draining"] else "running"
-        return f"{what}, for {span(now - summary['began'])}" if summary["began"] else what
+        return f"{what}, for {duration(now - summary['began'])}" if summary["began"] else what
     return "complete" if summary["complete"] else "stopped; `render run` goes on"

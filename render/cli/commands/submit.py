@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from render.cli.parser import _Adder
 from render.errors import SpecError
-from render.farm.ray.submission import Submitted
-from render.report import span
+from render.farm.ray.submission import Submission
+from render.report import duration
 
-__all__ = ["_add_submit", "_submit", "describe_submitted", "submit"]
+__all__ = ["_add_submit", "_submit", "describe_submission", "submit"]
 
 
 if TYPE_CHECKING:
-    from render.farm.ray.submission import Cluster
+    from render.farm.ray.submission import JobServer
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -90,10 +90,10 @@ def submit(options: argparse.Namespace) -> int:
     return _list(options, cluster.jobs())
 
 
-def _cluster(options: argparse.Namespace) -> Cluster:
-    from render.farm.ray.submission import Cluster
+def _cluster(options: argparse.Namespace) -> JobServer:
+    from render.farm.ray.submission import JobServer
 
-    return Cluster(options.address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS)
+    return JobServer(options.address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS)
 
 
 def _send(options: argparse.Namespace) -> int:
@@ -121,7 +121,7 @@ def _send(options: argparse.Namespace) -> int:
     return 0
 
 
-def _log(options: argparse.Namespace, cluster: Cluster, job: str) -> int:
+def _log(options: argparse.Namespace, cluster: JobServer, job: str) -> int:
     if options.follow:
         return _follow(options, cluster, job)
     log = cluster.logs(job)
@@ -129,7 +129,7 @@ def _log(options: argparse.Namespace, cluster: Cluster, job: str) -> int:
     return 0
 
 
-def _follow(options: argparse.Namespace, cluster: Cluster, job: str) -> int:
+def _follow(options: argparse.Namespace, cluster: JobServer, job: str) -> int:
     """The job's log as it grows, on stderr where stdout is for JSON. Ctrl-C leaves the job alone."""
     stream = sys.stderr if options.json else sys.stdout
     try:
@@ -143,7 +143,7 @@ def _follow(options: argparse.Namespace, cluster: Cluster, job: str) -> int:
     return 0
 
 
-def _stop(options: argparse.Namespace, cluster: Cluster, job: str) -> int:
+def _stop(options: argparse.Namespace, cluster: JobServer, job: str) -> int:
     print(f"render: {job} ends the chunks it is at, and stops (Ctrl-C stops waiting)", file=sys.stderr, flush=True)
     try:
         state = cluster.stop(job)
@@ -152,14 +152,14 @@ def _stop(options: argparse.Namespace, cluster: Cluster, job: str) -> int:
     return _tell(options, state)
 
 
-def _tell(options: argparse.Namespace, state: Submitted) -> int:
-    from render.cli.commands.submit import describe_submitted
+def _tell(options: argparse.Namespace, state: Submission) -> int:
+    from render.cli.commands.submit import describe_submission
 
-    print(json.dumps(asdict(state)) if options.json else describe_submitted(state))
+    print(json.dumps(asdict(state)) if options.json else describe_submission(state))
     return 0
 
 
-def _list(options: argparse.Namespace, states: list[Submitted]) -> int:
+def _list(options: argparse.Namespace, states: list[Submission]) -> int:
     if options.json:
         print(json.dumps({"jobs": [asdict(state) for state in states]}))
         return 0
@@ -168,13 +168,15 @@ def _list(options: argparse.Namespace, states: list[Submitted]) -> int:
     return 0
 
 
-def describe_submitted(state: Submitted) -> str:
+def describe_submission(state: Submission) -> str:
     """How a job on another cluster is, and where its run directory lies."""
     rows = {"job": state.names, "id": state.id, "state": state.state, "into": state.dirs}
     if state.started:
         began = datetime.fromtimestamp(state.started).astimezone()
         lasted = (
-            f"took {span(state.ended - state.started)}" if state.ended else f"{span(time.time() - state.started)} ago"
+            f"took {duration(state.ended - state.started)}"
+            if state.ended
+            else f"{duration(time.time() - state.started)} ago"
         )
         rows["began"] = f"{began:%Y-%m-%d %H:%M:%S}, {lasted}"
     if state.state == "failed":

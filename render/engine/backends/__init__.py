@@ -13,8 +13,8 @@ import torch
 
 from render import models as modelfiles
 from render.engine.backends import deepcache as deep
-from render.engine.backends.base import Backend, Loaded, Opening
-from render.engine.backends.eager import Models
+from render.engine.backends.base import Backend, LoadedBackend, WarmupShapes
+from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import load, load_text
 from render.engine.device import DTYPES
 from render.engine.text import TextEncoder
@@ -23,7 +23,7 @@ from render.plan import GRAPH_BACKENDS, Plan, Stopwatch
 __all__ = ["BACKENDS", "open_model", "open_text"]
 
 
-def open_model(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Loaded, TextEncoder]:
+def open_model(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[LoadedBackend, TextEncoder]:
     """The model as its backend wants it: graphs for ONNX Runtime, torch modules for all others.
 
     Raises ModelError, EngineError.
@@ -54,19 +54,19 @@ def open_text(plan: Plan, folder: Path, watch: Stopwatch) -> TextEncoder:
         return load_text(folder, plan.model.family, device)
 
 
-def _torch(opening: Opening) -> Models:
+def _torch(opening: WarmupShapes) -> EagerModel:
     """The torch modules, able to do what they were told to."""
-    assert isinstance(opening.models, Models)
+    assert isinstance(opening.models, EagerModel)
     opening.models.prove_attention(*opening.evaluations[0])
     return opening.models
 
 
-def _eager(opening: Opening) -> Backend:
+def _eager(opening: WarmupShapes) -> Backend:
     """As diffusers runs it, kernel by kernel."""
     return _torch(opening)
 
 
-def _compiled(opening: Opening) -> Backend:
+def _compiled(opening: WarmupShapes) -> Backend:
     from render.engine.backends.compiled import Compiled
 
     models = _torch(opening)
@@ -75,7 +75,7 @@ def _compiled(opening: Opening) -> Backend:
     return backend
 
 
-def _onnx(opening: Opening) -> Backend:
+def _onnx(opening: WarmupShapes) -> Backend:
     """Graphs in ONNX Runtime, loaded already: what is left is to see whether they take the plan's shapes."""
     from render.engine.backends.onnx import Graphs
 
@@ -85,7 +85,7 @@ def _onnx(opening: Opening) -> Backend:
     return opening.models
 
 
-def _tensorrt(opening: Opening) -> Backend:
+def _tensorrt(opening: WarmupShapes) -> Backend:
     """The same through TensorRT, which builds an engine at the first call of a shape: minutes of ``compile``."""
     backend = _onnx(opening)
     with opening.watch("compile"), torch.no_grad():
@@ -95,7 +95,7 @@ def _tensorrt(opening: Opening) -> Backend:
     return backend
 
 
-BACKENDS: Mapping[str, Callable[[Opening], Backend]] = {
+BACKENDS: Mapping[str, Callable[[WarmupShapes], Backend]] = {
     "eager": _eager,
     "compile": _compiled,
     "onnx": _onnx,

@@ -11,7 +11,7 @@ from torch import Tensor
 from render.engine.text import Conditioning, Text
 from render.plan import Stopwatch
 
-__all__ = ["Backend", "CutBackend", "Loaded", "Opening", "Warm"]
+__all__ = ["Backend", "LoadedBackend", "LoadedModel", "SplitBackend", "WarmupShapes"]
 
 
 class Backend(Protocol):
@@ -27,13 +27,13 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class CutBackend(Backend, Protocol):
-    """A backend whose UNet can be cut in two (`deep.py`): torch modules can, exported graphs cannot."""
+class SplitBackend(Backend, Protocol):
+    """A backend whose UNet can be cut in two (`deepcache.py`): torch modules can, exported graphs cannot."""
 
     def denoise_with_deep(
         self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
     ) -> tuple[Tensor, Tensor]:
-        """The same output, and deep features (N, F, H, W) to keep for cheaper evaluations (`deep.py`)."""
+        """The same output, and deep features (N, F, H, W) to keep for cheaper evaluations (`deepcache.py`)."""
         ...
 
     def denoise_shallow(
@@ -43,7 +43,7 @@ class CutBackend(Backend, Protocol):
         ...
 
 
-class Loaded(Backend, Protocol):
+class LoadedBackend(Backend, Protocol):
     """A model as it was loaded: torch modules or ONNX graphs. Renders by itself, if need be."""
 
     dtype: torch.dtype
@@ -58,14 +58,14 @@ class Loaded(Backend, Protocol):
 
 
 @dataclass(frozen=True)
-class Opening:
+class WarmupShapes:
     """What a backend is made of: models, and inputs of the shapes it will get. ``watch`` is told what it cost.
 
     ``evaluations``: latents and conditioning of each batch size N that the denoiser will be called with. ``deep``:
     whether it will be called for deep features, and then never without them.
     """
 
-    models: Loaded
+    models: LoadedBackend
     evaluations: tuple[tuple[Tensor, Conditioning], ...]
     latents_MCHW: Tensor
     deep: bool
@@ -79,12 +79,12 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class Warm:
-    """What stays loaded when a worker goes from one plan to another that loads the same (``Plan.loads``).
+class LoadedModel:
+    """What stays loaded when a worker goes from one plan to another that loads the same (``Plan.model_key``).
 
     The backend serves the next plan where the ``shapes`` are its as well: a compiled one has those it was made for.
     """
 
-    models: Loaded
+    models: LoadedBackend
     backend: Backend
     shapes: tuple[object, ...]

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch._dynamo.eval_frame import remove_from_cache
 
 from render.engine import cache
-from render.engine.backends.eager import Models
+from render.engine.backends.eager import EagerModel
 from render.engine.text import Conditioning
 from render.errors import EngineError
 from render.plan import Stopwatch
@@ -51,13 +51,13 @@ class Compiled:
 
     def __init__(
         self,
-        models: Models,
+        models: EagerModel,
         evaluations: Sequence[tuple[Tensor, Conditioning]],
         latents_MCHW: Tensor,
         *,
         deep: bool = False,
     ) -> None:
-        """Nothing is compiled yet: ``warm_up`` does, with inputs of the shapes that will come (see ``Opening``).
+        """Nothing is compiled yet: ``warm_up`` does, with inputs of the shapes that will come (see ``WarmupShapes``).
 
         Raises EngineError where the machine cannot compile.
         """

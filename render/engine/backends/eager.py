@@ -18,10 +18,10 @@ from render.engine.text import Conditioning, Text, condition
 from render.errors import EngineError
 from render.models import Family
 
-__all__ = ["Models"]
+__all__ = ["EagerModel"]
 
 
-class Models:
+class EagerModel:
     """UNet and VAE of one model on one device, computing in ``dtype``: the eager backend, and what others start from.
 
     ``layout`` is that of latents and weights. channels_last is the fast one on a GPU and in compiled graphs; kernel by
@@ -110,7 +110,7 @@ class Models:
     def denoise_with_deep(
         self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
     ) -> tuple[Tensor, Tensor]:
-        """The same output, and the deep features that led to it (`deep.py`)."""
+        """The same output, and the deep features that led to it (`deepcache.py`)."""
         with self.denoising():
             return self.predict_with_deep(self.unet_input(latents_NCHW), timestep, conditioning)
 

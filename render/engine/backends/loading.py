@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from render.engine.backends.eager import Models
+from render.engine.backends.eager import EagerModel
 from render.engine.text import TextEncoder
 from render.errors import ModelError
 from render.models import Family, trust
@@ -17,7 +17,7 @@ __all__ = ["load", "load_text", "open_pipeline", "pipeline_class", "quieten", "w
 
 def load(
     folder: Path, family: Family, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
-) -> tuple[Models, TextEncoder]:
+) -> tuple[EagerModel, TextEncoder]:
     """Load a folder in diffusers' layout. Raises ModelError when no model can be made of it.
 
     ``tiny_vae`` is the folder of an ``AutoencoderTiny`` that decodes instead of the model's own VAE (TAESD,
@@ -26,7 +26,7 @@ def load(
     """
     pipeline = open_pipeline(folder, family, dtype)
     vae = pipeline.vae if tiny_vae is None else _tiny_vae(tiny_vae, dtype)
-    models = Models(pipeline.unet, vae, family, dtype, device)
+    models = EagerModel(pipeline.unet, vae, family, dtype, device)
     pipeline.register_modules(unet=None, vae=None)
     return models, TextEncoder(pipeline.to(device), device)
 

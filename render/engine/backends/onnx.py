@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from render.engine import cache
-from render.engine.backends.eager import Models
+from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import load, load_text, pipeline_class
 from render.engine.backends.onnx_export import EXPORTER, export_denoiser
 from render.engine.backends.onnx_session import Graph
@@ -36,14 +36,14 @@ class Graphs:
     there are graphs only.
     """
 
-    def __init__(self, folder: Path, plan: Plan, plain: Callable[[], Models] | None) -> None:
+    def __init__(self, folder: Path, plan: Plan, plain: Callable[[], EagerModel] | None) -> None:
         """Open the graphs of ``folder``. Raises ModelError, EngineError."""
         self._unet = Graph(folder / "unet/model.onnx", plan.settings)
         self._vae = Graph(folder / "vae_decoder/model.onnx", plan.settings)
         self._config = json.loads((folder / "vae_decoder/config.json").read_text(encoding="utf-8"))
         self._scale = plan.model.latent_scale
         self._load_plain = plain
-        self._plain: Models | None = None
+        self._plain: EagerModel | None = None
         self.dtype = self._dtype = DTYPES[plan.settings.dtype]
         computes = self._unet.inputs["sample"][0]
         if computes != self._dtype:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from render.engine.backends.eager import Models
+from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import open_pipeline, quieten
 from render.errors import EngineError
 from render.models import Family
@@ -51,7 +51,7 @@ class _Part:
     config: Mapping[str, Any]
 
 
-def export_denoiser(models: Models, folder: Path, told: Told | None = None) -> None:
+def export_denoiser(models: EagerModel, folder: Path, told: Told | None = None) -> None:
     """Write the UNet and the VAE's decoder of ``models`` into ``folder``. Raises EngineError."""
     for part in (_unet(models), _vae_decoder(models)):
         _export(part, folder, told)
@@ -60,7 +60,7 @@ def export_denoiser(models: Models, folder: Path, told: Told | None = None) -> N
 def export_model(source: Path, family: Family, dtype: torch.dtype, folder: Path, told: Told | None = None) -> None:
     """Write all of a model in diffusers' layout as ONNX graphs into ``folder``. Raises ModelError, EngineError."""
     pipeline = open_pipeline(source, family, dtype)
-    models = Models(pipeline.unet, pipeline.vae, family, dtype, torch.device("cpu"))
+    models = EagerModel(pipeline.unet, pipeline.vae, family, dtype, torch.device("cpu"))
     export_denoiser(models, folder, told)
     _export(_vae_encoder(models), folder, told)
     _export(_text_encoder("text_encoder", pipeline.text_encoder, family), folder, told)
@@ -215,7 +215,7 @@ class _TextEncoder(nn.Module):
         return (*main, *(output.hidden_states if self.states else ()))
 
 
-def _unet(models: Models) -> _Part:
+def _unet(models: EagerModel) -> _Part:
     config, dtype = models.unet.config, models.dtype
     if config.upcast_attention and dtype == torch.float16:  # SD 2.1: attention scores overflow in fp16
         from diffusers.models.attention_processor import AttnProcessor
@@ -237,14 +237,14 @@ def _unet(models: Models) -> _Part:
     return _Part("unet", _UNet(models.unet), inputs, axes, ("out_sample",), dict(config))
 
 
-def _vae_decoder(models: Models) -> _Part:
+def _vae_decoder(models: EagerModel) -> _Part:
     vae = models.vae
     latents = torch.randn(BATCH, vae.config.latent_channels, HEIGHT // 4, WIDTH // 4, dtype=vae.dtype)
     axes = {"latent_sample": {0: "batch", 2: "latent_height", 3: "latent_width"}}
     return _Part("vae_decoder", _Decoder(vae), {"latent_sample": latents}, axes, ("sample",), dict(vae.config))
 
 
-def _vae_encoder(models: Models) -> _Part:
+def _vae_encoder(models: EagerModel) -> _Part:
     vae = models.vae
     scale = 2 ** (len(vae.config.block_out_channels) - 1)
     pictures = torch.randn(BATCH, 3, scale * HEIGHT // 4, scale * WIDTH // 4, dtype=vae.dtype)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from render.farm.base import Farm, Kind
+from render.farm.base import Farm, Resources
 from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S
 from render.farm.dispatch.dispatcher import Dispatcher
 
-__all__ = ["Orders", "Staff"]
+__all__ = ["Autoscaler", "ScalingPlan"]
 
 LOOK_EVERY_S = 5.0
 SOON_S = 60.0  # a worker that starts for longer may be waiting for a place: nobody waits for it
@@ -24,34 +24,34 @@ HOPELESS_AFTER_S = 300.0  # an autoscaler may have to start a machine; beyond th
 
 
 @dataclass
-class Orders:
+class ScalingPlan:
     """What the driver is to do about its workers; ``hopeless`` kinds will not come to be."""
 
-    start: list[Kind] = field(default_factory=list)
+    start: list[Resources] = field(default_factory=list)
     stop: list[str] = field(default_factory=list)
     cancel: list[str] = field(default_factory=list)
-    notices: list[tuple[Kind, str]] = field(default_factory=list)
-    hopeless: list[tuple[Kind, str]] = field(default_factory=list)
+    notices: list[tuple[Resources, str]] = field(default_factory=list)
+    hopeless: list[tuple[Resources, str]] = field(default_factory=list)
 
 
-class Staff:
+class Autoscaler:
     """Workers that are starting, and how starting went so far. Times are those of the driver's clock."""
 
     def __init__(self) -> None:
-        self.starting: dict[str, tuple[Kind, float]] = {}
+        self.starting: dict[str, tuple[Resources, float]] = {}
         self.changed = True  # something happened that may call for more workers or fewer
-        self.claims: dict[Kind, int] = {}  # kinds that want more workers, with the priority of what waits for them
+        self.claims: dict[Resources, int] = {}  # kinds that want more workers, with the priority of what waits for them
         self._next_look = 0.0
-        self._benched: dict[Kind, list[float]] = {}  # until when
-        self._failed: Counter[Kind] = Counter()  # starts in a row
-        self._pauses: dict[Kind, tuple[float, float]] = {}  # until when, and how long it was
+        self._benched: dict[Resources, list[float]] = {}  # until when
+        self._failed: Counter[Resources] = Counter()  # starts in a row
+        self._pauses: dict[Resources, tuple[float, float]] = {}  # until when, and how long it was
         self._announced: set[str] = set()
 
-    def soon(self, now: float) -> Counter[Kind]:
+    def soon(self, now: float) -> Counter[Resources]:
         """How many of each kind will be ready soon, if nothing is in their way."""
         return Counter(kind for kind, since in self.starting.values() if now - since < SOON_S)
 
-    def starts(self, kind: Kind) -> bool:
+    def starts(self, kind: Resources) -> bool:
         """Whether any worker of the kind is starting."""
         return any(kind == other for other, _ in self.starting.values())
 
@@ -59,15 +59,15 @@ class Staff:
         """Whether it is time to look again."""
         return self.changed or now >= self._next_look
 
-    def room(self, farm: Farm, kind: Kind, now: float) -> int:
+    def room(self, farm: Farm, kind: Resources, now: float) -> int:
         """How many workers of the kind there may be: as many as devices that are not known to be bad."""
         return max(farm.capacity(kind) - sum(until > now for until in self._benched.get(kind, ())), 1)
 
-    def orders(self, farm: Farm, dispatcher: Dispatcher, now: float) -> Orders:
+    def orders(self, farm: Farm, dispatcher: Dispatcher, now: float) -> ScalingPlan:
         """Workers to start for what waits; idle ones, and starts that nobody needs any more, to stop."""
         self.changed = False
         self._next_look = now + LOOK_EVERY_S
-        orders, short = Orders(), set()
+        orders, short = ScalingPlan(), set()
         starting = Counter(kind for kind, _ in self.starting.values())
         demand = dispatcher.demand()
         for kind in {*demand, *starting}:
@@ -84,16 +84,16 @@ class Staff:
         self._look_at_waiting(farm, dispatcher, now, orders)
         return orders
 
-    def _latest(self, kind: Kind, number: int) -> list[str]:
+    def _latest(self, kind: Resources, number: int) -> list[str]:
         names = [name for name, (other, _) in self.starting.items() if other == kind]
         return names[len(names) - number :]
 
-    def _in_the_way(self, kind: Kind) -> bool:
+    def _in_the_way(self, kind: Resources) -> bool:
         """Whether an idle worker of the kind holds a place that another kind wants, more than this one does."""
         own = self.claims.get(kind)
         return any(other != kind and (own is None or priority > own) for other, priority in self.claims.items())
 
-    def ready(self, worker: str) -> tuple[Kind, float]:
+    def ready(self, worker: str) -> tuple[Resources, float]:
         """A worker has started: its kind, and when that began."""
         kind, since = self.starting.pop(worker)
         self._failed[kind] = 0
@@ -108,7 +108,7 @@ class Staff:
         self.changed = True
         return self._failed[kind]
 
-    def pause(self, kind: Kind, now: float) -> float:
+    def pause(self, kind: Resources, now: float) -> float:
         """Start no more of the kind for a while, longer each time; returns the seconds."""
         until, length = self._pauses.get(kind, (0.0, PAUSE_S / 2))
         if now >= until:
@@ -116,7 +116,7 @@ class Staff:
             self._pauses[kind] = (now + length, length)
         return length
 
-    def bench(self, kind: Kind, now: float) -> None:
+    def bench(self, kind: Resources, now: float) -> None:
         """One device of the kind is bad: go on without it, for a while."""
         self._benched.setdefault(kind, []).append(now + BENCH_S)
 
@@ -128,7 +128,7 @@ class Staff:
             if now - since > FIRST_DEADLINE_S and farm.has_place(kind)
         ]
 
-    def _look_at_waiting(self, farm: Farm, dispatcher: Dispatcher, now: float, orders: Orders) -> None:
+    def _look_at_waiting(self, farm: Farm, dispatcher: Dispatcher, now: float, orders: ScalingPlan) -> None:
         """Say that workers wait for a place, or that none will ever come free."""
         for name, (kind, since) in self.starting.items():
             if now - since > HOPELESS_AFTER_S and not dispatcher.count(kind) and not farm.capacity(kind):

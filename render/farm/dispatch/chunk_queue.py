@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from render.plan import Chunk
 
-__all__ = ["DEADLINE_FACTOR", "FIRST_DEADLINE_S", "FREE_LOSSES", "SHORTEST_DEADLINE_S", "Failure", "Ledger"]
+__all__ = ["DEADLINE_FACTOR", "FIRST_DEADLINE_S", "FREE_LOSSES", "SHORTEST_DEADLINE_S", "ChunkQueue", "Failure"]
 
 FIRST_DEADLINE_S = 7200.0  # of a worker nobody has measured: 18 frames of SD 1.5 take a CPU 80 minutes
 DEADLINE_FACTOR = 10.0  # ten times the slowest chunk so far is a hang, not a slow chunk
@@ -31,7 +31,7 @@ class Failure:
     cause: str
 
 
-class Ledger:
+class ChunkQueue:
     """The state of one job's chunks.
 
     More than ``max_failed`` chunks given up, or more than ``hopeless`` before any is done, and the rest is not begun.

@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 
-from render.farm.base import Kind
-from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S, Failure, Ledger
-from render.farm.dispatch.state import Ask, JobState, Open, Send, Step, WorkerState, end_of
+from render.farm.base import Resources
+from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S, ChunkQueue, Failure
+from render.farm.dispatch.state import Ask, Assignment, JobState, Open, Send, WorkerState, end_of
 from render.plan import Chunk
 
 __all__ = ["Dispatcher"]
@@ -40,12 +40,12 @@ class Dispatcher:
         self._passed: dict[str, None] = {}  # those of them that are passed over until the next look ahead
         self._ends: dict[int, float] = {}  # of a job: by when its workers will be through with all that waits
         self._looked = -math.inf
-        self._claims: Mapping[Kind, int] = {}
+        self._claims: Mapping[Resources, int] = {}
         self._draining = False
 
     # Jobs
 
-    def add_job(self, number: int, kind: Kind, priority: int = 0) -> None:
+    def add_job(self, number: int, kind: Resources, priority: int = 0) -> None:
         """A job that may ask and submit."""
         self._jobs[number] = JobState(number, kind, priority)
 
@@ -54,7 +54,7 @@ class Dispatcher:
         self._jobs[number].question = True
         self._look_again()
 
-    def submit(self, number: int, ledger: Ledger, *, model: str = "", max_workers: int | None = None) -> None:
+    def submit(self, number: int, ledger: ChunkQueue, *, model: str = "", max_workers: int | None = None) -> None:
         """The job has chunks to render with ``model``, by at most so many workers at a time."""
         job = self._jobs[number]
         job.ledger, job.model, job.max_workers = ledger, model, max_workers
@@ -69,21 +69,21 @@ class Dispatcher:
         """The job is through, or gone; chunks of it that workers still execute count for nobody."""
         self._jobs.pop(number, None)
 
-    def demand(self) -> dict[Kind, int]:
+    def demand(self) -> dict[Resources, int]:
         """How many workers of each kind would have something to do, for all jobs together."""
         working: dict[int | None, int] = {}  # with a question or chunks; one that opens a plan will take what waits
         for worker in self._workers.values():
             working[worker.job] = working.get(worker.job, 0) + (bool(worker.queue) or isinstance(worker.errand, Ask))
-        found: dict[Kind, int] = {}
+        found: dict[Resources, int] = {}
         for job in self._jobs.values():
             useful = working.get(job.number, 0) + job.waiting + job.question
             limit = useful if job.max_workers is None else job.max_workers
             found[job.kind] = found.get(job.kind, 0) + min(useful, limit)
         return found
 
-    def claims(self, short: Collection[Kind]) -> dict[Kind, int]:
+    def claims(self, short: Collection[Resources]) -> dict[Resources, int]:
         """Of the kinds that want more workers than there are: the priority of the weightiest job that waits."""
-        found: dict[Kind, int] = {}
+        found: dict[Resources, int] = {}
         for job in self._jobs.values():
             if job.kind in short and (job.question or job.waiting):
                 found[job.kind] = max(job.priority, found.get(job.kind, job.priority))
@@ -99,7 +99,7 @@ class Dispatcher:
 
     # Workers
 
-    def add_worker(self, name: str, kind: Kind) -> None:
+    def add_worker(self, name: str, kind: Resources) -> None:
         """A worker is ready."""
         assert name not in self._workers, name
         self._workers[name] = WorkerState(kind)
@@ -114,11 +114,11 @@ class Dispatcher:
         """The workers that are busy for a job."""
         return [name for name, worker in self._workers.items() if worker.busy and worker.job == number]
 
-    def idle(self) -> dict[str, Kind]:
+    def idle(self) -> dict[str, Resources]:
         """The workers that have nothing to do."""
         return {name: worker.kind for name, worker in self._workers.items() if not worker.busy and not worker.retired}
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: Resources) -> int:
         """The workers of a kind."""
         return sum(worker.kind == kind for worker in self._workers.values())
 
@@ -132,7 +132,7 @@ class Dispatcher:
         """Whether any worker has something to do."""
         return any(worker.busy for worker in self._workers.values())
 
-    def kind_of(self, name: str) -> Kind:
+    def kind_of(self, name: str) -> Resources:
         """What the worker was started as."""
         return self._workers[name].kind
 
@@ -158,15 +158,15 @@ class Dispatcher:
         """The job a worker is busy for, or whose plan it has open."""
         return self._workers[name].job
 
-    def errand(self, name: str) -> Step | None:
+    def errand(self, name: str) -> Assignment | None:
         """What else than chunks the worker is busy with."""
         return self._workers[name].errand
 
     # Work
 
     def assign(
-        self, now: float, starting: Mapping[Kind, int] | None = None, claims: Mapping[Kind, int] | None = None
-    ) -> list[Step]:
+        self, now: float, starting: Mapping[Resources, int] | None = None, claims: Mapping[Resources, int] | None = None
+    ) -> list[Assignment]:
         """What to do now. Of each kind so many workers are ``starting``: a chunk for each is left.
 
         Jobs of less weight than another kind's ``claims`` get nothing: their workers have to make room.
@@ -177,7 +177,7 @@ class Dispatcher:
         if now - self._looked >= FORESEEN_S:
             self._look_again()
             self._looked = now
-        steps: list[Step] = []
+        steps: list[Assignment] = []
         for depth in range(DEPTH):
             for name in self._in_line(depth):
                 worker = self._workers[name]
@@ -275,7 +275,7 @@ class Dispatcher:
         names = [name for name in self._free if len(self._workers[name].queue) == depth]
         return sorted(names, key=lambda name: self._workers[name].holds not in waiting)
 
-    def _first(self, name: str, worker: WorkerState, now: float, starting: int) -> Step | None:
+    def _first(self, name: str, worker: WorkerState, now: float, starting: int) -> Assignment | None:
         """Something for a worker with nothing to do."""
         for job in self._ranked(name, worker):
             if job.question:
@@ -298,7 +298,7 @@ class Dispatcher:
             return worker.errand
         return None
 
-    def _second(self, name: str, worker: WorkerState, now: float, starting: int) -> Step | None:
+    def _second(self, name: str, worker: WorkerState, now: float, starting: int) -> Assignment | None:
         """A chunk to wait behind the one the worker executes: of the same plan, unless a job of more weight waits."""
         job = self._jobs.get(worker.holds) if worker.holds is not None else None
         if job is None or job.waiting <= starting + job.opening or self._alone(worker, job):

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from render.errors import FarmError, RenderError, StoppedError
-from render.farm.base import ChunkFailed, Kind, Opened
+from render.farm.base import ChunkFailed, Opened, Resources
 from render.farm.client import Client, Describe, Finished, Logged, Measure, Render
-from render.farm.dispatch.chunk_queue import Ledger
+from render.farm.dispatch.chunk_queue import ChunkQueue
 from render.farm.progress import Progress, Sample
 from render.plan import Chunk, Plan
-from render.store import Segment
+from render.store import Event, Segment
 
-__all__ = ["Ask", "Job", "JobState", "Open", "Send", "Step", "WorkerState", "end_of", "stopped"]
+__all__ = ["Ask", "Assignment", "Job", "JobState", "Open", "Send", "WorkerState", "end_of", "stopped"]
 
 
 LEAST_FAILED = 3  # chunks given up that no job of any length minds
@@ -34,11 +34,11 @@ class Job:
     """One client at the driver. Its ``ledger`` is that of its last request to render."""
 
     client: Client
-    kind: Kind | None = None
+    kind: Resources | None = None
     question: Describe | Measure | None = None
     plan: Plan | None = None
     plan_json: str = ""
-    ledger: Ledger | None = None
+    ledger: ChunkQueue | None = None
     settled: bool = True  # it has heard how its chunks ended
     total: int = 0
     done_before: int = 0
@@ -61,14 +61,14 @@ class Job:
         """Whether it waits for an answer or for chunks."""
         return self.question is not None or not self.settled
 
-    def begin(self, request: Render) -> Ledger:
+    def begin(self, request: Render) -> ChunkQueue:
         """Start the books of chunks to render."""
         farm = request.plan.spec.farm
         auto = farm.max_failed == "auto"
         self.plan, self.plan_json = request.plan, request.plan.to_json()
         self.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
         self.done_before, self.rendered, self.began, self.settled = request.done_before, 0, None, False
-        self.ledger = Ledger(
+        self.ledger = ChunkQueue(
             request.chunks,
             attempts=farm.attempts,
             max_failed=max(LEAST_FAILED, len(request.plan.chunks) // SHARE_FAILED)
@@ -79,7 +79,7 @@ class Job:
         )
         return self.ledger
 
-    def log(self, event: str, **details: Any) -> None:
+    def log(self, event: Event, **details: Any) -> None:
         """A line for the job's log."""
         self.client.deliver(Logged(event, details))
 
@@ -90,10 +90,10 @@ class Job:
     def opened(self, worker: str, opened: Opened) -> None:
         """A worker has opened the plan; a warning is told once."""
         self.failed_opens = self.lost_opens = 0
-        self.log("opened", worker=worker, seconds=round(opened.seconds, 3))
+        self.log(Event.OPENED, worker=worker, seconds=round(opened.seconds, 3))
         for warning in [text for text in dict.fromkeys(opened.warnings) if text not in self.warned]:
             self.warned.add(warning)
-            self.log("warning", text=warning)
+            self.log(Event.WARNING, text=warning)
             self.notice(warning)
 
     def done(self, segment: Segment) -> None:
@@ -107,7 +107,7 @@ class Job:
     def failed(self, message: ChunkFailed) -> None:
         """An attempt came to nothing; details (a stack trace) go into the log only."""
         chunk, details = message.chunk.name, message.details
-        self.log("failed", worker=message.worker, chunk=chunk, cause=message.cause, details=details)
+        self.log(Event.FAILED, worker=message.worker, chunk=chunk, cause=message.cause, details=details)
         self.notice(f"{message.chunk} failed on worker {message.worker}: {message.cause}")
 
     def settle(self) -> None:
@@ -162,7 +162,7 @@ def stopped() -> StoppedError:
     return StoppedError("stopped; what is done stays done, the same command goes on")
 
 
-def _given_up(ledger: Ledger) -> str:
+def _given_up(ledger: ChunkQueue) -> str:
     others = f"{ledger.abandoned} were not begun after that" if ledger.abandoned else "all others are done"
     total = len(ledger.given_up) + ledger.num_done + ledger.abandoned
     lines = [f"{len(ledger.given_up)} of {total} chunks failed for good; {others}:"]
@@ -201,7 +201,7 @@ class Send:
     chunk: Chunk
 
 
-Step = Ask | Open | Send
+Assignment = Ask | Open | Send
 
 
 @dataclass
@@ -209,10 +209,10 @@ class JobState:
     """A job that may have work: a question, or the chunks of its ledger."""
 
     number: int
-    kind: Kind
+    kind: Resources
     priority: int
     question: bool = False
-    ledger: Ledger | None = None
+    ledger: ChunkQueue | None = None
     model: str = ""
     max_workers: int | None = None
     uncommitted: int = 0  # bytes
@@ -229,8 +229,8 @@ class JobState:
 class WorkerState:
     """A worker: what it holds and does, and what it has done so far."""
 
-    kind: Kind
-    errand: Step | None = None  # asked or opening
+    kind: Resources
+    errand: Assignment | None = None  # asked or opening
     holds: int | None = None  # the job whose plan is open
     model: str = ""
     queue: deque[Chunk] = field(default_factory=deque)

@@ -1,6 +1,6 @@
 """The workers of all jobs: hired as there is work, heard, retired, let go. What becomes of one is told to its jobs.
 
-Decides nothing about chunks (``dispatch.py``) nor about numbers (``staff.py``); it carries their decisions out.
+Decides nothing about chunks (``dispatcher.py``) nor about numbers (``autoscaler.py``); it carries their decisions out.
 """
 
 from __future__ import annotations
@@ -14,32 +14,33 @@ from render.farm.base import (
     ChunkDone,
     ChunkFailed,
     Farm,
-    Kind,
     Message,
     Opened,
     Refused,
+    Resources,
     WorkerLost,
     WorkerReady,
 )
 from render.farm.client import Describe
-from render.farm.dispatch.autoscaler import Staff
+from render.farm.dispatch.autoscaler import Autoscaler
 from render.farm.dispatch.chunk_queue import FREE_LOSSES
 from render.farm.dispatch.dispatcher import Dispatcher
-from render.farm.dispatch.state import Ask, Job, Open, Send, Step
+from render.farm.dispatch.state import Ask, Assignment, Job, Open, Send
 from render.plan import Chunk
+from render.store import Event
 
-__all__ = ["MAX_FAILED_STARTS", "Crew"]
+__all__ = ["MAX_FAILED_STARTS", "Supervisor"]
 
 TICK_S = 1.0  # how often deadlines are looked at
 MAX_FAILED_STARTS = 3  # in a row, without success in between: it is not bad luck
 
 
-class Crew:
+class Supervisor:
     """Everything between the jobs and the farm's workers."""
 
     def __init__(self, farm: Farm, dispatcher: Dispatcher, jobs: Mapping[int, Job]) -> None:
         self._farm, self._dispatcher, self._jobs = farm, dispatcher, jobs
-        self._staff = Staff()
+        self._staff = Autoscaler()
         self._last: dict[str, Chunk | None] = {}  # while draining: what each worker still finishes
         self._draining = False
         self._checked = 0.0
@@ -88,7 +89,7 @@ class Crew:
         for kind in orders.start:
             name = self._farm.start(kind)
             self._staff.starting[name] = (kind, now)
-            self._tell(kind, "worker-starting", worker=name)
+            self._tell(kind, Event.WORKER_STARTING, worker=name)
         for kind, text in orders.notices:
             self._notice(kind, text)
         for kind, text in orders.hopeless:
@@ -96,14 +97,14 @@ class Crew:
 
     def _stop(self, worker: str, why: str) -> None:
         """Stop a worker that is not needed; nobody is to blame, and what it holds goes to others."""
-        self._tell(self._dispatcher.kind_of(worker), "worker-stopped", worker=worker, cause=why)
+        self._tell(self._dispatcher.kind_of(worker), Event.WORKER_STOPPED, worker=worker, cause=why)
         self._farm.stop(worker)
         self._dispatcher.lost(worker, why, charge=False)
 
     def _cancel(self, worker: str) -> None:
         """Stop a worker that is not even ready."""
         kind, _ = self._staff.starting.pop(worker)
-        self._tell(kind, "worker-stopped", worker=worker, cause="not needed any more")
+        self._tell(kind, Event.WORKER_STOPPED, worker=worker, cause="not needed any more")
         self._farm.stop(worker)
 
     def _let_go(self, worker: str) -> None:
@@ -114,12 +115,12 @@ class Crew:
             if job is not None:
                 job.settle()
 
-    def _take(self, step: Step, now: float) -> None:
+    def _take(self, step: Assignment, now: float) -> None:
         job = self._jobs[step.job]
         match step:
             case Send(worker, _, chunk):
                 job.began = job.began or now
-                job.log("sent", worker=worker, chunk=chunk.name)
+                job.log(Event.SENT, worker=worker, chunk=chunk.name)
                 self._farm.send(worker, chunk)
             case Open(worker):
                 self._farm.open(worker, job.plan_json)
@@ -140,7 +141,7 @@ class Crew:
             case WorkerReady(_, hello):
                 kind, _ = self._staff.ready(worker)
                 self._dispatcher.add_worker(worker, kind)
-                self._tell(kind, "worker-ready", worker=worker, host=hello.host, pid=hello.pid)
+                self._tell(kind, Event.WORKER_READY, worker=worker, host=hello.host, pid=hello.pid)
             case Answered():
                 self._answered(message)
             case Refused():
@@ -182,7 +183,7 @@ class Crew:
         self._dispatcher.open_failed(worker)
         if job is None:
             return
-        job.log("open-failed", worker=worker, cause=message.cause, details=message.details)
+        job.log(Event.OPEN_FAILED, worker=worker, cause=message.cause, details=message.details)
         if message.error is None:  # nobody knows what state its process is in
             self._stop(worker, "it failed to open a plan")
         self._open_failed(job, worker, message.cause, message.error)
@@ -228,7 +229,7 @@ class Crew:
     def _retire(self, worker: str) -> None:
         """Let a worker go that failed too often. A device that is bad gets no other for a while."""
         kind, bad = self._dispatcher.kind_of(worker), self._dispatcher.bad(worker)
-        self._tell(kind, "worker-retired", worker=worker, benched=bad)
+        self._tell(kind, Event.WORKER_RETIRED, worker=worker, benched=bad)
         self._farm.stop(worker)
         self._dispatcher.lost(worker, "retired", charge=False)
         if bad:
@@ -245,7 +246,7 @@ class Crew:
         starting = self._staff.starting.get(worker)
         kind = starting[0] if starting else self._dispatcher.kind_of(worker)
         preempted, details = message.preempted, message.details
-        self._tell(kind, "worker-lost", worker=worker, cause=cause, preempted=preempted, details=details)
+        self._tell(kind, Event.WORKER_LOST, worker=worker, cause=cause, preempted=preempted, details=details)
         if starting:
             self._start_failed(kind, message)
             return
@@ -262,7 +263,7 @@ class Crew:
         for other in self._of_kind(kind):
             self._give_up(other)
 
-    def _errand_lost(self, job: Job, errand: Step, message: WorkerLost) -> None:
+    def _errand_lost(self, job: Job, errand: Assignment, message: WorkerLost) -> None:
         """A worker died over a question or a plan. Dead nodes are forgiven, though not for ever."""
         if message.preempted:
             job.lost_opens += 1
@@ -279,7 +280,7 @@ class Crew:
                 text = f"{job.lost_asks} workers died over the job's model; of the last one: {message.cause}"
                 self._fail(job, FarmError(text))
 
-    def _start_failed(self, kind: Kind, message: WorkerLost) -> None:
+    def _start_failed(self, kind: Resources, message: WorkerLost) -> None:
         failed = self._staff.start_failed(message.worker, counts=not message.preempted)
         alone = not self._dispatcher.count(kind) and not self._staff.starts(kind)
         self._notice(kind, f"worker {message.worker} could not start: {message.cause}")
@@ -289,10 +290,10 @@ class Crew:
         elif failed >= MAX_FAILED_STARTS:
             self._pause(kind)
 
-    def _pause(self, kind: Kind | None) -> None:
+    def _pause(self, kind: Resources | None) -> None:
         """Start no more workers of a kind for a while."""
         if kind is not None:
-            self._tell(kind, "starts-paused", seconds=self._staff.pause(kind, time.monotonic()))
+            self._tell(kind, Event.STARTS_PAUSED, seconds=self._staff.pause(kind, time.monotonic()))
 
     def _stop_overdue(self) -> None:
         """Workers that hang: over a chunk, over a model, or before they were ready at all."""
@@ -316,15 +317,15 @@ class Crew:
         number = self._dispatcher.job_of(worker)
         return None if number is None else self._jobs.get(number)
 
-    def _of_kind(self, kind: Kind | None) -> Iterator[Job]:
+    def _of_kind(self, kind: Resources | None) -> Iterator[Job]:
         yield from [job for job in self._jobs.values() if kind is not None and job.kind == kind]
 
-    def _tell(self, kind: Kind, event: str, **details: object) -> None:
+    def _tell(self, kind: Resources, event: Event, **details: object) -> None:
         """Into the log of every job that such workers serve."""
         for job in self._of_kind(kind):
             job.log(event, **details)
 
-    def _notice(self, kind: Kind, text: str) -> None:
+    def _notice(self, kind: Resources, text: str) -> None:
         for job in self._of_kind(kind):
             job.notice(text)
 
@@ -333,7 +334,7 @@ class Crew:
         self._dispatcher.remove_job(job.number)
         job.fail(error)
 
-    def _fail_all(self, kind: Kind, error: RenderError) -> None:
+    def _fail_all(self, kind: Resources, error: RenderError) -> None:
         for job in self._of_kind(kind):
             if job.waits:
                 self._fail(job, error)

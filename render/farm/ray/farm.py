@@ -25,10 +25,20 @@ from ray.exceptions import (
 )
 
 from render.errors import FarmError, RenderError
-from render.farm.base import Answered, ChunkDone, ChunkFailed, Hello, Kind, Message, Refused, WorkerLost, WorkerReady
+from render.farm.base import (
+    Answered,
+    ChunkDone,
+    ChunkFailed,
+    Message,
+    Refused,
+    Resources,
+    WorkerInfo,
+    WorkerLost,
+    WorkerReady,
+)
 from render.farm.progress import Sample
 from render.farm.ray.connection import head_answers, last_line
-from render.farm.ray.metrics import Meters
+from render.farm.ray.metrics import RayMetrics
 from render.farm.ray.resources import _alive, _gpus, _needs, _node_cpus, _resources
 from render.farm.worker import Worker
 from render.models import trust
@@ -57,7 +67,7 @@ T = TypeVar("T")
 class _OnNode(Worker):
     """A worker that knows where in the cluster it is."""
 
-    def hello(self) -> Hello:
+    def hello(self) -> WorkerInfo:
         """With the node's id."""
         return replace(super().hello(), node=ray.get_runtime_context().get_node_id())
 
@@ -86,32 +96,32 @@ class RayFarm:
         self._started = 0
         self._actors: dict[str, Any] = {}
         self._nodes: dict[str, str] = {}
-        self._meters = Meters()
+        self._meters = RayMetrics()
         self._calls: dict[ray.ObjectRef[Any], tuple[str, Chunk | None]] = {}
         self._doubted: dict[str, float] = {}  # workers that cannot be reached, since when
         self._next_calls = 0.0
 
     @_needs_cluster
-    def kind(self, spec: JobSpec, device: str) -> Kind:
+    def kind(self, spec: JobSpec, device: str) -> Resources:
         """A share of a GPU where the job can use one, else of a node's CPUs: all of them, or as many workers want."""
         if _gpus(spec.model, device):
-            return Kind(gpu=True, share=spec.farm.workers_per_gpu)
+            return Resources(gpu=True, share=spec.farm.workers_per_gpu)
         asked = 1 if spec.farm.workers == "auto" else spec.farm.workers
-        return Kind(gpu=False, share=math.ceil(asked / max(len(_node_cpus()), 1)))
+        return Resources(gpu=False, share=math.ceil(asked / max(len(_node_cpus()), 1)))
 
     @_needs_cluster
-    def capacity(self, kind: Kind) -> int:
+    def capacity(self, kind: Resources) -> int:
         """Workers that the nodes alive now have devices for."""
         return kind.share * (int(_resources().get("GPU", 0)) if kind.gpu else len(_node_cpus()))
 
     @_needs_cluster
-    def has_place(self, kind: Kind) -> bool:
+    def has_place(self, kind: Resources) -> bool:
         """Whether the nodes have free what a worker takes; another command may use the rest."""
         free = ray.available_resources()
         return all(free.get(name, 0.0) >= wanted for name, wanted in _needs(kind).items())
 
     @_needs_cluster
-    def start(self, kind: Kind) -> str:
+    def start(self, kind: Resources) -> str:
         """Begin to start a process; Ray finds a place for it, or waits for one."""
         name, needs = f"w{self._started}", _needs(kind)
         self._started += 1
@@ -206,7 +216,7 @@ class RayFarm:
             return self._lost(worker, *_cause_of_death(error, self._nodes.get(worker, "")), str(error))
         if worker in self._doubted:
             return self._lost(worker, "the connection to it was lost", True)
-        if isinstance(result, Hello):
+        if isinstance(result, WorkerInfo):
             self._nodes[worker] = result.node
             return WorkerReady(worker, result)
         return ChunkDone(worker, result) if isinstance(result, Segment) else Answered(worker, result)

@@ -8,12 +8,12 @@ from ray.util.metrics import Counter, Gauge
 
 from render.farm.progress import METRICS, Sample
 
-__all__ = ["Meters"]
+__all__ = ["RayMetrics"]
 
 Tags = tuple[str, str]  # job and dir: two jobs may have one name, no two of a command one directory
 
 
-class Meters:
+class RayMetrics:
     """Ray's counters and gauges by name. Ray's counters want differences."""
 
     def __init__(self) -> None:

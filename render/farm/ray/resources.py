@@ -8,7 +8,7 @@ from typing import Any
 import ray
 
 from render import models as modelfiles
-from render.farm.base import Kind
+from render.farm.base import Resources
 from render.farm.ray.connection import await_head
 
 __all__ = ["_alive", "_gpus", "_needs", "_node_cpus", "_resources"]
@@ -46,14 +46,14 @@ def _gpus(model: str, device: str) -> int:
     return max(int(_resources().get("GPU", 0)), device == "cuda")
 
 
-def _needs(kind: Kind) -> dict[str, float]:
+def _needs(kind: Resources) -> dict[str, float]:
     """What Ray sets aside for a worker."""
     if kind.gpu:
         return {"GPU": 1 / kind.share, "CPU": _cpus_per_gpu() / kind.share}
     return {"GPU": 0, "CPU": _cpu_share(kind)}
 
 
-def _cpu_share(kind: Kind) -> float:
+def _cpu_share(kind: Resources) -> float:
     """An equal share of the smallest node, so that every worker finds a place. A share, not a number of threads."""
     share = min(_node_cpus() or [1.0]) / kind.share
     return math.floor(share) if share >= 1 else share

@@ -1,7 +1,7 @@
 """Jobs handed to a Ray cluster that runs elsewhere, through Ray's job API: submit, ask, follow, stop.
 
 A submitted job is ``render run`` on the cluster's head. Nothing is kept here: the cluster knows its submissions, the
-run directory how far they are. Beside ``cluster.py`` the only file with ray.
+run directory how far they are. Beside ``farm.py`` the only file with ray.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from render.errors import FarmError, SpecError
 from render.farm.ray.package import entrypoint, pack, submission_id
 from render.spec import JobFile
 
-__all__ = ["DRAIN_S", "Cluster", "Submitted"]
+__all__ = ["DRAIN_S", "JobServer", "Submission"]
 
 DRAIN_S = 600  # between SIGTERM and SIGKILL when a job is stopped; Ray's own 3 s would cut the chunks in work off
 ANSWER_TIMEOUT_S = 15.0  # a dashboard that is there answers at once
@@ -38,7 +38,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True)
-class Submitted:
+class Submission:
     """What the cluster says of a submission; times are seconds since 1970, ``exit_code`` that of the driver."""
 
     id: str
@@ -74,7 +74,7 @@ class Submitted:
         return next((line.strip() for line in self.message.splitlines() if line.strip()), "Ray does not say why")
 
 
-class Cluster:
+class JobServer:
     """The job server of a Ray cluster: the dashboard on its head."""
 
     def __init__(self, address: str) -> None:
@@ -112,12 +112,12 @@ class Cluster:
                 )
             )
 
-    def ask(self, job: str) -> Submitted:
+    def ask(self, job: str) -> Submission:
         """What the cluster says of one submission. Raises FarmError when it knows none of that name."""
         with _speaking(self.address, job):
             return _submitted(self._client.get_job_info(job))
 
-    def jobs(self) -> list[Submitted]:
+    def jobs(self) -> list[Submission]:
         """Every submission of ours that the cluster remembers, the newest first."""
         with _speaking(self.address):
             details = self._client.list_jobs()
@@ -129,7 +129,7 @@ class Cluster:
         with _speaking(self.address, job):
             return str(self._client.get_job_logs(job))
 
-    def follow(self, job: str, write: Callable[[str], None]) -> Submitted:
+    def follow(self, job: str, write: Callable[[str], None]) -> Submission:
         """Hand over what the driver says as it says it, until it has ended; returns how.
 
         A lost connection is renewed. Raises FarmError when that fails too often in a row.
@@ -162,7 +162,7 @@ class Cluster:
         except aiohttp.ClientError as error:
             raise ConnectionError(str(error)) from None
 
-    def stop(self, job: str) -> Submitted:
+    def stop(self, job: str) -> Submission:
         """Ask the driver to drain and wait until it has: it ends the chunks in work, or is killed after ``DRAIN_S``."""
         with _speaking(self.address, job):
             self._client.stop_job(job)
@@ -256,9 +256,9 @@ def _client(url: str) -> Any:
         os.environ.update(kept)
 
 
-def _submitted(details: Any) -> Submitted:
+def _submitted(details: Any) -> Submission:
     metadata = details.metadata or {}
-    return Submitted(
+    return Submission(
         id=str(details.submission_id),
         state=str(details.status).lower(),
         names=metadata.get("names", ""),

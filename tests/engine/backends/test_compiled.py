@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from render import models as modelfiles
-from render.engine.backends.base import CutBackend
+from render.engine.backends.base import SplitBackend
 from render.engine.backends.compiled import Compiled
-from render.engine.backends.eager import Models
+from render.engine.backends.eager import EagerModel
 from render.engine.engine import Engine
 from render.errors import EngineError
 from render.plan import Stopwatch
@@ -44,7 +44,7 @@ def distance(one: Engine, other: Engine) -> float:
 def test_latents_of_the_demo_model_agree_with_eager(open_engine: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Float32, 20 steps, a size that is not square, an odd batch: within 1e-4. So for SDXL below, whose VAE is compiled
     too."""
-    monkeypatch.setattr(Models, "paint", lambda _models, latents: latents)
+    monkeypatch.setattr(EagerModel, "paint", lambda _models, latents: latents)
     options = ("size=128x192", "engine.batch=3", "steps=20")
     assert distance(*(open_engine("demo", f"engine.backend={name}", *options) for name in ("eager", "compile"))) < 1e-4
 
@@ -59,7 +59,7 @@ def test_both_halves_agree_with_the_whole(compiled: Engine, eager: Engine) -> No
     told = eager._told([eager._plan.timeline.state(index) for index in range(3)]).both
     assert told is not None
     backend = compiled._backend
-    assert isinstance(backend, CutBackend)
+    assert isinstance(backend, SplitBackend)
     latents, timestep = torch.randn((6, *eager._shape_CHW)), torch.tensor(481.0)
     with torch.no_grad():
         whole = eager._models.denoise(latents, timestep, told)

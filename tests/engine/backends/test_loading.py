@@ -33,7 +33,7 @@ def test_out_of_memory_is_no_fault_of_the_kernels(
     def full(*_arguments: object) -> None:
         raise torch.OutOfMemoryError("too much")
 
-    monkeypatch.setattr("render.engine.backends.eager.Models.denoise", full)
+    monkeypatch.setattr("render.engine.backends.eager.EagerModel.denoise", full)
     with pytest.raises(torch.OutOfMemoryError):
         open_engine(tiny_sd, "engine.attention=flash")
 

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.farm.base import Kind
-from render.farm.dispatch.chunk_queue import DEADLINE_FACTOR, FIRST_DEADLINE_S, FREE_LOSSES, SHORTEST_DEADLINE_S, Ledger
+from render.farm.base import Resources
+from render.farm.dispatch.chunk_queue import (
+    DEADLINE_FACTOR,
+    FIRST_DEADLINE_S,
+    FREE_LOSSES,
+    SHORTEST_DEADLINE_S,
+    ChunkQueue,
+)
 from render.farm.dispatch.dispatcher import RETIRE_AFTER, Dispatcher
 from render.farm.dispatch.state import Ask, Open, Send
 from render.plan import Chunk
@@ -19,7 +25,7 @@ from render.plan import Chunk
 CHUNKS = [Chunk(start, start + 8) for start in range(0, 80, 8)]
 
 
-CPU, GPU = Kind(gpu=False), Kind(gpu=True)
+CPU, GPU = Resources(gpu=False), Resources(gpu=True)
 
 
 class OneJob:
@@ -28,7 +34,7 @@ class OneJob:
     def __init__(self, chunks: Iterable[Chunk], workers: str = "", *, attempts: int = 3, **limits: float) -> None:
         self.made = Dispatcher()
         self.made.add_job(0, CPU)
-        self.ledger = Ledger(chunks, attempts=attempts, **limits)  # type: ignore[arg-type]
+        self.ledger = ChunkQueue(chunks, attempts=attempts, **limits)  # type: ignore[arg-type]
         self.made.submit(0, self.ledger)
         for name in workers:
             self.add_worker(name)
@@ -324,12 +330,12 @@ def test_equal_workers_are_never_kept_waiting() -> None:
     assert made.ledger.waiting == 0
 
 
-def jobs(*priorities: int, kinds: tuple[Kind, ...] = (), models: tuple[str, ...] = ()) -> Dispatcher:
+def jobs(*priorities: int, kinds: tuple[Resources, ...] = (), models: tuple[str, ...] = ()) -> Dispatcher:
     """A dispatcher with jobs of four chunks each."""
     made = Dispatcher()
     for number, priority in enumerate(priorities):
         made.add_job(number, kinds[number] if kinds else CPU, priority)
-        made.submit(number, Ledger(CHUNKS[:4], attempts=3), model=models[number] if models else "m")
+        made.submit(number, ChunkQueue(CHUNKS[:4], attempts=3), model=models[number] if models else "m")
     return made
 
 
@@ -385,7 +391,7 @@ def test_a_worker_gets_only_jobs_of_its_kind() -> None:
 def test_no_more_workers_than_the_job_wants() -> None:
     made = Dispatcher()
     made.add_job(0, CPU)
-    made.submit(0, Ledger(CHUNKS, attempts=3), max_workers=1)
+    made.submit(0, ChunkQueue(CHUNKS, attempts=3), max_workers=1)
     for name in "xy":
         made.add_worker(name, CPU)
     assert made.demand() == {CPU: 1}

@@ -16,7 +16,7 @@ from ray.exceptions import (
 )
 
 from render.errors import FarmError
-from render.farm.base import Hello, Kind, Message, WorkerLost, WorkerReady
+from render.farm.base import Message, Resources, WorkerInfo, WorkerLost, WorkerReady
 from render.farm.ray import connection, resources
 from render.farm.ray import farm as cluster
 from render.farm.ray.farm import DOUBT_S, RayFarm
@@ -74,7 +74,7 @@ def play(patch: pytest.MonkeyPatch, ray: ScriptedRay, *, ready: bool = True) -> 
     patch.setattr(resources, "ray", ray)
     patch.setattr(cluster, "time", ray)
     farm = RayFarm()
-    name = farm.start(Kind(gpu=False))
+    name = farm.start(Resources(gpu=False))
     if ready:
         assert farm.wait(1.0) == [WorkerReady(name, HELLO)]
         farm.send(name, CHUNK)
@@ -84,7 +84,7 @@ def play(patch: pytest.MonkeyPatch, ray: ScriptedRay, *, ready: bool = True) -> 
     return messages
 
 
-HELLO = Hello("here", 1, "n")
+HELLO = WorkerInfo("here", 1, "n")
 
 
 def died(why: str) -> RayError:
@@ -156,7 +156,7 @@ def test_a_cluster_that_is_gone_ends_the_farm(call: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(cluster, "ray", ray)
     monkeypatch.setattr(resources, "ray", ray)
     farm = RayFarm()
-    farm.start(Kind(gpu=False))
+    farm.start(Resources(gpu=False))
 
     def gone(*_args: Any, **_options: Any) -> Any:
         raise RaySystemError("GCS is not reachable")
@@ -165,7 +165,7 @@ def test_a_cluster_that_is_gone_ends_the_farm(call: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(ray, "wait", gone)
     monkeypatch.setattr(ray, "kill", gone)
     with pytest.raises(FarmError, match=r"the Ray cluster does not answer any more: .*GCS is not reachable"):
-        farm.capacity(Kind(gpu=False)) if call == "capacity" else farm.wait(0.1)
+        farm.capacity(Resources(gpu=False)) if call == "capacity" else farm.wait(0.1)
     farm.close()
 
 
@@ -180,8 +180,8 @@ def test_a_head_that_is_silent_is_waited_for(back_after_s: float | None, monkeyp
         connection, "head_answers", lambda: back_after_s is not None and clock.now >= 1000 + back_after_s
     )
     if back_after_s is not None:
-        assert RayFarm().capacity(Kind(gpu=False)) == 1
+        assert RayFarm().capacity(Resources(gpu=False)) == 1
     else:
         with pytest.raises(FarmError, match="the head of the Ray cluster does not answer any more"):
-            RayFarm().capacity(Kind(gpu=False))
+            RayFarm().capacity(Resources(gpu=False))
     assert clock.now - 1000 < 45

@@ -16,7 +16,7 @@ import pytest
 from render import cli
 from render.errors import FarmError, SpecError
 from render.farm.ray import submission
-from render.farm.ray.submission import Cluster, Submitted
+from render.farm.ray.submission import JobServer, Submission
 from render.spec import JobFile
 
 pytest.importorskip("aiohttp", reason="the job API's client needs ray[default]")
@@ -65,7 +65,7 @@ def dashboard() -> Iterator[Callable[[int], str]]:
 )
 def test_who_answers_wrongly_is_told_in_one_line(dashboard: Callable[[int], str], code: int, message: str) -> None:
     with pytest.raises(FarmError, match=message) as caught:
-        Cluster(dashboard(code))
+        JobServer(dashboard(code))
     assert "\n" not in str(caught.value)
 
 
@@ -73,18 +73,18 @@ def test_nobody_there_names_the_missing_dashboard() -> None:
     with socket.socket() as taken:  # bound, but nobody listens
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(FarmError, match=r"no Ray dashboard answers .*refused.*ray\[default\]"):
-            Cluster(f"127.0.0.1:{taken.getsockname()[1]}")
+            JobServer(f"127.0.0.1:{taken.getsockname()[1]}")
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "auto://x", "http://me:secret@head:8265", "http://", "a b"])
 def test_addresses_of_another_kind(address: str) -> None:
     with pytest.raises(SpecError, match="http://HEAD:8265"):
-        Cluster(address)
+        JobServer(address)
 
 
 def test_a_job_that_is_not_known(dashboard: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:9")  # Ray would go there
-    cluster = Cluster(dashboard(200))
+    cluster = JobServer(dashboard(200))
     with pytest.raises(FarmError, match="knows no job 'render-x'"):
         cluster.ask("render-x")
     with pytest.raises(SpecError, match="no submission id"):
@@ -116,17 +116,17 @@ class Told:
 
 
 @pytest.fixture
-def cluster_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Told], Cluster]:
-    def make(client: Told) -> Cluster:
+def cluster_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Told], JobServer]:
+    def make(client: Told) -> JobServer:
         monkeypatch.setattr(submission, "_check_there", lambda url: None)
         monkeypatch.setattr(submission, "_client", lambda url: client)
         monkeypatch.setattr(submission, "POLL_S", 0.0)
-        return Cluster("head:8265")
+        return JobServer("head:8265")
 
     return make
 
 
-def test_following_says_everything_once_over_cut_connections(cluster_of: Callable[[Told], Cluster]) -> None:
+def test_following_says_everything_once_over_cut_connections(cluster_of: Callable[[Told], JobServer]) -> None:
     text = "".join(f"line {index}\n" for index in range(30))
     heard: list[str] = []
     state = cluster_of(Told(text, cut=17)).follow("render-x", heard.append)
@@ -134,7 +134,7 @@ def test_following_says_everything_once_over_cut_connections(cluster_of: Callabl
     assert state.state == "succeeded"
 
 
-def test_following_gives_up_on_a_line_that_stays_cut(cluster_of: Callable[[Told], Cluster]) -> None:
+def test_following_gives_up_on_a_line_that_stays_cut(cluster_of: Callable[[Told], JobServer]) -> None:
     with pytest.raises(FarmError, match=r"1006.*the job may go on: `render submit --logs render-x --follow`"):
         cluster_of(Told("never", cut=0)).follow("render-x", lambda text: None)
 
@@ -151,7 +151,7 @@ def test_following_gives_up_on_a_line_that_stays_cut(cluster_of: Callable[[Told]
 )
 def test_a_job_that_did_not_succeed_is_an_error(state: str, exit_code: int | None, message: str, cause: str) -> None:
     with pytest.raises(FarmError, match=cause):
-        Submitted("render-x", state, "x", "/x", "", message, exit_code, 1.0, 2.0).check()
+        Submission("render-x", state, "x", "/x", "", message, exit_code, 1.0, 2.0).check()
 
 
 def test_one_bad_spec_and_nothing_is_sent(

@@ -1,7 +1,7 @@
 """Does the demo model draw what it is told? Prompts in, pictures out, attributes read back: a table.
 
-`python -m render.demo.evaluate [--weights DIR]`. The reader is judged first on pictures whose scene is known, and on
-the same pictures after the autoencoder, so that its own errors can be told from the model's.
+`python -m render.models.demo.training.evaluate [--weights DIR]`. The reader is judged first on pictures whose scene is
+known, and on the same pictures after the autoencoder, so that its own errors can be told from the model's.
 """
 
 from __future__ import annotations

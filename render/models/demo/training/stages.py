@@ -86,7 +86,7 @@ def train_decoder(shop: Workshop, stage: Stage, batch: int, projection: Projecti
 
 
 def train_listener(shop: Workshop, stage: Stage, batch: int) -> Listener:
-    """Teach the text encoder to read captions, before the UNet listens to it (`reading.py`)."""
+    """Teach the text encoder to read captions, before the UNet listens to it (`text.py`)."""
     torch.manual_seed(shop.seed)
     listener = build_listener(shop.work / "tokenizer")
     heads = Heads(TEXT_WIDTH).to(shop.device)

@@ -1,4 +1,4 @@
-"""Distil the demo model's decoder into a tiny one: `python -m render.demo.tiny_decoder --out DIR --work DIR`.
+"""Distil the demo model's decoder into a tiny one: `python -m render.models.demo.training.tiny_decoder --help`.
 
 A student of plain convolutions (`AutoencoderTiny`: the architecture of TAESD, https://github.com/madebyollin/taesd)
 learns to paint what the demo VAE paints from the same latents. Kill it at any time: the same command goes on.

@@ -1,4 +1,4 @@
-"""Train the demo model from nothing and write it down: `python -m render.demo.train --out DIR --work DIR`.
+"""Train the demo model from nothing: `python -m render.models.demo.training.train --out DIR --work DIR`.
 
 Pictures, latents, decoder, text encoder, UNet, export, evaluation. Every stage resumes: kill it at any time and
 give the same command again. The work folder holds everything but the result.

@@ -19,7 +19,7 @@ from render.models.demo.world.pictures import blur, draw_picture
 from render.models.demo.world.scene import TERRAINS, TIMES, draw_scene
 
 Floats = NDArray[np.float64]
-Picture = NDArray[np.uint8]
+Frame = NDArray[np.uint8]
 
 SKY_ROWS: Final = ((0.0, 0.06), (0.15, 0.22), (0.30, 0.37))  # bands of the sky, in heights of the picture
 BODY_ROWS: Final = 0.56  # a body's middle is never lower
@@ -72,14 +72,14 @@ class Reader:
         self.times = Discriminant(TIMES, np.stack([sky(p) for p in pictures]), [s.time for s in labels])
         self.terrains = Discriminant(TERRAINS, np.stack([texture(p) for p in pictures]), [s.terrain for s in labels])
 
-    def read(self, picture_HWC: Picture) -> Reading:
+    def read(self, picture_HWC: Frame) -> Reading:
         """What one (H, W, 3) picture shows."""
         colour, place = read_body(picture_HWC)
         terrain = self.terrains.nearest(texture(picture_HWC))
         return Reading(self.times.nearest(sky(picture_HWC)), colour, place, terrain)
 
 
-def sky(picture_HWC: Picture) -> Floats:
+def sky(picture_HWC: Frame) -> Floats:
     """Dark, middle and bright quantile of each colour in three bands of the sky: 27 numbers."""
     rgb = picture_HWC / 255
     height = len(rgb)
@@ -87,7 +87,7 @@ def sky(picture_HWC: Picture) -> Floats:
     return np.concatenate([np.quantile(band, (0.1, 0.5, 0.8), axis=(0, 1)).ravel() for band in bands])
 
 
-def read_body(picture_HWC: Picture) -> tuple[str, str]:
+def read_body(picture_HWC: Frame) -> tuple[str, str]:
     """Colour and place of the disc: the colour that fills a small square of sky best, and where it does."""
     height = len(picture_HWC)
     above = picture_HWC[: int(BODY_ROWS * height)] / 255
@@ -116,7 +116,7 @@ def _box(values_HW: Floats, side: int) -> Floats:
     return np.asarray(sums / side**2, np.float64)
 
 
-def texture(picture_HWC: Picture) -> Floats:
+def texture(picture_HWC: Frame) -> Floats:
     """Statistics of the lower half, free of brightness and colour: how much it changes across and down, per band.
 
     Five bands from the skyline down, at a half and a quarter of the size (where a decoder's softness matters less);
