@@ -8,6 +8,7 @@ from typing import Any
 
 from render.bench.case import Case
 from render.bench.options import Options
+from render.models import FAMILIES
 from render.plan import Machine
 from render.spec import Size
 
@@ -58,7 +59,7 @@ class Suite:
 def fast_dtype(machine: Machine, family: str) -> str:
     """The 16 bits that ``machine`` is fast in, as ``resolve`` chooses them; float32 where there are none."""
     if machine.device == "cuda":
-        return "bf16" if family == "sdxl" and machine.bf16 else "fp16"
+        return "bf16" if machine.bf16 and not FAMILIES[family].half_vae else "fp16"
     return "bf16" if machine.bf16 else "fp32"
 
 

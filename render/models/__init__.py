@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from render.models.families import LOW_MEMORY_BYTES, Family, ModelInfo
+from render.models.families import FAMILIES, Family, ModelInfo
 from render.models.fingerprint import num_parameters
 from render.models.info import describe
 from render.models.sources import find, find_tiny, pinned, testcard_cost_s
 
 __all__ = [
-    "LOW_MEMORY_BYTES",
+    "FAMILIES",
     "Family",
     "ModelInfo",
     "describe",

@@ -8,38 +8,36 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from render.errors import ModelError
 from render.models import trust
-from render.models.families import Layout
+from render.models.config import family_of
+from render.models.families import Family, Layout
 from render.models.onnx_file import num_weights
-from render.models.sources import FILES, PARTS, find, testcard_cost_s
+from render.models.sources import FILES, find, testcard_cost_s
 
-__all__ = ["UNET_GRAPH", "fingerprint_of", "layout_of", "model_files", "num_parameters", "revision_of"]
+__all__ = ["fingerprint_of", "layout_of", "model_files", "num_parameters", "revision_of"]
 
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 
 
-ONNX_PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae_decoder")
-
-
-UNET_GRAPH = "unet/model.onnx"
-
-
-def layout_of(folder: Path) -> Layout:
+def layout_of(folder: Path, family: Family) -> Layout:
     """Weights win over graphs where a folder holds both: they can be cast, and any graph made of them."""
-    graphs = (folder / UNET_GRAPH).is_file() and not any((folder / "unet").glob("*.safetensors"))
+    denoiser = folder / family.denoiser
+    graphs = (denoiser / "model.onnx").is_file() and not any(denoiser.glob("*.safetensors"))
     return "onnx" if graphs else "diffusers"
 
 
-def model_files(folder: Path, layout: Layout) -> Iterator[Path]:
+def model_files(folder: Path, family: Family, layout: Layout) -> Iterator[Path]:
+    """The files that decide a picture, in the order in which they are summed."""
     yield folder / "model_index.json"
     if layout == "onnx":  # all files: weights beside a graph have any name
-        for part in ONNX_PARTS:
+        for part in family.graph_parts:
             yield from sorted(path for path in (folder / part).rglob("*") if path.is_file())
         return
-    for part in PARTS:
+    for part in family.parts:
         for pattern in FILES:
             yield from sorted((folder / part).glob(pattern))
     for bare in trust.unweighted(folder):
@@ -68,17 +66,20 @@ def revision_of(folder: Path) -> str | None:
     return folder.name if folder.parent.name == "snapshots" else None
 
 
-def num_parameters(model: str, part: str) -> int:
-    """Parameters of ``unet`` or ``vae``, read from the headers of their safetensors or ONNX files; 0 for a test card.
+def num_parameters(model: str, part: Literal["denoiser", "vae"]) -> int:
+    """Parameters of the denoiser or the VAE, from the headers of their safetensors or ONNX files; 0 for a test card.
 
     A header is eight bytes of length, then JSON (https://github.com/huggingface/safetensors#format).
     """
     if testcard_cost_s(model) is not None:
         return 0
     folder = find(model, download=False)
-    if layout_of(folder) == "onnx":
-        return num_weights(folder / ("vae_decoder" if part == "vae" else part) / "model.onnx")
-    return sum(_parameters_in(path) for path in (folder / part).glob("*.safetensors"))
+    family = family_of(model, folder)
+    graphs = layout_of(folder, family) == "onnx"
+    name = family.denoiser if part == "denoiser" else "vae_decoder" if graphs else "vae"
+    if graphs:
+        return num_weights(folder / name / "model.onnx")
+    return sum(_parameters_in(path) for path in (folder / name).glob("*.safetensors"))
 
 
 def _parameters_in(path: Path) -> int:

@@ -8,22 +8,18 @@ are safetensors or ONNX: other formats can run code when they are read, and need
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from render.errors import ModelError
 from render.models import trust
-from render.models.families import FAMILIES, ModelInfo
-from render.models.fingerprint import UNET_GRAPH, fingerprint_of, layout_of, model_files, revision_of
+from render.models.config import entry, family_of, read_json
+from render.models.families import Family, ModelInfo
+from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
 from render.models.onnx_file import input_dtype
 from render.models.sources import HUB_ID, TINY_FILES, find, find_tiny, testcard_cost_s
 
 __all__ = ["describe"]
-
-
-T = TypeVar("T")
 
 
 def describe(model: str, tiny_vae: str | None = None, *, download: bool = False, fingerprint: bool = True) -> ModelInfo:
@@ -45,11 +41,11 @@ def describe(model: str, tiny_vae: str | None = None, *, download: bool = False,
 def _check_tiny(name: str, folder: Path, info: ModelInfo, *, weights: bool) -> None:
     """Raises ModelError for a folder that holds no tiny VAE, or one for other latents."""
     config = folder / "config.json"
-    kind = _json(config).get("_class_name")
+    kind = read_json(config).get("_class_name")
     if kind != "AutoencoderTiny":
         raise ModelError(f"tiny VAE {name!r}: its config says {kind}, not AutoencoderTiny (TAESD)")
-    channels = _entry(config, "latent_channels", int)
-    scale = 2 ** (len(_entry(config, "decoder_block_out_channels", list)) - 1)
+    channels = entry(config, "latent_channels", int)
+    scale = 2 ** (len(entry(config, "decoder_block_out_channels", list)) - 1)
     if (channels, scale) != (info.latent_channels, info.latent_scale):
         raise ModelError(
             f"tiny VAE {name!r} decodes latents of {channels} channels to {scale} times their size; "
@@ -63,53 +59,36 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
     if testcard_cost_s(model) is not None:
         return ModelInfo("testcard", (256, 144), 0, 1, {}, "testcard-1")
     folder = find(model, download=download)
-    index = _json(folder / "model_index.json")
-    family = FAMILIES.get(str(index.get("_class_name")).removeprefix("ORT"))
-    if family is None:
-        raise ModelError(f"{model!r} is a {index.get('_class_name')}; known: {', '.join(FAMILIES)}")
-    layout = layout_of(folder)
+    family = family_of(model, folder)
+    layout = layout_of(folder, family)
     if layout == "diffusers":
         trust.check(model, folder, weights=download or fingerprint or not HUB_ID.fullmatch(model))
-    unet, vae = folder / "unet/config.json", folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
-    channels, taken = _entry(vae, "latent_channels", int), _entry(unet, "in_channels", int)
+    denoiser = folder / family.denoiser / "config.json"
+    vae = folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
+    channels, taken = entry(vae, "latent_channels", int), entry(denoiser, "in_channels", int)
     if taken != channels:
         raise ModelError(f"{model!r}: its UNet takes {taken} channels (an inpainting model?), not the VAE's latents")
-    scale = 2 ** (len(_entry(vae, "block_out_channels", list)) - 1)
-    side = _entry(unet, "sample_size", int) * scale
-    scheduler = _json(folder / "scheduler/scheduler_config.json")
-    digest = (
-        fingerprint_of(folder, model_files(folder, layout)) if fingerprint else ""
-    )  # reads every byte of the weights: seconds for a large model
-    levels = len(_entry(unet, "block_out_channels", list))
+    scale = 2 ** (len(entry(vae, "block_out_channels", list)) - 1)
+    side = entry(denoiser, "sample_size", int) * scale
+    scheduler = read_json(folder / "scheduler/scheduler_config.json")
+    # Reads every byte of the weights: seconds for a large model.
+    digest = fingerprint_of(folder, model_files(folder, family, layout)) if fingerprint else ""
     return ModelInfo(
-        family,
+        family.name,
         (side, side),
         channels,
         scale,
         scheduler,
         digest,
         revision_of(folder),
-        size_step=scale * 2 ** (levels - 1),
+        size_step=scale * _divisor(denoiser, family),
         layout=layout,
-        dtype=input_dtype(folder / UNET_GRAPH, "sample") if layout == "onnx" else None,
+        dtype=input_dtype(folder / family.denoiser / "model.onnx", "sample") if layout == "onnx" else None,
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(trust.MAX_JSON_BYTES))  # of a larger one the head, which is no JSON
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent}: no {path.name} in it; a model folder is in diffusers' layout") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: holds no JSON object")
-    return content
-
-
-def _entry(path: Path, key: str, kind: type[T]) -> T:
-    value = _json(path).get(key)
-    if not isinstance(value, kind):
-        raise ModelError(f"{path}: its {key} is {value!r}; the file is not what diffusers writes")
-    return value
+def _divisor(config: Path, family: Family) -> int:
+    """What sides of latents are multiples of, in the denoiser with this configuration."""
+    if family.patches:
+        return entry(config, "patch_size", int)
+    return 1 << (len(entry(config, "block_out_channels", list)) - 1)

@@ -9,12 +9,10 @@ from pathlib import Path
 from render.errors import ModelError
 from render.models import trust
 from render.models.demo import WEIGHTS
+from render.models.families import FAMILIES
 from render.models.hub import hub_folder
 
-__all__ = ["FILES", "HUB_ID", "PARTS", "TINY_FILES", "find", "find_tiny", "pinned", "testcard_cost_s"]
-
-
-PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae")
+__all__ = ["FILES", "HUB_ID", "TINY_FILES", "find", "find_tiny", "pinned", "testcard_cost_s"]
 
 
 WEIGHTS_FILES = ("model", "diffusion_pytorch_model")  # no variants (fp16, non_ema): they are not loaded
@@ -57,7 +55,8 @@ def find(model: str, *, download: bool) -> Path:
         return Path(os.path.expanduser(model))
     hub = HUB_ID.fullmatch(model)
     if hub and not model.startswith((".", "/", "~")):
-        files = [f"{part}/{pattern}" for part in PARTS for pattern in FILES]
+        parts = sorted({part for family in FAMILIES.values() for part in family.parts})
+        files = [f"{part}/{pattern}" for part in parts for pattern in FILES]
         folder = hub_folder(hub[1], hub[2], "model_index.json", files, download=download)
         if download and trust.granted() and (bare := trust.unweighted(folder)):
             files = [f"{part.name}/{name}" for part in bare for name in trust.PICKLES]

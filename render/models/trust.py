@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from render.errors import ModelError
+from render.models.families import FAMILIES
 
 __all__ = ["MAX_JSON_BYTES", "PICKLES", "PICKLE_SUFFIXES", "check", "grant", "granted", "unweighted"]
 
-WEIGHTED = ("text_encoder", "text_encoder_2", "unet", "vae")
 PICKLES = ("diffusion_pytorch_model.bin", "pytorch_model.bin")
 """The names that diffusers and transformers look for."""
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
-LIBRARIES = ("diffusers", "transformers", "stable_diffusion", "stable_diffusion_xl")
-"""What a model's index may name: the two libraries, and diffusers' own folders of pipelines."""
+LIBRARIES = ("diffusers", "transformers")
+"""What a model's index may name, beside diffusers' own folders of pipelines."""
 CODE_KEYS = ("auto_map", "custom_pipelines", "custom_pipeline")
 MAX_JSON_BYTES = 32 << 20  # of one file; a tokenizer of 50,000 words has 2 MB
 
@@ -65,15 +65,17 @@ def check(model: str, folder: Path, *, weights: bool) -> None:
 
 def unweighted(folder: Path) -> list[Path]:
     """The parts of a model that should have weights, and have no safetensors."""
-    parts = [folder / name for name in WEIGHTED if (folder / name / "config.json").exists()]
+    names = sorted({name for family in FAMILIES.values() for name in family.weighted})
+    parts = [folder / name for name in names if (folder / name / "config.json").exists()]
     return [part for part in parts if not any(part.glob("*.safetensors"))]
 
 
 def _own_code(folder: Path) -> Iterator[str]:
     """Where the folder asks for code that neither library brings."""
     index = _json(folder / "model_index.json")
+    known = (None, *LIBRARIES, *(family.library for family in FAMILIES.values() if family.pipeline))
     for name, value in index.items() if isinstance(index, dict) else ():
-        if isinstance(value, list) and value and value[0] is not None and value[0] not in LIBRARIES:
+        if isinstance(value, list) and value and value[0] not in known:
             yield f"model_index.json: its {name} is made by {value[0]!r}"
     for path in [folder / "model_index.json", *sorted(folder.glob("*/*.json"))]:
         content = _json(path)

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Literal
 
 from render.errors import SpecError
-from render.models import LOW_MEMORY_BYTES, ModelInfo
+from render.models import FAMILIES, ModelInfo
 from render.plan.machine import Machine
 from render.plan.presets import approximations
 from render.plan.settings import GRAPH_BACKENDS, Attention, Backend, BatchTimings, Settings
@@ -143,7 +143,7 @@ def _near(size: Size, step: int) -> str:
 def _memory(spec: JobSpec, machine: Machine, model: ModelInfo) -> tuple[Literal["normal", "low"], str]:
     if spec.engine.memory != "auto":
         return spec.engine.memory, "as given"
-    wanted = LOW_MEMORY_BYTES.get(model.family, 0)
+    wanted = FAMILIES[model.family].low_memory_bytes
     sliceable = spec.engine.backend in ("auto", "eager") and model.layout == "diffusers"
     if machine.device == "cuda" and machine.memory_bytes < wanted and sliceable:
         return "low", f"the GPU has {machine.memory_bytes / 2**30:.1f} GiB, a model like this wants {wanted >> 30}"
@@ -167,8 +167,9 @@ def _dtype(
         return ("fp16" if model.dtype == "fp16" else "fp32"), "the model was exported in it"
     if backend in GRAPH_BACKENDS:
         return ("fp16", "a GPU") if machine.device == "cuda" else ("fp32", "ONNX Runtime computes so on a CPU")
-    if machine.device == "cuda" and model.family == "sdxl" and machine.bf16:
-        return "bf16", "a GPU; SDXL's own VAE overflows in fp16"
+    family = FAMILIES[model.family]
+    if machine.device == "cuda" and machine.bf16 and not family.half_vae:
+        return "bf16", f"a GPU; {family.title}'s own VAE overflows in fp16"
     if machine.device == "cuda":
         return "fp16", "a GPU"
     if machine.bf16:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +11,13 @@ import pytest
 from render import models as modelfiles
 from render.errors import ModelError
 from render.models import describe, find, num_parameters
-
-
-def safetensors(path: Path, **shapes: list[int]) -> None:
-    """A file with the header of one; the numbers behind it are of no matter here."""
-    header: dict[str, Any] = {
-        name: {"dtype": "F16", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()
-    }
-    raw = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
-    path.write_bytes(struct.pack("<Q", len(raw)) + raw)
+from tests.models.folders import safetensors, sd_folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model in diffusers' layout, as far as ``describe`` looks."""
-    folder = tmp_path / "model"
-    contents = {
-        "model_index.json": {"_class_name": "StableDiffusionPipeline"},
-        "unet/config.json": {"in_channels": 4, "sample_size": 64, "block_out_channels": [320, 640, 1280, 1280]},
-        "vae/config.json": {"latent_channels": 4, "block_out_channels": [128, 256, 512, 512]},
-        "scheduler/scheduler_config.json": {"beta_end": 0.012},
-    }
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(json.dumps(content))
-    safetensors(folder / "unet/diffusion_pytorch_model.safetensors", weight=[4, 8, 3, 3], bias=[8])
-    safetensors(folder / "vae/diffusion_pytorch_model.safetensors", weight=[2, 2])
-    return folder
+    return sd_folder(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -54,8 +33,8 @@ def test_a_folder_is_described(folder: Path) -> None:
     assert (info.family, info.native_size, info.latent_channels, info.latent_scale) == ("sd", (512, 512), 4, 8)
     assert info.scheduler == {"beta_end": 0.012}
     assert (len(info.fingerprint), info.revision) == (64, None)
-    assert num_parameters(str(folder), "unet") == 4 * 8 * 3 * 3 + 8
-    assert num_parameters("testcard", "unet") == 0
+    assert num_parameters(str(folder), "denoiser") == 4 * 8 * 3 * 3 + 8
+    assert num_parameters("testcard", "denoiser") == 0
 
 
 def test_home_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +119,7 @@ def test_names_that_are_no_model(model: str, words: str) -> None:
 def test_weights_that_are_none(raw: bytes, folder: Path) -> None:
     (folder / "unet/diffusion_pytorch_model.safetensors").write_bytes(raw)
     with pytest.raises(ModelError, match="is no safetensors file"):
-        num_parameters(str(folder), "unet")
+        num_parameters(str(folder), "denoiser")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from render.engine.noise import seeded_noise, slerp
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.text import Text, blend_texts
 from render.errors import EngineError
-from render.models import Family
+from render.models import FAMILIES
 from render.plan import Blend, FrameState, Plan, Stopwatch
 from render.spec import SAMPLERS
 
@@ -125,8 +125,8 @@ class Baseline:
             raise EngineError(f"diffusers' pipeline cannot be compiled here: {str(error).splitlines()[0]}") from error
 
 
-def _pipeline(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> Any:
-    no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
-    pipeline = pipeline_class(family).from_pretrained(folder, local_files_only=True, **what_is_read(), **no_checker)
+def _pipeline(folder: Path, family: str, dtype: torch.dtype, device: torch.device) -> Any:
+    given = {**what_is_read(), **FAMILIES[family].left_out}
+    pipeline = pipeline_class(family).from_pretrained(folder, local_files_only=True, **given)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device, dtype)

@@ -60,8 +60,8 @@ def plan(job: JobFile) -> Summary:
     before = rundir.read_plan()
     planned = before.rerun(job.spec, model) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
     records = counting_records(planned, rundir)
-    parameters = {part: modelfiles.num_parameters(job.spec.model, part) for part in ("unet", "vae")}
-    cost = estimate(planned, parameters["unet"], parameters["vae"], records)
+    parameters = {part: modelfiles.num_parameters(job.spec.model, part) for part in ("denoiser", "vae")}
+    cost = estimate(planned, parameters["denoiser"], parameters["vae"], records)
     return check(job) | {
         "settings": asdict(planned.settings),
         "approximations": list(planned.settings.approximations),

@@ -16,7 +16,6 @@ from render.engine.backends import deepcache as deep
 from render.engine.memory import out_of_memory
 from render.engine.text import Conditioning, Text, condition
 from render.errors import EngineError
-from render.models import Family
 
 __all__ = ["EagerModel"]
 
@@ -28,7 +27,7 @@ class EagerModel:
     kernel on a CPU it is the slow one (AVX512-BF16, two cores, batch 16: 169 ms a picture against 119).
     """
 
-    def __init__(self, unet: Any, vae: Any, family: Family, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, unet: Any, vae: Any, family: str, dtype: torch.dtype, device: torch.device) -> None:
         self.family = family
         self.device = device
         self.dtype = dtype

@@ -10,13 +10,13 @@ import torch
 from render.engine.backends.eager import EagerModel
 from render.engine.text import TextEncoder
 from render.errors import ModelError
-from render.models import Family, trust
+from render.models import trust
 
 __all__ = ["load", "load_text", "open_pipeline", "pipeline_class", "quieten", "what_is_read"]
 
 
 def load(
-    folder: Path, family: Family, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
+    folder: Path, family: str, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
 ) -> tuple[EagerModel, TextEncoder]:
     """Load a folder in diffusers' layout. Raises ModelError when no model can be made of it.
 
@@ -43,12 +43,12 @@ def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
         raise ModelError(f"{folder}: diffusers cannot load it as a tiny VAE: {reason}") from error
 
 
-def load_text(folder: Path, family: Family, device: torch.device) -> TextEncoder:
+def load_text(folder: Path, family: str, device: torch.device) -> TextEncoder:
     """The text encoders alone. Raises ModelError."""
     return TextEncoder(open_pipeline(folder, family, torch.float32, unet=None, vae=None).to(device), device)
 
 
-def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any) -> Any:
+def open_pipeline(folder: Path, family: str, dtype: torch.dtype, **given: Any) -> Any:
     """diffusers' pipeline of a folder, UNet and VAE in ``dtype``: nothing from the network.
 
     ``given`` modules are not read. Raises ModelError.
@@ -68,7 +68,7 @@ def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any
     return pipeline
 
 
-def pipeline_class(family: Family) -> Any:
+def pipeline_class(family: str) -> Any:
     """diffusers' pipeline of a family."""
     import diffusers
 

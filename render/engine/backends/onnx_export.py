@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import open_pipeline, quieten
 from render.errors import EngineError
-from render.models import Family
 
 __all__ = ["EXPORTER", "Told", "export_denoiser", "export_model", "export_with_optimum"]
 
@@ -57,7 +56,7 @@ def export_denoiser(models: EagerModel, folder: Path, told: Told | None = None) 
         _export(part, folder, told)
 
 
-def export_model(source: Path, family: Family, dtype: torch.dtype, folder: Path, told: Told | None = None) -> None:
+def export_model(source: Path, family: str, dtype: torch.dtype, folder: Path, told: Told | None = None) -> None:
     """Write all of a model in diffusers' layout as ONNX graphs into ``folder``. Raises ModelError, EngineError."""
     pipeline = open_pipeline(source, family, dtype)
     models = EagerModel(pipeline.unet, pipeline.vae, family, dtype, torch.device("cpu"))
@@ -252,7 +251,7 @@ def _vae_encoder(models: EagerModel) -> _Part:
     return _Part("vae_encoder", _Encoder(vae), {"sample": pictures}, axes, ("latent_parameters",), dict(vae.config))
 
 
-def _text_encoder(name: str, encoder: Any, family: Family) -> _Part:
+def _text_encoder(name: str, encoder: Any, family: str) -> _Part:
     """SDXL reads the last hidden state but one; the second encoder's first output is the pooled embedding."""
     states = family == "sdxl"
     module = _TextEncoder(encoder.float(), states=states)

@@ -115,7 +115,7 @@ def test_an_exported_folder_is_a_model(sdxl_graphs: Path, tiny_sdxl: Path, open_
     plain = modelfiles.describe(str(tiny_sdxl))
     assert (info.layout, info.dtype, info.fingerprint != plain.fingerprint) == ("onnx", "fp32", True)
     assert replace(info, layout="diffusers", dtype=None, fingerprint=plain.fingerprint) == plain
-    for part in ("unet", "vae"):
+    for part in ("denoiser", "vae"):
         ours, theirs = (modelfiles.num_parameters(str(folder), part) for folder in (sdxl_graphs, tiny_sdxl))
         assert ours == pytest.approx(theirs, rel=0.5)  # the VAE's encoder is a file of its own
     job = ("size=64x96", "steps=20", "engine.batch=3")

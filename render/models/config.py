@@ -1,0 +1,47 @@
+"""The JSON files of a model folder: read, and refused where they are not what diffusers writes. Knows no weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from render.errors import ModelError
+from render.models import trust
+from render.models.families import FAMILIES, Family
+
+__all__ = ["entry", "family_of", "read_json"]
+
+T = TypeVar("T")
+
+
+def family_of(model: str, folder: Path) -> Family:
+    """The family that the index of ``folder`` names. Raises ModelError for any other pipeline, naming ``model``."""
+    named = read_json(folder / "model_index.json").get("_class_name")
+    known = {family.pipeline: family for family in FAMILIES.values() if family.pipeline}
+    family = known.get(str(named).removeprefix("ORT"))  # as Optimum's own classes are called
+    if family is None:
+        raise ModelError(f"{model!r} is a {named}; known: {', '.join(known)}")
+    return family
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises ModelError where there is none."""
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(trust.MAX_JSON_BYTES))  # of a larger one the head, which is no JSON
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent}: no {path.name} in it; a model folder is in diffusers' layout") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: holds no JSON object")
+    return content
+
+
+def entry(path: Path, key: str, kind: type[T]) -> T:
+    """The value of ``key`` in a JSON file. Raises ModelError where it is not of ``kind``."""
+    value = read_json(path).get(key)
+    if not isinstance(value, kind):
+        raise ModelError(f"{path}: its {key} is {value!r}; the file is not what diffusers writes")
+    return value

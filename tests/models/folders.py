@@ -1,0 +1,35 @@
+"""Model folders in diffusers' layout, as far as their description looks: configurations, and headers of weights."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+__all__ = ["safetensors", "sd_folder"]
+
+
+def safetensors(path: Path, **shapes: list[int]) -> None:
+    """A file with the header of one; the numbers behind it are of no matter here."""
+    header: dict[str, Any] = {
+        name: {"dtype": "F16", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()
+    }
+    raw = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw)
+
+
+def sd_folder(folder: Path, pipeline: str | None = "StableDiffusionPipeline") -> Path:
+    """Stable Diffusion 1, of a pipeline by that name."""
+    contents = {
+        "model_index.json": {"_class_name": pipeline},
+        "unet/config.json": {"in_channels": 4, "sample_size": 64, "block_out_channels": [320, 640, 1280, 1280]},
+        "vae/config.json": {"latent_channels": 4, "block_out_channels": [128, 256, 512, 512]},
+        "scheduler/scheduler_config.json": {"beta_end": 0.012},
+    }
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content))
+    safetensors(folder / "unet/diffusion_pytorch_model.safetensors", weight=[4, 8, 3, 3], bias=[8])
+    safetensors(folder / "vae/diffusion_pytorch_model.safetensors", weight=[2, 2])
+    return folder
