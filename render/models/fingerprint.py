@@ -1,26 +1,17 @@
-"""Where a model's files are, and what their JSON says. No torch: ``check`` and ``plan`` answer at once."""
+"""Which files of a model decide a picture, and one sum over all of them. Knows their names and bytes, no content."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 
-from render.errors import ModelError
 from render.models import trust
-from render.models.config import family_of
 from render.models.families import Family, Layout
-from render.models.onnx_file import num_weights
-from render.models.sources import FILES, find, testcard_cost_s
+from render.models.sources import FILES
 
-__all__ = ["fingerprint_of", "layout_of", "model_files", "num_parameters", "revision_of"]
-
-
-MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
+__all__ = ["fingerprint_of", "layout_of", "model_files", "revision_of"]
 
 
 def layout_of(folder: Path, family: Family) -> Layout:
@@ -64,29 +55,3 @@ def _file_sha256(path: Path) -> str:
 def revision_of(folder: Path) -> str | None:
     """The commit of a folder in the hub's cache (``…/snapshots/<commit>``), None for any other folder."""
     return folder.name if folder.parent.name == "snapshots" else None
-
-
-def num_parameters(model: str, part: Literal["denoiser", "vae"]) -> int:
-    """Parameters of the denoiser or the VAE, from the headers of their safetensors or ONNX files; 0 for a test card.
-
-    A header is eight bytes of length, then JSON (https://github.com/huggingface/safetensors#format).
-    """
-    if testcard_cost_s(model) is not None:
-        return 0
-    folder = find(model, download=False)
-    family = family_of(model, folder)
-    graphs = layout_of(folder, family) == "onnx"
-    name = family.denoiser if part == "denoiser" else "vae_decoder" if graphs else "vae"
-    if graphs:
-        return num_weights(folder / name / "model.onnx")
-    return sum(_parameters_in(path) for path in (folder / name).glob("*.safetensors"))
-
-
-def _parameters_in(path: Path) -> int:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        try:
-            header = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
-            return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ModelError(f"{path}: is no safetensors file; fetch the model again") from None
