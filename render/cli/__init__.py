@@ -1,7 +1,7 @@
-"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own.
+"""The command line: arguments in, calls of the stages, words and exit codes out.
 
-Heavy modules are imported inside the commands that need them: ``render --help`` and ``render check`` know neither
-torch nor ray, and answer at once.
+It knows no pictures, no chunks and no retries: it checks, calls, prints.
+Read ``commands/__init__.py``, ``parser.py``, ``commands/run.py``, ``jobs.py``, then ``output.py`` and ``terminal.py``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
-from render.cli.commands import COMMANDS, TELLING, parse
+from render.cli.commands import parse
 from render.cli.output import error_json, report_error
-from render.cli.parser import AFTERWARDS
 from render.cli.streams import silence, unbreakable
 from render.errors import RenderError
 from render.farm import signals
-from render.models import trust
 
 __all__ = ["main"]
 
@@ -29,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with unbreakable("stderr"):
         try:
             options = parse(arguments)
-            with _heard(options.command):
-                return _command(options)
+            # What only prints may end with its reader; work goes on without one, and its exit code stands.
+            with nullcontext() if options.only_prints and sys.stdout else unbreakable("stdout"):
+                return _run(options)
         except RenderError as error:
             return report_error(error)
         except BrokenPipeError:  # `render schema | head`
@@ -38,23 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
 
 
-def _command(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     try:
         if options.trust:
+            from render.models import trust
+
             trust.grant()
-        code = COMMANDS[options.command](options)
+        code: int = options.run(options)
     except RenderError as error:
         if options.json:
             print(json.dumps(error_json(error)))
         code = report_error(error)
     except KeyboardInterrupt as stopped:
         word, code = signals.ending()
-        what = f"; {stopped}" if str(stopped) else AFTERWARDS.get(options.command, "")
+        what = f"; {stopped}" if str(stopped) else options.interrupted
         print(f"render: {word}{what}", file=sys.stderr)
     sys.stdout.flush()  # here, where a closed pipe is caught
     return code
-
-
-def _heard(command: str) -> AbstractContextManager[None]:
-    """Who only tells may end with its listener; work goes on without one, and its exit code stands."""
-    return nullcontext() if command in TELLING and sys.stdout else unbreakable("stdout")

@@ -5,25 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from render import models as modelfiles
+from render import models
 from render.cli.output import error_json, report_error
 from render.errors import ModelError, RenderError, SpecError
 from render.models import ModelInfo
 from render.plan import graph_mistakes, parse_frames
 from render.spec import JobFile, load
+from render.store import unusable
 
-__all__ = ["_each_job", "check_model", "check_run_dir", "files_in", "load_all"]
+__all__ = ["check_model", "check_run_dir", "each_job", "files_in", "load_all"]
 
 
-def _each_job(options: argparse.Namespace, command: Callable[[Any], tuple[dict[str, Any], str]]) -> int:
+def each_job(options: argparse.Namespace, command: Callable[[JobFile], tuple[Mapping[str, Any], str]]) -> int:
     """Print what ``command`` says of every job; the exit code of the first that failed."""
-    from render.cli.jobs import files_in
-    from render.spec import load
-
     code = 0
     for path in files_in(options.jobs):
         try:
@@ -93,13 +91,13 @@ def check_model(job: JobFile) -> ModelInfo:
     """
     model, tiny_vae = job.spec.model, job.spec.engine.tiny_vae
     try:
-        info = modelfiles.describe(model, fingerprint=False)
+        info = models.describe(model, fingerprint=False)
     except ModelError as error:
         raise job.mistake(("model",), str(error)) from None
     for path, message in graph_mistakes(job.spec, info):
         raise job.mistake(path, message)
     try:
-        return modelfiles.describe(model, tiny_vae, fingerprint=False) if tiny_vae else info
+        return models.describe(model, tiny_vae, fingerprint=False) if tiny_vae else info
     except ModelError as error:
         raise job.mistake(("engine", "tiny_vae"), str(error)) from None
 
@@ -109,8 +107,6 @@ def check_run_dir(job: JobFile) -> None:
     is no such kind of store here. Reaches no network."""
     place, path = job.spec.run_dir, ("output", "dir") if job.spec.output.dir else ("name",)
     if isinstance(place, str):
-        from render.store import unusable
-
         if refusal := unusable(place):
             raise job.mistake(path, refusal)
         return

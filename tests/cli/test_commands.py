@@ -18,7 +18,7 @@ import yaml
 
 from render import errors
 from render.cli import main
-from render.cli.commands import EXAMPLES
+from render.cli.commands import COMMANDS, EXAMPLES
 from render.engine.testcard import read_index
 from render.spec import load, validate
 from render.spec.document import parse
@@ -180,7 +180,29 @@ def test_a_mistake_in_a_process_of_its_own(here: Path) -> None:
     assert done.stderr == "render: job.yaml:6: frames: 'twelve': write a whole number\n"
 
 
-LIGHT = ["--help", "check job.yaml", "plan job.yaml", "schema", "new dream", "status out/card", "clean out/card"]
+LIGHT = [
+    *("--help", *(f"{name} --help" for name in COMMANDS)),
+    *("check job.yaml", "plan job.yaml", "schema", "new dream", "status out/card", "clean out/card"),
+]
+
+
+def test_help_imports_the_file_of_no_other_command() -> None:
+    code = (
+        "import sys; from render.cli import main\n"
+        "for line in (['--help'], ['schema', '--help']):\n"
+        "    try: main(line)\n"
+        "    except SystemExit: pass\n"
+        "    files = [name for name in sys.modules if name.startswith('render.cli.commands.')]\n"
+        "    print(files, 'pydantic' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines() == ["[] False", "['render.cli.commands.schema'] True"]
 
 
 def test_light_commands_import_nothing_heavy(job: str, render: Render) -> None:

@@ -1,4 +1,4 @@
-"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own."""
+"""``render bench``: what a picture costs here and what approximations lose; the measuring is ``render.bench``."""
 
 from __future__ import annotations
 
@@ -8,29 +8,53 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from render.bench import compare, results
+from render.bench import options as read
 from render.bench.tables import headline
-from render.cli.parser import _Adder
+from render.cli.parser import add_trust
 
-__all__ = ["_add_bench", "_bench", "describe_bench"]
+__all__ = ["EXAMPLES", "add", "describe_bench", "run"]
+
+EXAMPLES = """\
+examples:
+  render bench                                     the demo model, minutes
+  render bench --quick --no-baselines              seconds a table, noisier
+  render bench --model sd15 --batches 1,8,16       SD 1.5 with random weights: speed needs no download
+  render bench --model sdxl --size 1024x1024 --backends compile --out out/sdxl
+  render bench --compare old/report.json           exit code 10 where a case is more than 10% slower
+  render bench --report new.json --compare old.json --threshold 5%   without measuring
+"""
 
 
-def _bench(options: argparse.Namespace) -> int:
-    from render.bench import compare
-    from render.bench import options as read
-    from render.bench import results as reports
-    from render.cli.commands.bench import describe_bench
-    from render.cli.terminal import Steps
+def add(parser: argparse.ArgumentParser) -> None:
+    """Model, cases, and what to do with the report."""
+    option = parser.add_argument
+    option("--model", default="demo", help="demo, sd15 or sdxl (random weights), a folder or a hub id (default: demo)")
+    option("--size", metavar="WxH", help="of the pictures (default: the model's own)")
+    option("--steps", type=int, default=20, metavar="N", help="default: 20")
+    option("--sampler", default="dpm++2m", help="default: dpm++2m")
+    option("--guidance", type=float, default=7.5, metavar="G", help="default: 7.5; 1 is none")
+    option("--backends", default="eager,compile", metavar="LIST", help="of eager, compile, onnx")
+    option("--dtypes", metavar="LIST", help="of fp32, bf16, fp16 (default: fp32 on a CPU, and what is fast here)")
+    option("--batches", default=None, metavar="LIST", help="default: 1,16; with --quick 1,4")
+    option("--frames", type=int, default=None, metavar="N", help="of the films (default: 32; with --quick 8)")
+    option("--rounds", type=int, default=None, metavar="N", help="of every timing (default: 3; with --quick 2)")
+    option("--quick", action="store_true", help="few frames, few cases, nothing compiled: a first look")
+    option("--no-baselines", action="store_true", help="leave out diffusers' own pipeline")
+    add_trust(parser)
+    option("--out", type=Path, default=Path("out/bench"), metavar="DIR", help="for the report (default: out/bench)")
+    option("--report", type=Path, metavar="FILE", help="measure nothing, take this report.json")
+    option("--compare", type=Path, metavar="OLD.json", help="an earlier report.json of this device")
+    option("--threshold", default="10%", metavar="SHARE", help="how much slower is a regression (default: 10%%)")
+    option("--force", action="store_true", help="compare with a report of another device")
+    parser.set_defaults(interrupted="; report.json holds the tables that were finished, the same command begins anew")
 
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, or take a report, and compare it where asked to. Raises RegressionError where a case became slower."""
     threshold = read.share(options.threshold)
-    old = reports.load(options.compare) if options.compare else None
-    if options.report:
-        report = reports.load(options.report)
-    else:
-        from render.bench.bench import bench
-
-        wanted = _bench_options(options)
-        with Steps("bench") as steps:
-            report = bench(wanted, options.out, steps.step)
+    old = results.load(options.compare) if options.compare else None
+    report = results.load(options.report) if options.report else _measure(options)
     comparison = compare.compare(old, report, threshold, force=options.force) if old else None
     if options.json:
         print(json.dumps(report))
@@ -43,10 +67,17 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _bench_options(options: argparse.Namespace) -> Any:
-    """Checked, with what --quick changes."""
-    from render.bench import options as read
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    from render.bench.bench import bench
+    from render.cli.terminal import Steps
 
+    wanted = _wanted(options)
+    with Steps("bench") as steps:
+        return bench(wanted, options.out, steps.step)
+
+
+def _wanted(options: argparse.Namespace) -> read.Options:
+    """Checked, with what --quick changes."""
     backends = "eager" if options.quick and options.backends == "eager,compile" else options.backends
     return read.Options(
         model=options.model,
@@ -62,41 +93,6 @@ def _bench_options(options: argparse.Namespace) -> Any:
         quick=options.quick,
         baselines=not options.no_baselines,
     )
-
-
-BENCH_EXAMPLES = """\
-examples:
-  render bench                                     the demo model, minutes
-  render bench --quick --no-baselines              seconds a table, noisier
-  render bench --model sd15 --batches 1,8,16       SD 1.5 with random weights: speed needs no download
-  render bench --model sdxl --size 1024x1024 --backends compile --out out/sdxl
-  render bench --compare old/report.json           exit code 10 where a case is more than 10% slower
-  render bench --report new.json --compare old.json --threshold 5%   without measuring
-"""
-
-
-def _add_bench(add: _Adder) -> None:
-    bench = add("bench", "measure what a picture costs and what approximations lose", "")
-    bench.epilog, bench.formatter_class = BENCH_EXAMPLES, argparse.RawDescriptionHelpFormatter
-    option = bench.add_argument
-    option("--model", default="demo", help="demo, sd15 or sdxl (random weights), a folder or a hub id (default: demo)")
-    option("--size", metavar="WxH", help="of the pictures (default: the model's own)")
-    option("--steps", type=int, default=20, metavar="N", help="default: 20")
-    option("--sampler", default="dpm++2m", help="default: dpm++2m")
-    option("--guidance", type=float, default=7.5, metavar="G", help="default: 7.5; 1 is none")
-    option("--backends", default="eager,compile", metavar="LIST", help="of eager, compile, onnx")
-    option("--dtypes", metavar="LIST", help="of fp32, bf16, fp16 (default: fp32 on a CPU, and what is fast here)")
-    option("--batches", default=None, metavar="LIST", help="default: 1,16; with --quick 1,4")
-    option("--frames", type=int, default=None, metavar="N", help="of the films (default: 32; with --quick 8)")
-    option("--rounds", type=int, default=None, metavar="N", help="of every timing (default: 3; with --quick 2)")
-    option("--quick", action="store_true", help="few frames, few cases, nothing compiled: a first look")
-    option("--no-baselines", action="store_true", help="leave out diffusers' own pipeline")
-    add.trust(bench)
-    option("--out", type=Path, default=Path("out/bench"), metavar="DIR", help="for the report (default: out/bench)")
-    option("--report", type=Path, metavar="FILE", help="measure nothing, take this report.json")
-    option("--compare", type=Path, metavar="OLD.json", help="an earlier report.json of this device")
-    option("--threshold", default="10%", metavar="SHARE", help="how much slower is a regression (default: 10%%)")
-    option("--force", action="store_true", help="compare with a report of another device")
 
 
 def describe_bench(report: Mapping[str, Any], out: Path | None) -> str:

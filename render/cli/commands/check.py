@@ -1,4 +1,4 @@
-"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own."""
+"""``render check``: whether job specs are right, as far as this machine can say before they are rendered."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from render.cli.jobs import _each_job, check_model, check_run_dir
+from render.cli.jobs import check_model, check_run_dir, each_job
+from render.cli.parser import add_jobs
 from render.report import Summary, count
 from render.spec import JobFile
 
-__all__ = ["_check", "check", "describe_job"]
+__all__ = ["EXAMPLES", "add", "check", "describe_job", "run"]
+
+EXAMPLES = "example: render check jobs/*.yaml"
 
 
-def _check(options: argparse.Namespace) -> int:
-    from render.cli.commands.check import check, describe_job
+def add(parser: argparse.ArgumentParser) -> None:
+    """Which jobs."""
+    add_jobs(parser)
+    parser.set_defaults(only_prints=True)
 
-    return _each_job(options, lambda job: (summary := check(job), describe_job(summary)))
+
+def run(options: argparse.Namespace) -> int:
+    """A line a job; the exit code of the first that is wrong."""
+    return each_job(options, lambda job: (summary := check(job), describe_job(summary)))
 
 
 def describe_job(summary: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own."""
+"""``render inspect``: the job spec that a film was made from; it travels in the film."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING
 from render.errors import VideoError
 from render.report import Summary
 from render.spec import Location
-from render.spec.location import split_location
+from render.spec.location import parse_location, split_location
 from render.store import RunDir
-
-__all__ = ["_inspect", "inspect"]
-
 
 if TYPE_CHECKING:
     from render.video.reader import VideoInfo
 
+__all__ = ["EXAMPLES", "add", "inspect", "run"]
 
-def _inspect(options: argparse.Namespace) -> int:
-    from render.cli.commands.inspect import inspect
+EXAMPLES = "example: render inspect video.mp4 > job.yaml"
 
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Which film."""
+    parser.add_argument("film", type=parse_location, help="a file, or s3://bucket/prefix/video.mp4")
+    parser.set_defaults(only_prints=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the spec, below a comment with the film's measures."""
     summary = inspect(options.film)
     if options.json:
         print(json.dumps(summary))

@@ -1,4 +1,4 @@
-"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own."""
+"""``render new``: a job spec to start from, a template for every mode."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import argparse
 import json
 
 from render.errors import SpecError
+from render.spec import TEMPLATES
 
-__all__ = ["_new"]
+__all__ = ["EXAMPLES", "add", "run"]
+
+EXAMPLES = "example: render new dream > job.yaml"
 
 
-def _new(options: argparse.Namespace) -> int:
-    from render.spec import TEMPLATES
+def add(parser: argparse.ArgumentParser) -> None:
+    """What kind of job."""
+    parser.add_argument("mode", help="what kind of job: dream")
+    parser.set_defaults(only_prints=True)
 
+
+def run(options: argparse.Namespace) -> int:
+    """Print the mode's template. Raises SpecError for a mode that there is not."""
     if options.mode not in TEMPLATES:
         raise SpecError(f"mode {options.mode!r} is not built yet; this version has: {', '.join(TEMPLATES)}")
     print(json.dumps({"yaml": TEMPLATES[options.mode]}) if options.json else TEMPLATES[options.mode].rstrip())

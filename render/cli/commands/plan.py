@@ -1,4 +1,4 @@
-"""Words for the terminal: summaries, progress and outcomes as text. Decides nothing."""
+"""``render plan``: frames, chunks, settings, time and disk of a job, before it is rendered."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from render import models as modelfiles
+from render import models
 from render.cli.commands.check import check
-from render.cli.jobs import _each_job, check_model, check_run_dir
+from render.cli.jobs import check_model, check_run_dir, each_job
+from render.cli.parser import add_job
 from render.plan import Plan, has_gpu, resolve, this_cpu
 from render.report import Summary, counting_records, duration, estimate, filesize
 from render.spec import JobFile
 from render.store import RunDir
 
-__all__ = ["_plan", "describe_plan", "plan"]
+__all__ = ["EXAMPLES", "add", "describe_plan", "plan", "run"]
+
+EXAMPLES = "example: render plan job.yaml --set steps=30"
 
 
-def _plan(options: argparse.Namespace) -> int:
-    from render.cli.commands.plan import describe_plan, plan
+def add(parser: argparse.ArgumentParser) -> None:
+    """Which job."""
+    add_job(parser)
+    parser.set_defaults(only_prints=True)
 
-    return _each_job(options, lambda job: (summary := plan(job), describe_plan(summary)))
+
+def run(options: argparse.Namespace) -> int:
+    """Print the job's plan."""
+    return each_job(options, lambda job: (summary := plan(job), describe_plan(summary)))
 
 
 def describe_plan(summary: Mapping[str, Any]) -> str:
@@ -60,7 +68,7 @@ def plan(job: JobFile) -> Summary:
     before = rundir.read_plan()
     planned = before.rerun(job.spec, model) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
     records = counting_records(planned, rundir)
-    parameters = {part: modelfiles.num_parameters(job.spec.model, part) for part in ("denoiser", "vae")}
+    parameters = {part: models.num_parameters(job.spec.model, part) for part in ("denoiser", "vae")}
     cost = estimate(planned, parameters["denoiser"], parameters["vae"], records)
     return check(job) | {
         "settings": asdict(planned.settings),

@@ -1,4 +1,4 @@
-"""All jobs of one command on one farm: a thread a job, the driver in the main one."""
+"""``render preview``: a contact sheet of a job in seconds, in this process and without Ray."""
 
 from __future__ import annotations
 
@@ -9,25 +9,50 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from render.cli.jobs import check_model, check_run_dir
+from render.cli.parser import add_job
+from render.cli.terminal import Show
 from render.errors import SpecError
 from render.farm.base import Farm
 from render.farm.client import Client
 from render.farm.driver import Driver
 from render.farm.job import render_chunks, with_stills
+from render.farm.local import LocalFarm
 from render.farm.progress import Watcher
 from render.farm.runner import JobThread, run_together
 from render.plan import Plan, resolve, select
-from render.spec import JobFile, Location
+from render.spec import JobFile, Location, load
 from render.spec.location import join_location, split_location
 from render.store import RunDir
 
-__all__ = ["_preview", "preview"]
+__all__ = ["EXAMPLES", "add", "preview", "run"]
 
-
+EXAMPLES = "example: render preview job.yaml"
 PREVIEW_FRAMES = 12
-
-
 PREVIEW_STEPS = 8
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Which job, and where to."""
+    add_job(parser)
+    parser.add_argument(
+        "--to", type=Path, metavar="FILE.png", help="where to (default: preview.png in the run directory)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Render the sheet and say where it is. Raises SpecError for a target that is no PNG."""
+    job = load(options.jobs[0], options.overrides)
+    if options.to is None:
+        check_run_dir(job)
+    check_model(job)
+    target = options.to or join_location(job.spec.run_dir, "preview.png")
+    if not str(target).endswith(".png"):
+        raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
+    with Show() as show:
+        frames = preview(job, LocalFarm, show.job(options.jobs[0].name), target)
+    print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
+    return 0
 
 
 def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Location) -> int:
@@ -57,23 +82,3 @@ def _preview(job: JobFile, client: Client, target: Location) -> int:
     place, name = split_location(target)
     RunDir(place).write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)
-
-
-def command(options: argparse.Namespace) -> int:
-    from render.cli.commands.preview import preview
-    from render.cli.jobs import check_model, check_run_dir
-    from render.cli.terminal import Show
-    from render.farm.local import LocalFarm
-    from render.spec import load
-
-    job = load(options.jobs[0], options.overrides)
-    if options.to is None:
-        check_run_dir(job)
-    check_model(job)
-    target = options.to or join_location(job.spec.run_dir, "preview.png")
-    if not str(target).endswith(".png"):
-        raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
-    with Show() as show:
-        frames = preview(job, LocalFarm, show.job(options.jobs[0].name), target)
-    print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
-    return 0

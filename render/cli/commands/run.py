@@ -9,28 +9,23 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from render.cli.jobs import load_all
 from render.cli.output import error_json, exit_code, report_error
+from render.cli.parser import add_jobs
+from render.cli.terminal import Show
 from render.errors import FarmError, RenderError, SpecError, StoppedError, message_of
 from render.farm import signals
+from render.farm.base import Farm
 from render.farm.job import Outcome
+from render.farm.local import LocalFarm
+from render.farm.runner import run_jobs
 from render.report import count, duration
 
-__all__ = ["RUN_EXAMPLES", "_run", "describe_jobs", "describe_outcome", "run"]
+__all__ = ["EXAMPLES", "add", "describe_jobs", "describe_outcome", "run"]
 
-
-if TYPE_CHECKING:
-    from render.farm.base import Farm
-
-
-def _run(options: argparse.Namespace) -> int:
-    from render.cli.commands.run import run
-
-    return run(options)
-
-
-RUN_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   render run job.yaml                            the same command goes on after a crash
   render run jobs/ --set farm.workers=4          every job of a directory, on one farm
@@ -43,19 +38,30 @@ fails never stops the others; the exit code is that of the first that failed, or
 """
 
 
+def add(parser: argparse.ArgumentParser) -> None:
+    """Which jobs, which of their frames, and on what."""
+    add_jobs(parser)
+    parser.add_argument(
+        "--frames", metavar="RANGES", help="only these pictures, ends included, no film: 0-99,200-300x2"
+    )
+    parser.add_argument("--local", action="store_true", help="one worker in this process, without Ray")
+    parser.add_argument("--address", help="join this Ray cluster (default: $RAY_ADDRESS, else one is started here)")
+    parser.add_argument(
+        "--allow-gaps",
+        action="store_true",
+        help="where chunks failed for good, also write a film in which their frames are marked (still exit code 9)",
+    )
+    parser.set_defaults(interrupted="; what is done stays done, the same command goes on")
+
+
 def run(options: argparse.Namespace) -> int:
     """All jobs on one farm; a job that fails never stops the others. The exit code of the first that failed."""
-    from render.cli.jobs import load_all
-    from render.cli.terminal import Show
-    from render.farm.runner import run_jobs
-    from render.farm.signals import Stop
-
     address = options.address or os.environ.get("RAY_ADDRESS")
     if options.local and options.address:
         raise SpecError("--local and --address exclude each other")
     if options.frames and options.allow_gaps:
         raise SpecError("--frames makes no film, so there is none for --allow-gaps")
-    stop = Stop()
+    stop = signals.Stop()
     with ExitStack() as cluster, Show() as show:
         loaded = load_all(options.jobs, options.overrides, options.frames, models=options.local or not address)
         for job in [job for _, job in loaded if isinstance(job, RenderError)]:
@@ -73,8 +79,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _tell(options: argparse.Namespace, rows: Sequence[tuple[str, Outcome | Exception]], told_already: set[int]) -> None:
     """Print what became of every job, and a table of many."""
-    from render.cli.commands.run import describe_jobs, describe_outcome
-
     for path, outcome in rows:
         if options.json:
             told = error_json(outcome) if isinstance(outcome, Exception) else _outcome(outcome)
@@ -93,8 +97,6 @@ def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool) -> Call
 
     def make() -> Farm:
         if local:
-            from render.farm.local import LocalFarm
-
             return LocalFarm()
         try:
             from render.farm.ray.connection import connected

@@ -1,14 +1,22 @@
-"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own."""
+"""``render schema``: the JSON Schema of job specs, for editors that complete and check YAML."""
 
 from __future__ import annotations
 
 import argparse
 
-__all__ = ["_schema"]
+from render.spec import json_schema
+
+__all__ = ["EXAMPLES", "add", "run"]
+
+EXAMPLES = "example: render schema > job.schema.json"
 
 
-def _schema(_options: argparse.Namespace) -> int:
-    from render.spec import json_schema
+def add(parser: argparse.ArgumentParser) -> None:
+    """Nothing to choose."""
+    parser.set_defaults(only_prints=True)
 
+
+def run(_options: argparse.Namespace) -> int:
+    """Print it."""
     print(json_schema())
     return 0

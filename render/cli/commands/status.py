@@ -1,4 +1,4 @@
-"""The command line: arguments in, calls of the stages, words and exit codes out. No logic of its own."""
+"""``render status``: how far a job is, from its run directory alone."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from render.report import count, duration, frame_range
+from render.cli.parser import add_run_dir
+from render.report import count, duration, frame_range, job_status
 
-__all__ = ["WATCH_EVERY_S", "_status", "describe_status"]
+__all__ = ["EXAMPLES", "WATCH_EVERY_S", "add", "describe_status", "run"]
 
-
+EXAMPLES = "example: render status out/my-dream --watch"
 WATCH_EVERY_S = 2.0
 
 
-def _status(options: argparse.Namespace) -> int:
-    from render.cli.commands.status import describe_status
-    from render.report import job_status
+def add(parser: argparse.ArgumentParser) -> None:
+    """Which run directory."""
+    add_run_dir(parser)
+    parser.add_argument("--watch", action="store_true", help="look again every few seconds while the job runs")
+    parser.set_defaults(only_prints=True)
 
+
+def run(options: argparse.Namespace) -> int:
+    """Print how far the job is, once or until it ends. Raises RunDirError where no job was started."""
     if not options.watch:
         summary = job_status(options.dir)
         print(json.dumps(summary) if options.json else describe_status(summary, time.time()))

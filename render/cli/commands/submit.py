@@ -10,27 +10,19 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from render.cli.parser import _Adder
+from render.cli.jobs import files_in
+from render.cli.parser import add_overrides, add_trust
 from render.errors import SpecError
-from render.farm.ray.submission import Submission
+from render.farm.ray.package import check_portable
+from render.farm.ray.submission import JobServer, Submission
+from render.plan import parse_frames
 from render.report import duration
+from render.spec import load
 
-__all__ = ["_add_submit", "_submit", "describe_submission", "submit"]
+__all__ = ["EXAMPLES", "add", "describe_submission", "run"]
 
-
-if TYPE_CHECKING:
-    from render.farm.ray.submission import JobServer
-
-
-def _submit(options: argparse.Namespace) -> int:
-    from render.cli.commands.submit import submit
-
-    return submit(options)
-
-
-SUBMIT_EXAMPLES = """\
+EXAMPLES = """\
 examples:
   render submit job.yaml --address http://HEAD:8265 --follow
   render submit a.yaml b.yaml --set farm.workers=8     one submission, one farm
@@ -45,19 +37,18 @@ what they mean to Ray. Exit codes with --follow: 0 the job is done, 9 it failed 
 """
 
 
-def _add_submit(add: _Adder) -> None:
-    submit = add("submit", "render jobs on a Ray cluster that runs elsewhere", "")
-    submit.epilog, submit.formatter_class = SUBMIT_EXAMPLES, argparse.RawDescriptionHelpFormatter
-    submit.add_argument("jobs", type=Path, nargs="*", metavar="JOB.yaml")
-    add.overrides(submit)
-    add.trust(submit)
-    submit.add_argument("--frames", metavar="RANGES", help="as for `render run`")
-    submit.add_argument("--allow-gaps", action="store_true", help="as for `render run`")
-    submit.add_argument(
+def add(parser: argparse.ArgumentParser) -> None:
+    """Which jobs, which cluster, or which submission."""
+    parser.add_argument("jobs", type=Path, nargs="*", metavar="JOB.yaml")
+    add_overrides(parser)
+    add_trust(parser)
+    parser.add_argument("--frames", metavar="RANGES", help="as for `render run`")
+    parser.add_argument("--allow-gaps", action="store_true", help="as for `render run`")
+    parser.add_argument(
         "--address", metavar="URL", help="its dashboard (default: $RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265)"
     )
-    submit.add_argument("--follow", action="store_true", help="show what the job says, until it ends")
-    asked = submit.add_mutually_exclusive_group()
+    parser.add_argument("--follow", action="store_true", help="show what the job says, until it ends")
+    asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--status", metavar="ID", help="how a submitted job is")
     asked.add_argument("--logs", metavar="ID", help="what it has said")
     asked.add_argument("--stop", metavar="ID", help="let it end the chunks in work, and stop it")
@@ -67,7 +58,7 @@ def _add_submit(add: _Adder) -> None:
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"  # Ray's own
 
 
-def submit(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """One of: submit jobs, ask for a submission, read its log, stop it, list them all; 0, or an error of errors.py."""
     asked = options.status or options.logs or options.stop or options.list
     if options.jobs and asked:
@@ -91,17 +82,10 @@ def submit(options: argparse.Namespace) -> int:
 
 
 def _cluster(options: argparse.Namespace) -> JobServer:
-    from render.farm.ray.submission import JobServer
-
     return JobServer(options.address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS)
 
 
 def _send(options: argparse.Namespace) -> int:
-    from render.cli.jobs import files_in
-    from render.farm.ray.package import check_portable
-    from render.plan import parse_frames
-    from render.spec import load
-
     files = files_in(options.jobs)
     jobs = [load(path, options.overrides) for path in files]  # the first mistake ends it: nothing is sent
     check_portable(jobs)
@@ -153,8 +137,6 @@ def _stop(options: argparse.Namespace, cluster: JobServer, job: str) -> int:
 
 
 def _tell(options: argparse.Namespace, state: Submission) -> int:
-    from render.cli.commands.submit import describe_submission
-
     print(json.dumps(asdict(state)) if options.json else describe_submission(state))
     return 0
 
