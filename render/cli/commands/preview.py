@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,18 +15,15 @@ from render.cli.parser import add_job
 from render.cli.terminal import Show
 from render.errors import SpecError
 from render.farm.base import Farm
-from render.farm.client import Client
-from render.farm.driver import Driver
-from render.farm.job import render_chunks, with_stills
 from render.farm.local import LocalFarm
 from render.farm.progress import Watcher
-from render.farm.runner import JobThread, run_together
-from render.plan import Plan, resolve, select
+from render.farm.runner import run_job
+from render.plan import has_gpu, resolve, this_cpu
 from render.spec import JobFile, Location, load
 from render.spec.location import join_location, split_location
 from render.store import RunDir
 
-__all__ = ["EXAMPLES", "add", "preview", "run"]
+__all__ = ["EXAMPLES", "add", "preview", "run", "sketch"]
 
 EXAMPLES = "example: render preview job.yaml"
 PREVIEW_FRAMES = 12
@@ -59,26 +57,29 @@ def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, targe
     """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
 
     The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
+    Raises RenderError.
     """
-    driver = Driver(make_farm)
-    client = driver.client(watcher)
-    [count] = run_together(driver, [JobThread(lambda: _preview(job, client, target), client)])
-    if isinstance(count, Exception):
-        raise count
-    return count
-
-
-def _preview(job: JobFile, client: Client, target: Location) -> int:
     from render.video.stills import contact_sheet, encode_still, read_still
 
-    spec = with_stills(job.spec).model_copy(update={"steps": min(job.spec.steps, PREVIEW_STEPS)})
-    described = client.describe(spec)
-    plan = Plan(spec, resolve(spec, described.machine, described.model), described.model)
-    every = math.ceil(spec.num_frames / PREVIEW_FRAMES)
-    chunks = select(plan, f"0-{spec.num_frames - 1}x{every}")
+    every = math.ceil(job.spec.num_frames / PREVIEW_FRAMES)
     with TemporaryDirectory(prefix="render-preview-") as folder:
-        render_chunks(client, plan, chunks, RunDir(Path(folder)), 0)
+        run_job(sketch(job, folder), make_farm, watcher, f"0-{job.spec.num_frames - 1}x{every}")
         pictures = [read_still(path) for path in sorted(Path(folder).glob("frames/*.png"))]
     place, name = split_location(target)
     RunDir(place).write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)
+
+
+def sketch(job: JobFile, folder: str) -> JobFile:
+    """The job in few steps and in ``folder``; its batch is guessed, because a dozen pictures do not repay measuring."""
+    spec = job.spec.model_copy(
+        update={
+            "steps": min(job.spec.steps, PREVIEW_STEPS),
+            "output": job.spec.output.model_copy(update={"dir": folder, "frames": "png"}),
+        }
+    )
+    if spec.engine.batch == "auto":
+        machine = replace(this_cpu(), device="cuda") if has_gpu() else this_cpu()
+        batch = resolve(spec, machine, check_model(job)).batch
+        spec = spec.model_copy(update={"engine": spec.engine.model_copy(update={"batch": batch})})
+    return replace(job, spec=spec)
