@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,16 @@ from render.plan import graph_mistakes, parse_frames
 from render.spec import JobFile, load
 from render.store import unusable
 
-__all__ = ["check_model", "check_run_dir", "each_job", "files_in", "load_all"]
+__all__ = ["LoadedJob", "check_model", "check_run_dir", "each_job", "files_in", "load_all"]
+
+
+@dataclass(frozen=True)
+class LoadedJob:
+    """A job file that was named: what it holds, or why it cannot be rendered. One of the two is None."""
+
+    path: Path
+    job: JobFile | None = None
+    error: RenderError | None = None
 
 
 def each_job(options: argparse.Namespace, command: Callable[[JobFile], tuple[Mapping[str, Any], str]]) -> int:
@@ -52,13 +62,13 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
 
 def load_all(
     paths: Sequence[Path], overrides: Sequence[str], frames: str | None = None, *, models: bool
-) -> list[tuple[Path, JobFile | RenderError]]:
+) -> list[LoadedJob]:
     """Every job of the command, or its mistake. ``frames``: of ``--frames``; ``models``: look for them from here.
 
     Two jobs that would render into one directory are a mistake of the second.
     """
-    found: list[tuple[Path, JobFile | RenderError]] = []
-    places: dict[str, Path] = {}
+    found: list[LoadedJob] = []
+    taken: dict[str, Path] = {}
     for path in files_in(paths):
         try:
             job = load(path, overrides)
@@ -68,12 +78,12 @@ def load_all(
             if models:
                 check_model(job)
             where = job.spec.run_dir
-            other = places.setdefault(str(where.absolute() if isinstance(where, Path) else where), path)
+            other = taken.setdefault(str(where.absolute() if isinstance(where, Path) else where), path)
             if other != path:
                 raise job.mistake(("output", "dir"), f"{where}: {other} renders into the same directory")
-            found.append((path, job))
+            found.append(LoadedJob(path, job))
         except RenderError as error:
-            found.append((path, error))
+            found.append(LoadedJob(path, error=error))
     return found
 
 
@@ -105,12 +115,12 @@ def check_model(job: JobFile) -> ModelInfo:
 def check_run_dir(job: JobFile) -> None:
     """Raises SpecError for a run directory that can never be made: a file is on the way, it is not writable, or there
     is no such kind of store here. Reaches no network."""
-    place, path = job.spec.run_dir, ("output", "dir") if job.spec.output.dir else ("name",)
-    if isinstance(place, str):
-        if refusal := unusable(place):
+    location, path = job.spec.run_dir, ("output", "dir") if job.spec.output.dir else ("name",)
+    if isinstance(location, str):
+        if refusal := unusable(location):
             raise job.mistake(path, refusal)
         return
-    folder = place.absolute()
+    folder = location.absolute()
     existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
     if not existing.is_dir():
         raise job.mistake(

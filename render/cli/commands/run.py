@@ -8,14 +8,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from render.cli.jobs import load_all
+from render.cli.jobs import LoadedJob, load_all
 from render.cli.output import error_json, exit_code, report_error
 from render.cli.parser import add_jobs
 from render.cli.terminal import Show
-from render.errors import FarmError, RenderError, SpecError, StoppedError, message_of
+from render.errors import FarmError, SpecError, StoppedError, message_of
 from render.farm import signals
 from render.farm.base import Farm
 from render.farm.job import Outcome
@@ -36,6 +35,9 @@ examples:
 Ctrl-C finishes the chunks in work and stops; twice, it stops at once. Either way the same command goes on. A job that
 fails never stops the others; the exit code is that of the first that failed, or 128 + the signal that stopped them.
 """
+
+Result = tuple[LoadedJob, Outcome | Exception]
+"""A job of the command, and what became of it."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -64,32 +66,33 @@ def run(options: argparse.Namespace) -> int:
     stop = signals.Stop()
     with ExitStack() as cluster, Show() as show:
         loaded = load_all(options.jobs, options.overrides, options.frames, models=options.local or not address)
-        for job in [job for _, job in loaded if isinstance(job, RenderError)]:
-            report_error(job)  # now, not in the morning
-        jobs = [(job, show.job(path.name)) for path, job in loaded if not isinstance(job, RenderError)]
+        for error in [each.error for each in loaded if each.error]:
+            report_error(error)  # now, not when the others have ended
+        jobs = [(each.job, show.job(each.path.name)) for each in loaded if each.job]
         farm = _farm_maker(address, cluster, local=options.local)
         with signals.draining(stop):
             ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
-    rows = [(str(path), job if isinstance(job, RenderError) else next(ended)) for path, job in loaded]
-    _tell(options, rows, told_already={id(job) for _, job in loaded})
-    if stop.signal is not None and any(isinstance(outcome, StoppedError) for _, outcome in rows):
+    results = [(each, each.error or next(ended)) for each in loaded]
+    _report(options, results)
+    outcomes = [outcome for _, outcome in results]
+    if stop.signal is not None and any(isinstance(outcome, StoppedError) for outcome in outcomes):
         return 128 + stop.signal  # whatever else happened: schedulers begin again what they stopped
-    return next((exit_code(outcome) for _, outcome in rows if isinstance(outcome, Exception)), 0)
+    return next((exit_code(outcome) for outcome in outcomes if isinstance(outcome, Exception)), 0)
 
 
-def _tell(options: argparse.Namespace, rows: Sequence[tuple[str, Outcome | Exception]], told_already: set[int]) -> None:
+def _report(options: argparse.Namespace, results: Sequence[Result]) -> None:
     """Print what became of every job, and a table of many."""
-    for path, outcome in rows:
+    for loaded, outcome in results:
         if options.json:
-            told = error_json(outcome) if isinstance(outcome, Exception) else _outcome(outcome)
-            print(json.dumps({"job": path, **told}))
+            words = error_json(outcome) if isinstance(outcome, Exception) else _outcome(outcome)
+            print(json.dumps({"job": str(loaded.path), **words}))
         if isinstance(outcome, Exception):
-            if id(outcome) not in told_already:
-                report_error(outcome, f"{Path(path).name}: " if len(rows) > 1 else "")
+            if loaded.error is None:  # else it was reported before the others began
+                report_error(outcome, f"{loaded.path.name}: " if len(results) > 1 else "")
         elif not options.json:
             print(describe_outcome(outcome))
-    if len(rows) > 1:
-        print(describe_jobs(rows), file=sys.stderr if options.json else sys.stdout)
+    if len(results) > 1:
+        print(describe_jobs(results), file=sys.stderr if options.json else sys.stdout)
 
 
 def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool) -> Callable[[], Farm]:
@@ -138,24 +141,24 @@ def describe_outcome(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def describe_jobs(rows: Sequence[tuple[str, Outcome | Exception]]) -> str:
+def describe_jobs(results: Sequence[Result]) -> str:
     """A line a job: its file's name, what became of it, frames, time, film."""
     table = [
         (
-            Path(path).name,
+            loaded.path.name,
             _state(outcome),
             *_figures(outcome),
             message_of(outcome).partition("\n")[0] if isinstance(outcome, Exception) else _film(outcome),
         )
-        for path, outcome in rows
+        for loaded, outcome in results
     ]
     widths = [max(len(row[column]) for row in table) for column in range(4)]
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in table
     ]
-    failed = sum(isinstance(outcome, Exception) for _, outcome in rows)
+    failed = sum(isinstance(outcome, Exception) for _, outcome in results)
     return "\n".join(
-        [*lines, f"{count(len(rows), 'job')}, {failed} failed" if failed else f"{count(len(rows), 'job')}, all done"]
+        [*lines, f"{count(len(table), 'job')}, {failed} failed" if failed else f"{count(len(table), 'job')}, all done"]
     )
 
 
