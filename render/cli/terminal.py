@@ -17,20 +17,20 @@ from render.errors import redacted
 from render.farm.progress import Progress
 from render.report import count, duration
 
-__all__ = ["ProgressBar", "Screen", "Show", "Steps", "describe_progress"]
+__all__ = ["ProgressBar", "ProgressBars", "Screen", "Steps", "describe_progress"]
 
 
-PLAIN_EVERY_S = 10.0  # without a terminal one line in ten seconds: a night's log stays readable
+PLAIN_EVERY_S = 10.0  # without a terminal one line in ten seconds: the log of a long job stays readable
 
 
-class Show:
+class ProgressBars:
     """Live bars for all jobs of a command on a terminal, plain lines elsewhere; on stderr: stdout is for results."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._bars: Bar | None = None
 
-    def __enter__(self) -> Show:
+    def __enter__(self) -> ProgressBars:
         if self._console.is_terminal:
             columns = (
                 SpinnerColumn(),
@@ -125,8 +125,8 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, text: str) -> None:
-        """The text now."""
+    def update(self, text: str) -> None:
+        """The text from now on."""
         if self._live is not None:
             self._live.update(Text(text), refresh=True)
         else:

@@ -283,8 +283,8 @@ def test_every_error_has_an_exit_code_of_its_own_and_help_names_them() -> None:
     kinds = [getattr(errors, name) for name in errors.__all__ if isinstance(getattr(errors, name), type)]
     codes = [kind.exit_code for kind in kinds]
     assert len(set(codes)) == len(codes)
-    told = EXAMPLES.partition("exit codes:")[2]
-    assert all(f"{code} " in told for code in codes)
+    listed = EXAMPLES.partition("exit codes:")[2]
+    assert all(f"{code} " in listed for code in codes)
 
 
 def test_check(job: str, render: Render) -> None:
@@ -465,7 +465,7 @@ def test_an_interrupted_run_says_so_and_goes_on(
 
 
 @pytest.fixture
-def night(here: Path, job: str) -> Path:
+def folder(here: Path, job: str) -> Path:
     """A directory of jobs: two good ones and one whose steps are a word."""
     jobs = here / "night"
     jobs.mkdir()
@@ -475,19 +475,19 @@ def night(here: Path, job: str) -> Path:
     return jobs
 
 
-def test_a_directory_of_jobs_and_one_that_is_wrong(night: Path, job: str, render: Render) -> None:
+def test_a_directory_of_jobs_and_one_that_is_wrong(folder: Path, job: str, render: Render) -> None:
     answer = render("run", "night", "--local")
     assert answer.code == 2
     assert answer.err.startswith("render: night/b.yaml:12: steps:")
     assert "a.yaml  done" in answer.out
     assert "b.yaml  failed" in answer.out
     assert answer.out.splitlines()[-1] == "3 jobs, 1 failed"
-    assert {path.name for path in (night.parent / "out").iterdir()} == {"a", "c"}
+    assert {path.name for path in (folder.parent / "out").iterdir()} == {"a", "c"}
     rows = [json.loads(line) for line in render("run", "night", "--local", "--json").out.splitlines()]
     assert [row.get("name", row.get("exit_code")) for row in rows] == ["a", 2, "c"]
 
 
-def test_two_jobs_in_one_directory_are_refused(night: Path, job: str, render: Render) -> None:
+def test_two_jobs_in_one_directory_are_refused(folder: Path, job: str, render: Render) -> None:
     answer = render("run", "night/a.yaml", "night/c.yaml", "--local", "--set", "output.dir=out/same")
     assert answer.code == 2
     assert "night/a.yaml renders into the same directory" in answer.err

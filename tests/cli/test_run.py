@@ -53,7 +53,7 @@ def events(name: str) -> list[dict[str, Any]]:
     return RunDir(Path("out") / name).events()
 
 
-def told(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def printed(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
 
 
@@ -134,7 +134,7 @@ def test_every_job_is_told_to_machines(
 ) -> None:
     poison(monkeypatch, "a")
     assert main(["run", "a.yaml", "nowhere.yaml", "b.yaml", "--local", "--json"]) == 9
-    failed, missing, good = told(capfd)
+    failed, missing, good = printed(capfd)
     assert (failed["job"], failed["exit_code"], set(failed)) == ("a.yaml", 9, {"job", "error", "exit_code"})
     assert "1 of 3 chunks failed for good" in failed["error"]
     assert missing == {"job": "nowhere.yaml", "error": "nowhere.yaml: no such file", "exit_code": 2}
@@ -144,12 +144,12 @@ def test_every_job_is_told_to_machines(
 @pytest.mark.parametrize("command", ["check", "plan"])
 def test_mistakes_are_told_to_machines(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([command, "nowhere.yaml", "--json"]) == 2
-    assert told(capfd) == [{"job": "nowhere.yaml", "error": "nowhere.yaml: no such file", "exit_code": 2}]
+    assert printed(capfd) == [{"job": "nowhere.yaml", "error": "nowhere.yaml: no such file", "exit_code": 2}]
 
 
 def test_other_commands_tell_machines_too(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "nowhere", "--json"]) == 3
-    [failed] = told(capfd)
+    [failed] = printed(capfd)
     assert (failed["exit_code"], set(failed)) == (3, {"error", "exit_code"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from render.cli.terminal import Show, describe_progress
+from render.cli.terminal import ProgressBars, describe_progress
 from render.farm.progress import Progress
 
 
@@ -28,8 +28,8 @@ def test_progress(shown: Progress, text: str) -> None:
 
 
 def test_a_log_gets_a_line_now_and_then(capfd: pytest.CaptureFixture[str]) -> None:
-    with Show() as show:
-        job = show.job("job.yaml")
+    with ProgressBars() as bars:
+        job = bars.job("job.yaml")
         for done in (1, 2, 3, 96):
             job.progress(progress(done))
     out, err = capfd.readouterr()
@@ -38,6 +38,6 @@ def test_a_log_gets_a_line_now_and_then(capfd: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("text", ["x" * 300, "[bold]not markup[/bold]", ":warning: no emoji", "C:\\[a]"])
 def test_notices_are_told_as_they_are(text: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with Show() as show:
-        show.job("job[1].yaml").notice(text)
+    with ProgressBars() as bars:
+        bars.job("job[1].yaml").notice(text)
     assert capfd.readouterr().err == f"job[1].yaml: {text}\n"

@@ -36,7 +36,7 @@ def describe_job(summary: Mapping[str, Any]) -> str:
 
 
 def check(job: JobFile) -> Summary:
-    """Whether a job can be rendered, as far as this machine can tell before it is.
+    """Whether a job can be rendered, as far as this machine can say before it is.
 
     Raises SpecError that names the line, also for a missing model and a run directory that cannot be made.
     """

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from render.cli.jobs import check_model, check_run_dir
 from render.cli.parser import add_job
-from render.cli.terminal import Show
+from render.cli.terminal import ProgressBars
 from render.errors import SpecError
 from render.farm.base import Farm
 from render.farm.local import LocalFarm
@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
     target = options.to or join_location(job.spec.run_dir, "preview.png")
     if not str(target).endswith(".png"):
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
-    with Show() as show:
-        frames = preview(job, LocalFarm, show.job(options.jobs[0].name), target)
+    with ProgressBars() as bars:
+        frames = preview(job, LocalFarm, bars.job(options.jobs[0].name), target)
     print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
     return 0
 

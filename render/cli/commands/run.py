@@ -13,7 +13,7 @@ from typing import Any
 from render.cli.jobs import LoadedJob, load_all
 from render.cli.output import error_json, exit_code, report_error
 from render.cli.parser import add_jobs
-from render.cli.terminal import Show
+from render.cli.terminal import ProgressBars
 from render.errors import FarmError, SpecError, StoppedError, message_of
 from render.farm import signals
 from render.farm.base import Farm
@@ -64,11 +64,11 @@ def run(options: argparse.Namespace) -> int:
     if options.frames and options.allow_gaps:
         raise SpecError("--frames makes no film, so there is none for --allow-gaps")
     stop = signals.Stop()
-    with ExitStack() as cluster, Show() as show:
+    with ExitStack() as cluster, ProgressBars() as bars:
         loaded = load_all(options.jobs, options.overrides, options.frames, models=options.local or not address)
         for error in [each.error for each in loaded if each.error]:
             report_error(error)  # now, not when the others have ended
-        jobs = [(each.job, show.job(each.path.name)) for each in loaded if each.job]
+        jobs = [(each.job, bars.job(each.path.name)) for each in loaded if each.job]
         farm = _farm_maker(address, cluster, local=options.local)
         with signals.draining(stop):
             ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))

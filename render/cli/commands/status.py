@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         while True:
             began = time.monotonic()
             summary = job_status(options.dir)
-            screen.show(json.dumps(summary) if options.json else describe_status(summary, time.time()))
+            screen.update(json.dumps(summary) if options.json else describe_status(summary, time.time()))
             if not summary["running"]:
                 return 0
             time.sleep(max(WATCH_EVERY_S, 2 * (time.monotonic() - began)))  # a huge job takes a while to read

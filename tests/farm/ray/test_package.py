@@ -68,7 +68,7 @@ def test_only_the_specs_are_packed_and_none_hides_another(tmp_path: Path) -> Non
         path.parent.mkdir()
         path.write_text(f"name: {path.parent.name}")
         (path.parent / "secret").write_text("stays here")
-    files = pack(paths, tmp_path / "parcel")
+    files = pack(paths, tmp_path / "package")
     assert files == ["jobs/job.yaml", "jobs/2/job.yaml"]
-    assert [(tmp_path / "parcel" / file).read_text() for file in files] == ["name: a", "name: b"]
-    assert {each.name for each in (tmp_path / "parcel").rglob("*") if each.is_file()} == {"job.yaml"}
+    assert [(tmp_path / "package" / file).read_text() for file in files] == ["name: a", "name: b"]
+    assert {each.name for each in (tmp_path / "package").rglob("*") if each.is_file()} == {"job.yaml"}
