@@ -1,8 +1,7 @@
-"""``render submit`` to a head as the images start it: submitted, followed, stopped in the middle, submitted again."""
+"""``render submit`` to a head as the images start it: followed, stopped in the middle by Ray, submitted again."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -12,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -101,12 +99,13 @@ def render(environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def answer(environment: dict[str, str], *words: str) -> dict[str, Any]:
-    asked = render(environment, *words, "--json")
-    out, err = asked.communicate(timeout=LIMIT_S)
-    assert asked.returncode == 0, err
-    told: dict[str, Any] = json.loads(out)
-    return told
+def ray_job(environment: dict[str, str], *words: str) -> str:
+    """The commands that the help of ``render submit`` names, as it names them."""
+    address = ("--address", environment["RAY_API_SERVER_ADDRESS"])
+    command = [Path(sys.executable).parent / "ray", "job", words[0], *address, *words[1:]]
+    asked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert asked.returncode == 0, asked.stderr
+    return asked.stdout + asked.stderr
 
 
 def test_submit_follow_stop_and_submit_again(head: dict[str, str], tmp_path: Path) -> None:
@@ -125,7 +124,10 @@ def test_submit_follow_stop_and_submit_again(head: dict[str, str], tmp_path: Pat
     done = records()
     until(lambda: records() > done, lambda: "the job stopped when it was no longer followed")
 
-    assert answer(head, "--stop", err.split()[2])["state"] == "stopped"
+    stopped = err.split()[2]
+    assert f"`ray job logs --address {head['RAY_API_SERVER_ADDRESS']} --follow {stopped}` follows it again" in err
+    ray_job(head, "stop", stopped)
+    assert "stopped" in ray_job(head, "status", stopped)
     done = records()
     assert 1 < done < CHUNKS
     assert not (out / "video.mp4").exists()
@@ -137,5 +139,8 @@ def test_submit_follow_stop_and_submit_again(head: dict[str, str], tmp_path: Pat
     assert [read_index(frame) for frame in decode(out / "video.mp4")] == list(range(96))
     missing = [event["missing"] for event in RunDir(out).events() if event["event"] == "planned"]
     assert missing == [CHUNKS, CHUNKS - done]
-    assert [one["state"] for one in answer(head, "--list")["jobs"]] == ["succeeded", "stopped"]
+    finished = err.split()[2]
+    assert "succeeded" in ray_job(head, "status", finished)
+    assert all(name in ray_job(head, "list") for name in (stopped, finished))
+    assert "96/96 frames" in ray_job(head, "logs", "--follow", finished)
     assert Path(head["RAY_AUTH_TOKEN_PATH"]).read_text() not in said + err
