@@ -1,4 +1,4 @@
-"""``python -m render`` and the ``render`` command."""
+"""``python -m render`` and the ``render`` command: where the process ends, with the exit code of ``cli.main``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The command line: arguments in, calls of the stages, words and exit codes out.
 
-It knows no pictures, no chunks and no retries: it checks, calls, prints.
+It knows neither torch nor Ray and takes no decision about rendering: it checks, calls and prints.
 Read ``commands/__init__.py``, ``parser.py``, ``commands/run.py``, ``jobs.py``, then ``output.py`` and ``terminal.py``.
 """
 

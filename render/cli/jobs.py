@@ -1,4 +1,7 @@
-"""The jobs that a command was given: files and directories of them, loaded, or what is wrong with each."""
+"""The jobs that a command was given: files and directories of them, loaded and checked, or what is wrong with each.
+
+Checked is what this machine can say before anything is rendered; no network is reached.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command that failed says: words on stderr, an object for ``--json``, an exit code."""
+"""What a command that failed says: words on stderr, an object for ``--json``, an exit code. Prints no secrets."""
 
 from __future__ import annotations
 

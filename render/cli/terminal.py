@@ -1,4 +1,7 @@
-"""Live bars, lines and screens of the terminal; on stderr, because stdout is for results. Decides nothing."""
+"""Bars, lines and screens of the terminal: live where there is one, now and then a plain line elsewhere.
+
+Progress goes to stderr, because stdout is for results. Measures nothing and decides nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from render.farm.progress import Progress
 from render.report import count, duration
 
 __all__ = ["ProgressBar", "ProgressBars", "Screen", "Steps", "describe_progress"]
-
 
 PLAIN_EVERY_S = 10.0  # without a terminal one line in ten seconds: the log of a long job stays readable
 

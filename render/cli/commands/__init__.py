@@ -1,6 +1,6 @@
 """The commands of ``render``, a file each: its arguments, the calls it makes, its words.
 
-They know no pictures, no chunks and no retries: ``farm``, ``bench`` and ``report`` do the work.
+They take no decision about rendering: ``farm``, ``bench``, ``report`` and ``store`` do the work.
 Read the table here and ``check.py`` for the shape, then ``run.py``; a new command is a new file and a row.
 """
 

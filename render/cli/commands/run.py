@@ -1,4 +1,4 @@
-"""``render run``: many jobs on one farm; arguments in, words and an exit code out."""
+"""``render run``: many jobs on one farm, and what became of each: words, JSON, an exit code."""
 
 from __future__ import annotations
 

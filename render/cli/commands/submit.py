@@ -1,4 +1,4 @@
-"""``render submit``: jobs for a cluster that runs elsewhere; arguments in, words and an exit code out."""
+"""``render submit``: jobs handed to a cluster that runs elsewhere, and followed while they run there."""
 
 from __future__ import annotations
 
