@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from render import models as modelfiles
@@ -48,6 +48,15 @@ class Worker:
 
         Raises ModelError when the model is not to be had, EngineError when the wanted device is not there.
         """
+        described = self._describe(spec)
+        if described.model.layout != "onnx":
+            return described
+        from render.engine.backends.onnx_session import with_dtype
+
+        folder = modelfiles.find(spec.model, download=True)
+        return replace(described, model=with_dtype(described.model, folder))
+
+    def _describe(self, spec: JobSpec) -> Described:
         if modelfiles.testcard_cost_s(spec.model) is not None:
             return Described(this_cpu(), modelfiles.describe(spec.model))
         from render.engine.device import machine
@@ -81,7 +90,7 @@ class Worker:
         self._opening = Stopwatch()
         source = self._open_source(plan, planned.model)
         import_module("render.video.segment")  # the first chunk is not to wait until the codecs are loaded
-        described = self.describe(planned)  # after loading: files swapped meanwhile are noticed too
+        described = self._describe(planned)  # after loading: files swapped meanwhile are noticed too
         self._machine, model = described.machine, described.model
         if model.fingerprint != plan.model.fingerprint:
             raise RunDirError(

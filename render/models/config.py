@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ from render.errors import ModelError
 from render.models import trust
 from render.models.families import FAMILIES, Family
 
-__all__ = ["entry", "family_of", "read_json"]
+__all__ = ["entry", "export_note", "family_of", "read_json"]
 
 T = TypeVar("T")
 
@@ -23,6 +24,15 @@ def family_of(model: str, folder: Path) -> Family:
     if family is None:
         raise ModelError(f"{model!r} is a {named}; known: {', '.join(known)}")
     return family
+
+
+def export_note(folder: Path) -> Mapping[str, Any]:
+    """What ``render export`` noted of the graph in ``folder``: its ``dtype`` and ``num_parameters``; other exports: {}.
+
+    Raises ModelError for a config that cannot be read.
+    """
+    note = read_json(folder / "config.json").get("render_export")
+    return note if isinstance(note, dict) else {}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -89,8 +89,8 @@ class ModelInfo:
     """What a plan has to know of a model. ``fingerprint`` is a sha256 over the model's files, names and bytes.
 
     ``family`` is a name of ``FAMILIES``; another one is a ValueError. ``size_step``: pictures whose sides are multiples
-    of it divide evenly in every layer of the denoiser. ``dtype`` is what an exported graph computes in; weights in
-    diffusers' layout can be cast, there it is None.
+    of it divide evenly in every layer of the denoiser. ``dtype`` is what an exported graph computes in, None where its
+    folder does not say: then a worker looks into it. Weights in diffusers' layout can be cast, there it is None too.
     """
 
     family: str

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from render.errors import ModelError
 from render.models import trust
-from render.models.config import entry, family_of, read_json
+from render.models.config import entry, export_note, family_of, read_json
 from render.models.families import Family, ModelInfo
 from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
-from render.models.onnx_file import input_dtype
 from render.models.sources import HUB_ID, TINY_FILES, find, find_tiny, testcard_cost_s
 
 __all__ = ["describe"]
@@ -83,7 +82,7 @@ def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
         revision_of(folder),
         size_step=scale * _divisor(denoiser, family),
         layout=layout,
-        dtype=input_dtype(folder / family.denoiser / "model.onnx", "sample") if layout == "onnx" else None,
+        dtype=_noted_dtype(folder / family.denoiser) if layout == "onnx" else None,
     )
 
 
@@ -92,3 +91,9 @@ def _divisor(config: Path, family: Family) -> int:
     if family.patches:
         return entry(config, "patch_size", int)
     return 1 << (len(entry(config, "block_out_channels", list)) - 1)
+
+
+def _noted_dtype(denoiser: Path) -> str | None:
+    """What an exported denoiser computes in, None where its export does not say."""
+    noted = export_note(denoiser).get("dtype")
+    return noted if noted in ("fp32", "fp16") else None

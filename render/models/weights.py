@@ -1,4 +1,4 @@
-"""How many numbers a model's weights hold, for what a job will cost. Reads the headers of files, never the weights."""
+"""How many numbers a model's weights hold, for what a job will cost. Reads notes and headers, never the weights."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from render.errors import ModelError
-from render.models.config import family_of
+from render.models.config import export_note, family_of
 from render.models.fingerprint import layout_of
-from render.models.onnx_file import num_weights
 from render.models.sources import find, testcard_cost_s
 
 __all__ = ["num_parameters"]
@@ -21,11 +20,18 @@ def num_parameters(model: str, part: Literal["denoiser", "vae"]) -> int:
         return 0
     folder = find(model, download=False)
     family = family_of(model, folder)
-    graphs = layout_of(folder, family) == "onnx"
-    name = family.denoiser if part == "denoiser" else "vae_decoder" if graphs else "vae"
-    if graphs:
-        return num_weights(folder / name / "model.onnx")
+    if layout_of(folder, family) == "onnx":
+        return _parameters_of_graph(folder / (family.denoiser if part == "denoiser" else "vae_decoder"))
+    name = family.denoiser if part == "denoiser" else "vae"
     return sum(_parameters_in(path) for path in (folder / name).glob("*.safetensors"))
+
+
+def _parameters_of_graph(folder: Path) -> int:
+    """As its export noted them; else by the size of its files, as if all were float32."""
+    noted = export_note(folder).get("num_parameters")
+    if isinstance(noted, int) and noted > 0:
+        return noted
+    return sum(path.stat().st_size for path in folder.iterdir()) // 4
 
 
 def _parameters_in(path: Path) -> int:

@@ -165,6 +165,8 @@ def _dtype(
         return spec.engine.dtype, "as given"
     if backend in GRAPH_BACKENDS and model.dtype in ("fp32", "fp16"):
         return ("fp16" if model.dtype == "fp16" else "fp32"), "the model was exported in it"
+    if model.layout == "onnx":
+        return "fp32", "a guess: the export does not say, a worker looks into its graph"
     if backend in GRAPH_BACKENDS:
         return ("fp16", "a GPU") if machine.device == "cuda" else ("fp32", "ONNX Runtime computes so on a CPU")
     family = FAMILIES[model.family]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-__all__ = ["safetensors", "sd_folder"]
+__all__ = ["graph_folder", "safetensors", "sd_folder"]
 
 
 def safetensors(path: Path, **shapes: list[int]) -> None:
@@ -29,4 +29,17 @@ def sd_folder(folder: Path, pipeline: str | None = "StableDiffusionPipeline") ->
         (folder / name).write_text(json.dumps(content))
     safetensors(folder / "unet/diffusion_pytorch_model.safetensors", weight=[4, 8, 3, 3], bias=[8])
     safetensors(folder / "vae/diffusion_pytorch_model.safetensors", weight=[2, 2])
+    return folder
+
+
+def graph_folder(folder: Path, **note: object) -> Path:
+    """The same as graphs that nobody can open, with what ``render export`` notes of the UNet and the decoder."""
+    sd_folder(folder)
+    (folder / "vae").rename(folder / "vae_decoder")
+    for part in ("unet", "vae_decoder"):
+        (folder / part / "diffusion_pytorch_model.safetensors").unlink()
+        (folder / part / "model.onnx").write_bytes(bytes(4000))
+        if note:
+            config = json.loads((folder / part / "config.json").read_text())
+            (folder / part / "config.json").write_text(json.dumps(config | {"render_export": note}))
     return folder

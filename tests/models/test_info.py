@@ -11,7 +11,7 @@ import pytest
 from render import models as modelfiles
 from render.errors import ModelError
 from render.models import describe, find, num_parameters
-from tests.models.folders import safetensors, sd_folder
+from tests.models.folders import graph_folder, safetensors, sd_folder
 
 
 @pytest.fixture
@@ -118,8 +118,33 @@ def test_names_that_are_no_model(model: str, words: str) -> None:
 @pytest.mark.parametrize("raw", [b"", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]", b'\x0a\0\0\0\0\0\0\0{"a": {}}  '])
 def test_weights_that_are_none(raw: bytes, folder: Path) -> None:
     (folder / "unet/diffusion_pytorch_model.safetensors").write_bytes(raw)
+    with pytest.raises(ModelError, match=r"unet/diffusion_pytorch_model\.safetensors: is no safetensors file"):
+        num_parameters(str(folder), "denoiser")
+
+
+def test_weights_that_were_cut_short(folder: Path) -> None:
+    weights = folder / "unet/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(ModelError, match="is no safetensors file"):
         num_parameters(str(folder), "denoiser")
+
+
+def test_a_folder_of_graphs_says_what_its_export_noted(tmp_path: Path) -> None:
+    folder = str(graph_folder(tmp_path / "graphs", dtype="fp16", num_parameters=860))
+    info = describe(folder)
+    assert (info.layout, info.dtype, info.native_size) == ("onnx", "fp16", (512, 512))
+    assert (num_parameters(folder, "denoiser"), num_parameters(folder, "vae")) == (860, 860)
+
+
+@pytest.mark.parametrize(
+    "note", [{}, {"dtype": "fp8", "num_parameters": -1}, {"dtype": ["fp16"], "num_parameters": "many"}], ids=str
+)
+def test_of_other_graphs_the_type_is_unknown_and_the_size_is_that_of_their_files(
+    note: dict[str, object], tmp_path: Path
+) -> None:
+    folder = str(graph_folder(tmp_path / "graphs", **note))
+    assert describe(folder).dtype is None
+    assert 1000 <= num_parameters(folder, "vae") < 1100, "as float32, and a little for the configuration"
 
 
 @pytest.fixture

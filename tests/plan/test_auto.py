@@ -148,6 +148,14 @@ def test_an_export_runs_as_it_was_exported(cuda: bool, spec_of: Make, machine: M
     assert resolve_again(spec_of("size=512x512"), GRAPHS, settings) == settings
 
 
+def test_what_an_unread_export_computes_in_is_a_guess(spec_of: Make, machine: Machine) -> None:
+    unread = replace(GRAPHS, dtype=None)
+    guessed = resolve(spec_of("size=512x512"), machine, unread)
+    assert guessed.dtype == "fp32"
+    assert "a worker looks into its graph" in guessed.reasons["dtype"]
+    assert resolve(spec_of("size=512x512", "engine.dtype=fp16"), machine, unread).dtype == "fp16"
+
+
 @pytest.mark.parametrize(
     ("model", "assignments", "words"),
     [

@@ -53,6 +53,8 @@ def describe_plan(summary: Mapping[str, Any]) -> str:
     }
     if summary["approximations"]:
         rows["quality"] = f"approximated: {', '.join(summary['approximations'])}"
+    if not summary["resolved"] and settings["reasons"]["dtype"].startswith("a guess"):
+        rows["dtype"] = settings["reasons"]["dtype"]
     if summary["differences"]:
         rows["conflict"] = f"{summary['dir']} holds another plan ({'; '.join(summary['differences'][:3])})"
     if summary["gpu_here"] and not summary["resolved"]:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import open_pipeline, quieten
+from render.engine.device import DTYPES
 from render.errors import EngineError
 
 __all__ = ["EXPORTER", "Told", "export_denoiser", "export_model", "export_with_optimum"]
@@ -98,7 +99,8 @@ def _export(part: _Part, folder: Path, told: Told | None) -> None:
     began = time.perf_counter()
     path = folder / part.name / "model.onnx"
     path.parent.mkdir(parents=True)
-    (path.parent / "config.json").write_text(json.dumps(part.config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    config = {**part.config, "render_export": _note(part)}  # read by `render.models`, without onnx
+    (path.parent / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     with _quietly(), torch.no_grad():
         try:
             program = torch.onnx.export(
@@ -119,6 +121,13 @@ def _export(part: _Part, folder: Path, told: Told | None) -> None:
             raise EngineError(f"{part.name}: cannot be exported to ONNX: {_first_line(error)}") from error
     if told is not None:
         told(part.name, time.perf_counter() - began)
+
+
+def _note(part: _Part) -> dict[str, Any]:
+    """What nobody can know of a graph without reading it."""
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    weights = list(part.module.parameters())
+    return {"dtype": names[weights[0].dtype], "num_parameters": sum(weight.numel() for weight in weights)}
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ session that landed on another device than the plan's is refused, never used.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import torch
 from torch import Tensor
 
 from render.engine import cache
+from render.engine.device import DTYPES
 from render.errors import EngineError, ModelError
+from render.models import FAMILIES, ModelInfo
 from render.plan import Settings
 
-__all__ = ["Graph"]
+__all__ = ["Graph", "with_dtype"]
 
 TYPES = {
     "tensor(float)": torch.float32,
@@ -118,14 +121,42 @@ class Graph:
         return EngineError(f"{self.path}: ONNX Runtime failed: {_short(text)}")
 
 
-def _session(path: Path, settings: Settings) -> Any:
+def with_dtype(model: ModelInfo, folder: Path) -> ModelInfo:
+    """``model`` with what its graphs compute in, looked up in the denoiser's where the export does not say it.
+
+    Opens the graph on the CPU, as it stands. Raises ModelError, EngineError.
+    """
+    if model.layout != "onnx" or model.dtype is not None:
+        return model
+    onnxruntime = _runtime("onnx", "`pip install 'render[onnx]'`")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    path = folder / FAMILIES[model.family].denoiser / "model.onnx"
+    session = _opened(onnxruntime, path, options, ["CPUExecutionProvider"])
+    types = {given.name: TYPES.get(given.type) for given in session.get_inputs()}
+    return replace(model, dtype=next((name for name, dtype in DTYPES.items() if dtype == types.get("sample")), None))
+
+
+def _runtime(backend: str, cure: str) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise EngineError(
-            f"engine.backend: {settings.backend}: ONNX Runtime is not installed here ({error}); "
-            f"{_cure(settings)}, or write backend: eager"
+            f"engine.backend: {backend}: ONNX Runtime is not installed here ({error}); {cure}, or write backend: eager"
         ) from None
+    return onnxruntime
+
+
+def _opened(onnxruntime: Any, path: Path, options: Any, providers: list[Any]) -> Any:
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        raise ModelError(f"{path}: ONNX Runtime cannot load it: {_short(str(error))}") from error
+
+
+def _session(path: Path, settings: Settings) -> Any:
+    onnxruntime = _runtime(settings.backend, _cure(settings))
     wanted = PROVIDERS.get((settings.backend, settings.device))
     if wanted is None:
         raise EngineError(
@@ -134,14 +165,8 @@ def _session(path: Path, settings: Settings) -> Any:
     missing = f"engine.backend: {settings.backend}: this ONNX Runtime cannot use {wanted[0]} here"
     if wanted[0] not in onnxruntime.get_available_providers():
         raise EngineError(f"{missing}; {_cure(settings)}")
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path),
-            _options(onnxruntime, settings),
-            providers=[(name, _provider_options(name, settings)) for name in wanted],
-        )
-    except Exception as error:
-        raise ModelError(f"{path}: ONNX Runtime cannot load it: {_short(str(error))}") from error
+    providers = [(name, _provider_options(name, settings)) for name in wanted]
+    session = _opened(onnxruntime, path, _options(onnxruntime, settings), providers)
     if wanted[0] not in session.get_providers():  # it falls back to the CPU without a word
         raise EngineError(f"{missing}: it would fall back to the CPU; {_cure(settings)}")
     return session

@@ -16,7 +16,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from render import models as modelfiles
+from render import models
 from render.cli import main
 from render.engine import cache
 from render.engine.backends import BACKENDS
@@ -24,7 +24,10 @@ from render.engine.backends import onnx_export as export
 from render.engine.backends.onnx_session import Graph
 from render.engine.engine import Engine
 from render.errors import EngineError, ModelError
+from render.farm.worker import Worker
 from render.plan import Settings, Stopwatch
+from render.spec import load
+from tests.models.folders import graph_folder
 
 Open = Callable[..., Engine]
 
@@ -111,12 +114,12 @@ def test_warm_sessions_render_the_next_plan_as_fresh_ones_would(
 
 @pytest.mark.slow
 def test_an_exported_folder_is_a_model(sdxl_graphs: Path, tiny_sdxl: Path, open_engine: Open) -> None:
-    info = modelfiles.describe(str(sdxl_graphs))
-    plain = modelfiles.describe(str(tiny_sdxl))
+    info = models.describe(str(sdxl_graphs))
+    plain = models.describe(str(tiny_sdxl))
     assert (info.layout, info.dtype, info.fingerprint != plain.fingerprint) == ("onnx", "fp32", True)
     assert replace(info, layout="diffusers", dtype=None, fingerprint=plain.fingerprint) == plain
     for part in ("denoiser", "vae"):
-        ours, theirs = (modelfiles.num_parameters(str(folder), part) for folder in (sdxl_graphs, tiny_sdxl))
+        ours, theirs = (models.num_parameters(str(folder), part) for folder in (sdxl_graphs, tiny_sdxl))
         assert ours == pytest.approx(theirs, rel=0.5)  # the VAE's encoder is a file of its own
     job = ("size=64x96", "steps=20", "engine.batch=3")
     engine = open_engine(sdxl_graphs, *job)
@@ -131,10 +134,10 @@ def test_an_exported_folder_is_a_model(sdxl_graphs: Path, tiny_sdxl: Path, open_
 def test_weights_beside_a_graph_are_part_of_the_fingerprint(sdxl_graphs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(sdxl_graphs, folder)
-    before = modelfiles.describe(str(folder)).fingerprint
-    assert before == modelfiles.describe(str(sdxl_graphs)).fingerprint
+    before = models.describe(str(folder)).fingerprint
+    assert before == models.describe(str(sdxl_graphs)).fingerprint
     (folder / "unet/weights.bin").write_bytes(b"more")
-    assert modelfiles.describe(str(folder)).fingerprint != before
+    assert models.describe(str(folder)).fingerprint != before
 
 
 @pytest.mark.slow
@@ -207,6 +210,46 @@ def graph(folder: Path, *, batch: int | str = "batch", name: str = "sample", kin
     path = folder / "unet/model.onnx"
     path.parent.mkdir(exist_ok=True)
     onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [(TensorProto.FLOAT, "fp32"), (TensorProto.FLOAT16, "fp16"), (TensorProto.DOUBLE, None)],
+    ids=["float32", "float16", "double"],
+)
+def test_a_worker_looks_into_a_graph_that_nothing_is_noted_of(kind: int, dtype: str | None, tmp_path: Path) -> None:
+    """Before there is a plan: its digest covers the type."""
+    folder = graph_folder(tmp_path / "model")
+    graph(folder, kind=kind)
+    job = load(job_file(tmp_path, folder))
+    info = Worker("w0").describe(job.spec).model
+    assert (info.layout, info.dtype) == ("onnx", dtype)
+    assert replace(info, dtype=None) == models.describe(str(folder))
+
+
+def test_a_plan_says_what_only_a_worker_can_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = job_file(tmp_path, graph_folder(tmp_path / "model"))
+    assert main(["check", str(job)]) == 0
+    assert main(["plan", str(job)]) == 0
+    assert "dtype    a guess: the export does not say, a worker looks into its graph" in capsys.readouterr().out
+    assert main(["check", str(job), "--set", "engine.backend=eager"]) == 2
+    assert "the model is an ONNX export, which only ONNX Runtime runs" in capsys.readouterr().err
+    with pytest.raises(ModelError, match=r"unet/model\.onnx: ONNX Runtime cannot load it"):
+        Worker("w0").describe(load(job).spec)
+
+
+def test_a_noted_graph_is_not_opened(tmp_path: Path) -> None:
+    folder = graph_folder(tmp_path / "model", dtype="fp16", num_parameters=7)
+    assert Worker("w0").describe(load(job_file(tmp_path, folder)).spec).model.dtype == "fp16"
+
+
+def job_file(folder: Path, model: Path) -> Path:
+    path = folder / "job.yaml"
+    path.write_text(
+        f"version: 1\nmode: dream\nmodel: {model}\nframes: 4\noutput: {{dir: {folder / 'out'}}}\n"
+        "keyframes:\n  - {at: 0, prompt: hills}\n"
+    )
     return path
 
 
