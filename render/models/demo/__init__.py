@@ -1,4 +1,8 @@
-"""The demo model that ships inside: a small latent diffusion model of landscapes, in diffusers' layout."""
+"""The demo model that ships inside: a small latent diffusion model of landscapes, in diffusers' layout.
+
+Knows where its weights lie and nothing else: they are found and loaded as any model's. How they were made stays in the
+repository: read `README.md`, then `world/` (what it was shown), then `training/` (how it learned).
+"""
 
 from pathlib import Path
 

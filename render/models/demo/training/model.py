@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from render.models.demo.training import tokenizer as tokens
 from render.models.demo.training.projection import LATENT_CHANNELS
+from render.models.demo.training.tokenizer import MAX_LENGTH, write_tokenizer
 from render.models.demo.world.captions import WORDS
 
 TEXT_WIDTH: Final = 160
@@ -30,9 +30,7 @@ class Listener:
 
     def hear(self, texts: list[str]) -> Tensor:
         """Prompts to hidden states (B, MAX_LENGTH, TEXT_WIDTH), just as the pipeline does it."""
-        batch = self.tokenizer(
-            texts, padding="max_length", max_length=tokens.MAX_LENGTH, truncation=True, return_tensors="pt"
-        )
+        batch = self.tokenizer(texts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt")
         return self.encoder(batch.input_ids.to(self.encoder.device)).last_hidden_state  # type: ignore[no-any-return]
 
 
@@ -47,7 +45,7 @@ class Denoiser:
 
 def build_listener(folder: Path) -> Listener:
     """An untaught text encoder; its tokenizer's files are written into `folder`."""
-    tokens.write_tokenizer(WORDS, folder)
+    write_tokenizer(WORDS, folder)
     tokenizer = CLIPTokenizer.from_pretrained(folder)
     return Listener(tokenizer, build_text_encoder(tokenizer))
 
@@ -60,7 +58,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         intermediate_size=4 * TEXT_WIDTH,
         num_hidden_layers=3,
         num_attention_heads=5,
-        max_position_embeddings=tokens.MAX_LENGTH,
+        max_position_embeddings=MAX_LENGTH,
         projection_dim=TEXT_WIDTH,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -111,7 +109,7 @@ def export(model: Denoiser, vae: AutoencoderKL, folder: Path) -> None:
     a random text encoder: both are written here by hand.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tokens.write_tokenizer(WORDS, folder / "tokenizer")
+    write_tokenizer(WORDS, folder / "tokenizer")
     model.scheduler.save_pretrained(folder / "scheduler")
     for name, part in (("unet", model.unet), ("vae", vae)):
         part.save_config(folder / name)

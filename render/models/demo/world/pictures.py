@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from render.models.demo.world import palette
-from render.models.demo.world import sky as heavens
+from render.models.demo.world import palette, sky
 from render.models.demo.world.canvas import OVERSAMPLE, Canvas
 from render.models.demo.world.land import PAINTERS
 from render.models.demo.world.scene import Scene
@@ -21,13 +20,13 @@ def draw_picture(scene: Scene, size_px: int = SIZE_PX) -> NDArray[np.uint8]:
     rng = np.random.default_rng(scene.detail)
     light = palette.LIGHTS[scene.time]
     canvas = Canvas(size_px * OVERSAMPLE)
-    body = heavens.place_body(rng, scene)
-    heavens.paint_sky(canvas, rng, light)
-    heavens.paint_stars(canvas, rng, light)
-    heavens.paint_body(canvas, body, light, is_moon=scene.body == "moon")
-    heavens.paint_clouds(canvas, rng, light, body)
+    body = sky.place_body(rng, scene)
+    sky.paint_sky(canvas, rng, light)
+    sky.paint_stars(canvas, rng, light)
+    sky.paint_body(canvas, body, light, is_moon=scene.body == "moon")
+    sky.paint_clouds(canvas, rng, light, body)
     PAINTERS[scene.terrain](canvas, rng, scene, body)
-    heavens.paint_glow(canvas, body, light.glow * 0.22, reach=0.34)
+    sky.paint_glow(canvas, body, light.glow * 0.22, reach=0.34)
     picture = canvas.pixels()
     return blur(picture, scene.blur_px) if scene.blur_px > 0 else picture
 
