@@ -82,10 +82,12 @@ class Engine:
         self._ahead = AHEAD[settings.device]
         self._fits = settings.batch  # pictures that fit into memory at once
         self._stuck = False  # whether the model is in another dtype than the plan's
-        opening = self._opening(watch)
-        self._shapes = opening.shapes
+        warmup = self._warmup(watch)
+        self._shapes = warmup.shapes
         self._backend: Backend = (
-            warm.backend if warm and warm.shapes == self._shapes else BACKENDS[settings.backend](opening)
+            warm.backend
+            if warm and warm.shapes == self._shapes
+            else BACKENDS[settings.backend].make(self._models, warmup)
         )
         self._between: FrameInterpolator | None = None
         if settings.interpolate_frames > 1:
@@ -131,7 +133,7 @@ class Engine:
         return torch.cat([self._backend.decode(part) for part in torch.split(whole, size)])[:count]
 
     @torch.no_grad()
-    def _opening(self, watch: Stopwatch) -> WarmupShapes:
+    def _warmup(self, watch: Stopwatch) -> WarmupShapes:
         """Zeros of the shapes that the backend will be called with."""
         batch = self._plan.settings.batch
         told = self._told([self._plan.timeline.state(0)] * batch)
@@ -139,7 +141,6 @@ class Engine:
         both = [(zeros_BCHW.repeat(2, 1, 1, 1), told.both)] if told.both else []
         conditional = [(zeros_BCHW, told.conditional)] if told.conditional else []
         return WarmupShapes(
-            self._models,
             evaluations=(*both, *conditional),
             latents_MCHW=zeros_BCHW[: micro_batch(batch)],
             deep=self._plan.settings.cuts_unet,

@@ -48,8 +48,8 @@ def measure_parts(plan: Plan, folder: Path) -> dict[str, float]:
     condition = models.condition(rows, settings.width, settings.height)
     latents_NCHW = noise_BCHW.repeat(len(rows) // batch, 1, 1, 1)
     latents_MCHW = noise_BCHW[: micro_batch(batch)]
-    opening = WarmupShapes(models, ((latents_NCHW, condition),), latents_MCHW, deep=False, watch=Stopwatch())
-    backend = BACKENDS[settings.backend](opening)
+    warmup = WarmupShapes(((latents_NCHW, condition),), latents_MCHW, deep=False, watch=Stopwatch())
+    backend = BACKENDS[settings.backend].make(models, warmup)
     timestep = torch.ones((), device=device)
     step_noises = _step_noises(table.num_noises, noise_BCHW)
     pixels = torch.zeros((batch, settings.height, settings.width, 3), dtype=torch.uint8, device=device)

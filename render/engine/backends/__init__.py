@@ -1,26 +1,44 @@
-"""What computes a model: the denoiser (one UNet evaluation) and the VAE decoder, behind one Protocol and a table.
+"""What computes a model: kernel by kernel, compiled, or as ONNX graphs. Knows no frames, no sampler, no job.
 
-Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C channels, H height, W width of latents,
-F channels of deep features.
+Begin with base.py (what a backend is) and the table below; eager.py and loading.py are the plain one, compiled.py and
+onnx.py stand on it; deepcache.py, onnx_session.py and onnx_export.py are what those two use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
 from render import models as modelfiles
-from render.engine.backends import deepcache as deep
+from render.engine.backends import deepcache
 from render.engine.backends.base import Backend, LoadedBackend, WarmupShapes
 from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import load, load_text
 from render.engine.device import DTYPES
 from render.engine.text import TextEncoder
-from render.plan import GRAPH_BACKENDS, Plan, Stopwatch
+from render.plan import Plan, Stopwatch
 
-__all__ = ["BACKENDS", "open_model", "open_text"]
+if TYPE_CHECKING:
+    from render.engine.backends.onnx import Graphs
+
+__all__ = ["BACKENDS", "BackendKind", "open_model", "open_text"]
+
+Model = TypeVar("Model", bound=LoadedBackend)
+
+
+@dataclass(frozen=True)
+class BackendKind(Generic[Model]):
+    """One row of the table: how the model of a plan is loaded, and what is made of it once the shapes are known.
+
+    Both raise EngineError where the machine or the model does not allow the backend, ``load`` ModelError too.
+    """
+
+    load: Callable[[Plan, Path, Stopwatch], tuple[Model, TextEncoder]]
+    make: Callable[[Model, WarmupShapes], Backend]
 
 
 def open_model(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[LoadedBackend, TextEncoder]:
@@ -28,19 +46,7 @@ def open_model(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[LoadedBacken
 
     Raises ModelError, EngineError.
     """
-    settings = plan.settings
-    if settings.backend in GRAPH_BACKENDS:
-        from render.engine.backends.onnx import open_graphs
-
-        return open_graphs(plan, folder, watch)
-    with watch("load"):
-        tiny = modelfiles.find_tiny(settings.tiny_vae, download=True) if settings.tiny_vae else None
-        device = torch.device(settings.device)
-        models, encoder = load(folder, plan.model.family, DTYPES[settings.dtype], device, tiny)
-        models.use(settings.attention, settings.memory)
-    if settings.cuts_unet:
-        deep.check(models.unet)
-    return models, encoder
+    return BACKENDS[plan.settings.backend].load(plan, folder, watch)
 
 
 def open_text(plan: Plan, folder: Path, watch: Stopwatch) -> TextEncoder:
@@ -54,51 +60,60 @@ def open_text(plan: Plan, folder: Path, watch: Stopwatch) -> TextEncoder:
         return load_text(folder, plan.model.family, device)
 
 
-def _torch(opening: WarmupShapes) -> EagerModel:
-    """The torch modules, able to do what they were told to."""
-    assert isinstance(opening.models, EagerModel)
-    opening.models.prove_attention(*opening.evaluations[0])
-    return opening.models
+def _load_modules(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[EagerModel, TextEncoder]:
+    settings = plan.settings
+    with watch("load"):
+        tiny = modelfiles.find_tiny(settings.tiny_vae, download=True) if settings.tiny_vae else None
+        device = torch.device(settings.device)
+        models, encoder = load(folder, plan.model.family, DTYPES[settings.dtype], device, tiny)
+        models.use(settings.attention, settings.memory)
+    if settings.cuts_unet:
+        deepcache.check(models.unet)
+    return models, encoder
 
 
-def _eager(opening: WarmupShapes) -> Backend:
+def _load_graphs(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Graphs, TextEncoder]:
+    from render.engine.backends.onnx import open_graphs
+
+    return open_graphs(plan, folder, watch)
+
+
+def _eager(models: EagerModel, warmup: WarmupShapes) -> Backend:
     """As diffusers runs it, kernel by kernel."""
-    return _torch(opening)
+    models.prove_attention(*warmup.evaluations[0])
+    return models
 
 
-def _compiled(opening: WarmupShapes) -> Backend:
+def _compiled(models: EagerModel, warmup: WarmupShapes) -> Backend:
     from render.engine.backends.compiled import Compiled
 
-    models = _torch(opening)
-    backend = Compiled(models, opening.evaluations, opening.latents_MCHW, deep=opening.deep)
-    backend.warm_up(opening.watch)
+    models.prove_attention(*warmup.evaluations[0])
+    backend = Compiled(models, warmup.evaluations, warmup.latents_MCHW, deep=warmup.deep)
+    backend.warm_up(warmup.watch)
     return backend
 
 
-def _onnx(opening: WarmupShapes) -> Backend:
-    """Graphs in ONNX Runtime, loaded already: what is left is to see whether they take the plan's shapes."""
-    from render.engine.backends.onnx import Graphs
-
-    assert isinstance(opening.models, Graphs)
-    for latents_NCHW, conditioning in opening.evaluations:
-        opening.models.check(latents_NCHW, opening.latents_MCHW, conditioning)
-    return opening.models
+def _onnx(graphs: Graphs, warmup: WarmupShapes) -> Backend:
+    """Loaded already: what is left is to see whether the graphs take the plan's shapes."""
+    for latents_NCHW, conditioning in warmup.evaluations:
+        graphs.check(latents_NCHW, warmup.latents_MCHW, conditioning)
+    return graphs
 
 
-def _tensorrt(opening: WarmupShapes) -> Backend:
+def _tensorrt(graphs: Graphs, warmup: WarmupShapes) -> Backend:
     """The same through TensorRT, which builds an engine at the first call of a shape: minutes of ``compile``."""
-    backend = _onnx(opening)
-    with opening.watch("compile"), torch.no_grad():
-        for latents_NCHW, conditioning in opening.evaluations:
+    backend = _onnx(graphs, warmup)
+    with warmup.watch("compile"), torch.no_grad():
+        for latents_NCHW, conditioning in warmup.evaluations:
             backend.denoise(latents_NCHW, torch.zeros((), device=latents_NCHW.device), conditioning)
-        backend.decode(opening.latents_MCHW)
+        backend.decode(warmup.latents_MCHW)
     return backend
 
 
-BACKENDS: Mapping[str, Callable[[WarmupShapes], Backend]] = {
-    "eager": _eager,
-    "compile": _compiled,
-    "onnx": _onnx,
-    "tensorrt": _tensorrt,
+BACKENDS: Mapping[str, BackendKind[Any]] = {
+    "eager": BackendKind(_load_modules, _eager),
+    "compile": BackendKind(_load_modules, _compiled),
+    "onnx": BackendKind(_load_graphs, _onnx),
+    "tensorrt": BackendKind(_load_graphs, _tensorrt),
 }
-"""Name -> maker. Makers raise EngineError where the machine or the model does not allow the backend."""
+"""Name -> how to load and make it."""

@@ -1,4 +1,8 @@
-"""What computes a model: the denoiser (one UNet evaluation) and the VAE decoder, behind one Protocol and a table."""
+"""What a backend is: a denoiser (one UNet evaluation) and a VAE decoder, and what it takes to make one.
+
+Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C channels, H height, W width of latents,
+F channels of deep features.
+"""
 
 from __future__ import annotations
 
@@ -59,13 +63,12 @@ class LoadedBackend(Backend, Protocol):
 
 @dataclass(frozen=True)
 class WarmupShapes:
-    """What a backend is made of: models, and inputs of the shapes it will get. ``watch`` is told what it cost.
+    """Inputs of the shapes that a backend will get; what making it costs is charged to ``watch``.
 
     ``evaluations``: latents and conditioning of each batch size N that the denoiser will be called with. ``deep``:
     whether it will be called for deep features, and then never without them.
     """
 
-    models: LoadedBackend
     evaluations: tuple[tuple[Tensor, Conditioning], ...]
     latents_MCHW: Tensor
     deep: bool
@@ -74,7 +77,7 @@ class WarmupShapes:
     @property
     def shapes(self) -> tuple[object, ...]:
         """What the backend's calls look like."""
-        evaluations = ((latents.shape, told.tokens_NLD.shape) for latents, told in self.evaluations)
+        evaluations = ((latents.shape, condition.tokens_NLD.shape) for latents, condition in self.evaluations)
         return (*evaluations, self.latents_MCHW.shape, self.deep)
 
 

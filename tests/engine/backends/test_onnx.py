@@ -124,9 +124,9 @@ def test_an_exported_folder_is_a_model(sdxl_graphs: Path, tiny_sdxl: Path, open_
     job = ("size=64x96", "steps=20", "engine.batch=3")
     engine = open_engine(sdxl_graphs, *job)
     assert engine._plan.settings.backend == "onnx"
-    opening = engine._opening(Stopwatch())
-    assert BACKENDS["tensorrt"](opening) is engine._models
-    assert opening.watch.seconds["compile"] > 0
+    warmup = engine._warmup(Stopwatch())
+    assert BACKENDS["tensorrt"].make(engine._models, warmup) is engine._models
+    assert warmup.watch.seconds["compile"] > 0
     assert distance(engine, open_engine(tiny_sdxl, *job)) < 1e-4
 
 
