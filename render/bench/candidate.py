@@ -9,7 +9,7 @@ from pathlib import Path
 from render.bench.case import Case
 from render.bench.probes.baseline import Baseline
 from render.engine.base import Renderer
-from render.engine.engine import Engine
+from render.engine.engine import open_engine
 from render.engine.memory import MemoryMeter
 from render.plan import Plan, Stopwatch
 from render.video.pixels import Pixels
@@ -59,7 +59,7 @@ def open_subject(case: Case, plan: Plan, folder: Path, frames: int | None = None
     Raises RenderError, or what torch raises when something breaks.
     """
     watch = Stopwatch()
-    maker: Callable[[Plan, Path, Stopwatch], Renderer] = Engine if case.renderer == "render" else Baseline
+    maker: Callable[[Plan, Path, Stopwatch], Renderer] = open_engine if case.renderer == "render" else Baseline
     with MemoryMeter(plan.settings.device) as meter:
         source = maker(plan, folder, watch)
     return Candidate(case, plan, source, range(frames or plan.spec.num_frames), dict(watch.seconds), meter.peak_bytes)

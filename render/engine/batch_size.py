@@ -14,7 +14,7 @@ import torch
 from render.engine import device as device_module
 from render.engine.backends import open_model
 from render.engine.backends.base import LoadedBackend
-from render.engine.memory import NOT_EVEN_ONE, MemoryMeter, out_of_memory, release
+from render.engine.memory import NOT_EVEN_ONE, MemoryMeter, free_bytes, out_of_memory, release
 from render.engine.text import Text
 from render.errors import EngineError
 from render.plan import BatchTimings, Plan, Stopwatch
@@ -39,7 +39,7 @@ def measure(plan: Plan, folder: Path) -> BatchTimings:
     models, encoder = open_model(plan, folder, Stopwatch())
     text = next(iter(encoder.encode([""]).values()))
     del encoder
-    free = _free_bytes(device)
+    free = free_bytes(device)
     found: list[tuple[int, float, int]] = []
     began, batch = time.perf_counter(), 1
     while batch <= min(LARGEST, plan.spec.num_frames) and time.perf_counter() - began < BUDGET_S:
@@ -74,12 +74,3 @@ def _evaluation(plan: Plan, models: LoadedBackend, text: Text, batch: int, devic
     with MemoryMeter(device.type) as meter:
         best = min(device_module.seconds_a_call(evaluate, device) for _ in range(1 + REPEATS))  # the first warms up
     return best / batch, meter.peak_bytes
-
-
-def _free_bytes(device: torch.device) -> int:
-    """Memory that is left beside the models, in bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
-    with Path("/proc/meminfo").open(encoding="ascii") as lines:
-        available = next(line for line in lines if line.startswith("MemAvailable:"))
-    return int(available.split()[1]) * 1024

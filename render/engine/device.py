@@ -15,9 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from render.errors import EngineError
 from render.plan import Machine, Stopwatch, this_cpu
 
-__all__ = ["DTYPES", "Marks", "attention", "download", "machine", "seconds_a_call", "set_up", "upload"]
+__all__ = ["DTYPES", "DTYPE_NAMES", "Marks", "attention", "download", "machine", "seconds_a_call", "set_up", "upload"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 KERNELS = {
     "flash": SDPBackend.FLASH_ATTENTION,
     "cudnn": SDPBackend.CUDNN_ATTENTION,

@@ -1,10 +1,10 @@
-"""One evaluation of a sampler: guidance around a network, and which of its evaluations may be cheap.
+"""One evaluation of a sampler: guidance around a denoiser, and which of its evaluations may be cheap.
 
-A network gets latents and conditioning of one batch and returns the model's output; how, exactly or with features kept
+A denoiser gets latents and conditioning of one batch and returns the model's output; how, exactly or with features kept
 from an earlier evaluation, is its own matter. Guidance calls it with the batch twice, [unconditional; conditional], or
 with the conditional half alone.
 
-Shapes: B batch of pictures, N rows of one network call (B or 2B), C, H, W channels and size of latents.
+Shapes: B batch of pictures, N rows of one call of the denoiser (B or 2B), C, H, W channels and size of latents.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class Conditionings:
-    """What the model is told about B pictures, of 2B rows and of B, and their guidance; None where no step needs it."""
+    """The conditioning of B pictures, in 2B rows and in B, None where no step needs it; and their guidance."""
 
     both: Conditioning | None
     conditional: Conditioning | None
@@ -57,9 +57,9 @@ def schedule(settings: Settings, num_evaluations: int, *, guided: bool) -> tuple
 
 
 def denoiser(backend: Backend, steps: Sequence[StepPlan]) -> Denoiser:
-    """The network for one denoising. It computes everything where every step is full."""
+    """The denoiser for one batch. It computes everything where every step is full."""
     if all(step.full for step in steps):
-        return lambda latents_NCHW, timestep, told, _: backend.denoise(latents_NCHW, timestep, told)
+        return lambda latents_NCHW, timestep, conditioning, _: backend.denoise(latents_NCHW, timestep, conditioning)
     assert isinstance(backend, SplitBackend)
     return StepReuse(backend, steps)
 
@@ -71,24 +71,24 @@ class StepReuse:
         self._backend = backend
         self._steps = steps
 
-    def __call__(self, latents_NCHW: Tensor, timestep: Tensor, told: Conditioning, index: int) -> Tensor:
+    def __call__(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, index: int) -> Tensor:
         if self._steps[index].full:
-            output, self._deep = self._backend.denoise_with_deep(latents_NCHW, timestep, told)
+            output, self._deep = self._backend.denoise_with_deep(latents_NCHW, timestep, conditioning)
             return output
         kept = self._deep[-len(latents_NCHW) :]  # where guidance has ended: the conditional half
-        return self._backend.denoise_shallow(latents_NCHW, timestep, told, kept)
+        return self._backend.denoise_shallow(latents_NCHW, timestep, conditioning, kept)
 
 
-def guided(denoiser: Denoiser, told: Conditionings, steps: Sequence[StepPlan]) -> Evaluate:
-    """Classifier-free guidance around ``network``, at the steps that are guided."""
+def guided(denoiser: Denoiser, conditionings: Conditionings, steps: Sequence[StepPlan]) -> Evaluate:
+    """Classifier-free guidance around ``denoiser``, at the steps that are guided."""
 
     def evaluate(x_BCHW: Tensor, timestep: Tensor, index: int) -> Tensor:
         if not steps[index].guided:
-            assert told.conditional is not None
-            return denoiser(x_BCHW, timestep, told.conditional, index)
-        assert told.both is not None
-        both = denoiser(torch.cat([x_BCHW, x_BCHW]), timestep, told.both, index).float()
+            assert conditionings.conditional is not None
+            return denoiser(x_BCHW, timestep, conditionings.conditional, index)
+        assert conditionings.both is not None
+        both = denoiser(torch.cat([x_BCHW, x_BCHW]), timestep, conditionings.both, index).float()
         without, with_prompt = both.chunk(2)
-        return without + told.scale_B111 * (with_prompt - without)
+        return without + conditionings.scale_B111 * (with_prompt - without)
 
     return evaluate

@@ -13,7 +13,7 @@ C, H, W channels and size of latents.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,7 @@ from render.engine.text import Conditioning
 __all__ = ["FrameInterpolator", "anchors_of"]
 
 Denoise = Callable[[Sequence[int], Denoiser], Tensor]
-"""(indices of B frames, network) -> their latents (B, C, H, W)."""
+"""(indices of B frames, denoiser) -> their latents (B, C, H, W)."""
 
 
 def anchors_of(num_frames: int, every: int, cuts: Iterable[int] = ()) -> tuple[int, ...]:
@@ -60,55 +60,44 @@ class FrameInterpolator:
         self._denoise = denoise
         self._backend = backend
         self._all = anchors
-        self._ahead: list[int] = []
-        self._anchors: dict[int, _Anchor] = {}
-        self._latents: dict[int, Tensor] = {}
+        self._anchors: dict[int, _Anchor] = {}  # the last one of a walk serves the next
 
-    def expect(self, frames: Iterable[int]) -> None:
-        """Tell which frames will be asked for, in that order: only so batches can be filled."""
-        self._ahead = list(frames)
-        self._latents.clear()
+    def walk(self, frames: Sequence[int], batch: int) -> Iterator[Tensor]:
+        """Latents (batch, C, H, W), a batch of ``frames`` at a time in that order, the last one padded."""
+        ahead = list(frames)
+        ready: list[Tensor] = []
+        while ahead:
+            stretch, missing = self._stretch(ahead, batch)
+            del ahead[: len(stretch)]
+            for part in parts(missing, batch):
+                self._anchors |= self._computed(part, batch)
+            ready += self._filled(stretch, batch)
+            needed = self._pair(ahead[0]) if ahead else self._pair(stretch[-1])[1:]
+            self._anchors = {frame: self._anchors[frame].owned() for frame in needed if frame in self._anchors}
+            while len(ready) >= batch:
+                yield torch.stack(ready[:batch])
+                del ready[:batch]
+        if ready:
+            yield torch.stack(padded(ready, batch))
 
-    def latents(self, frames: Sequence[int]) -> Tensor:
-        """Latents (B, C, H, W) of these frames, all computed in batches of exactly B."""
-        for index in frames:
-            if index not in self._latents:
-                self._advance(index, len(frames))
-        found = torch.stack([self._latents[index] for index in frames])
-        for index in set(frames):
-            del self._latents[index]
-        return found
-
-    def _advance(self, index: int, batch: int) -> None:
-        """Compute the next stretch, beginning with frame ``index``."""
-        if index in self._ahead:
-            del self._ahead[: self._ahead.index(index)]
-        else:
-            self._ahead.insert(0, index)  # asked for out of turn, or once more after it did not fit into memory
-        stretch, missing = self._stretch(batch)
-        for part in parts(missing, batch):
-            self._anchors |= self._computed(part, batch)
-        inner = [frame for frame in stretch if frame not in self._anchors]
-        for part in parts(inner, batch):
-            self._latents |= self._interpolated(part, batch)
-        for frame in stretch:
-            if frame in self._anchors:
-                self._latents[frame] = self._anchors[frame].latents_CHW.clone()
-        del self._ahead[: len(stretch)]
-        needed = self._pair(self._ahead[0]) if self._ahead else self._pair(stretch[-1])[1:]
-        self._anchors = {frame: self._anchors[frame].owned() for frame in needed if frame in self._anchors}
-
-    def _stretch(self, batch: int) -> tuple[list[int], list[int]]:
+    def _stretch(self, ahead: Sequence[int], batch: int) -> tuple[list[int], list[int]]:
         """(the next frames, the anchors that are missing for them): as many as a batch of new anchors serves."""
         stretch: list[int] = []
         missing: dict[int, None] = {}
-        for frame in self._ahead:
+        for frame in ahead:
             more = {anchor: None for anchor in self._pair(frame) if anchor not in self._anchors}
             if stretch and len(missing | more) > batch:
                 break
             missing |= more
             stretch.append(frame)
         return stretch, list(missing)
+
+    def _filled(self, stretch: Sequence[int], batch: int) -> list[Tensor]:
+        """Latents (C, H, W) of each frame of a stretch whose anchors are there."""
+        found: dict[int, Tensor] = {}
+        for part in parts([frame for frame in stretch if frame not in self._anchors], batch):
+            found |= self._interpolated(part, batch)
+        return [found[frame] if frame in found else self._anchors[frame].latents_CHW.clone() for frame in stretch]
 
     def _pair(self, frame: int) -> tuple[int, int]:
         """The anchors at or before, and at or behind a frame."""
@@ -134,21 +123,21 @@ class FrameInterpolator:
 
 
 class _Recorder:
-    """A network that computes everything and keeps the deep features: at each evaluation (B, G, F, H, W)."""
+    """A denoiser that computes everything and keeps the deep features: at each evaluation (B, G, F, H, W)."""
 
     def __init__(self, backend: SplitBackend, batch: int) -> None:
         self.deep: list[Tensor] = []
         self._backend = backend
         self._batch = batch
 
-    def __call__(self, latents_NCHW: Tensor, timestep: Tensor, told: Conditioning, _index: int) -> Tensor:
-        output, deep_NFHW = self._backend.denoise_with_deep(latents_NCHW, timestep, told)
+    def __call__(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, _index: int) -> Tensor:
+        output, deep_NFHW = self._backend.denoise_with_deep(latents_NCHW, timestep, conditioning)
         self.deep.append(deep_NFHW.reshape(-1, self._batch, *deep_NFHW.shape[1:]).transpose(0, 1))
         return output
 
 
 class _Interpolating:
-    """A network that runs the shallow branch alone, with features between those of two anchors a row."""
+    """A denoiser that runs the shallow branch alone, with features between those of two anchors a row."""
 
     def __init__(
         self, backend: SplitBackend, pairs: Sequence[tuple[_Anchor, _Anchor]], weights: Sequence[float]
@@ -158,9 +147,9 @@ class _Interpolating:
         device = pairs[0][0].latents_CHW.device
         self._weights_B1111 = upload(torch.tensor(weights), device).reshape(-1, 1, 1, 1, 1)
 
-    def __call__(self, latents_NCHW: Tensor, timestep: Tensor, told: Conditioning, index: int) -> Tensor:
+    def __call__(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, index: int) -> Tensor:
         before, behind = (torch.stack([pair[side].deep[index] for pair in self._pairs]).float() for side in (0, 1))
         # Products and sum are kernels of their own: fused into lerp, what rounds how depends on a picture's place.
         mixed_BGFHW = before * (1 - self._weights_B1111) + behind * self._weights_B1111
         deep_NFHW = mixed_BGFHW.transpose(0, 1).flatten(0, 1)
-        return self._backend.denoise_shallow(latents_NCHW, timestep, told, deep_NFHW)
+        return self._backend.denoise_shallow(latents_NCHW, timestep, conditioning, deep_NFHW)

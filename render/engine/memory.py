@@ -1,16 +1,20 @@
-"""How much memory a stretch of work took at its peak, above what was taken before; and whether there was enough."""
+"""Memory: what a stretch of work took of it at its peak, what is free, and whether it was what was missing."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 import torch
 
-__all__ = ["NOT_EVEN_ONE", "MemoryMeter", "out_of_memory", "release"]
+from render.errors import EngineError
+
+__all__ = ["NOT_EVEN_ONE", "MemoryMeter", "explaining_memory", "free_bytes", "out_of_memory", "release"]
 
 NOT_EVEN_ONE = "out of memory with a batch of one picture; render smaller pictures or use a larger device"
 EVERY_S = 0.005
@@ -65,6 +69,26 @@ def _resident_bytes() -> int:
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory is what was missing: a CPU's allocator says it in words only."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+@contextlib.contextmanager
+def explaining_memory(text: str) -> Iterator[None]:
+    """Out of memory inside becomes an EngineError that says ``text``."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise EngineError(text) from error
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that nobody has taken, in bytes: a GPU's own, or this machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    with Path("/proc/meminfo").open(encoding="ascii") as lines:
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+    return int(available.split()[1]) * 1024
 
 
 def release() -> None:

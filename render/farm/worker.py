@@ -107,13 +107,13 @@ class Worker:
             from render.engine.testcard import TestCard
 
             return TestCard(plan)
-        from render.engine.engine import Engine
+        from render.engine.engine import Engine, open_engine
         from render.engine.memory import release
 
         warm = before.warm_for(plan) if isinstance(before, Engine) else None
         del before
         release()  # what is not kept goes before the next model comes: an engine holds itself until then
-        return Engine(plan, modelfiles.find(model, download=True), self._opening, warm)
+        return open_engine(plan, modelfiles.find(model, download=True), self._opening, warm)
 
     def render(self, chunk: Chunk) -> Segment:
         """Render and encode one chunk. The seconds of loading the model are told with the first one.

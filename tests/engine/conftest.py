@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from render import models as modelfiles
 from render.engine.device import machine
 from render.engine.engine import Engine
+from render.engine.engine import open_engine as open_fresh
 from render.plan import Plan, Stopwatch, resolve
 from render.spec import validate
 from render.spec.document import parse
@@ -37,9 +39,19 @@ def open_engine() -> Callable[..., Engine]:
 
     def open_engine(model: Path | str, *overrides: str) -> Engine:
         plan = plan_for(model, *overrides)
-        return Engine(plan, modelfiles.find(str(model), download=False), Stopwatch())
+        return open_fresh(plan, modelfiles.find(str(model), download=False), Stopwatch())
 
     return open_engine
+
+
+def latents_of(engine: Engine, frames: Sequence[int]) -> Tensor:
+    """Denoised latents (B, C, H, W), float32, of at most a batch of frames, before the VAE."""
+    return next(engine._renderer._walk(frames, engine._plan.settings.batch))[: len(frames)]
+
+
+def decoded(engine: Engine, latents: Tensor) -> Tensor:
+    """Pictures (B, 3, height, width), about [-1, 1], before they are rounded to bytes."""
+    return engine._renderer.decode(latents)
 
 
 def plan_for(model: Path | str, *overrides: str) -> Plan:

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from render.engine.engine import Engine
+from render.engine.engine import open_engine as open_warm
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.text import Conditioning
 from render.errors import EngineError, ModelError
 from render.models.demo import WEIGHTS
 from render.plan import Stopwatch
 from render.spec import SAMPLERS
+from tests.engine.conftest import decoded, latents_of
 
 Open = Callable[..., Engine]
 
@@ -48,8 +50,7 @@ def psnr(a: Tensor, b: Tensor) -> float:
 def by_engine(engine: Engine, frames: Sequence[int]) -> Tensor:
     """Pictures in [0, 1], not rounded."""
     with torch.no_grad():
-        latents = engine.latents([engine._plan.timeline.state(index) for index in frames])
-        return (engine.decode(latents) / 2 + 0.5).clamp(0, 1)
+        return (decoded(engine, latents_of(engine, frames)) / 2 + 0.5).clamp(0, 1)
 
 
 @lru_cache
@@ -127,8 +128,9 @@ def test_a_picture_depends_not_on_its_place_in_a_batch_that_the_vae_takes_in_par
 
 def test_a_flat_picture_is_judged_by_itself(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd, "engine.dtype=bf16")
-    decode = engine.decode
-    engine.decode = lambda latents: decode(latents) * (0.0 if engine._models.dtype == torch.bfloat16 else 1.0)  # type: ignore[method-assign]
+    models = engine._loaded.models
+    decode = models.decode
+    models.decode = lambda latents: decode(latents) * (0.0 if models.dtype == torch.bfloat16 else 1.0)  # type: ignore[method-assign]
     assert [(picture.remark or ("", ""))[0] for picture in engine.pictures([0, 1], Stopwatch())] == ["fp32", "fp32"]
 
 
@@ -144,21 +146,21 @@ def test_pictures_come_in_the_order_asked_for(tiny_sd: Path, open_engine: Open) 
 
 def test_between_keyframes_of_one_seed_the_noise_stays_that_of_the_seed(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd)
-    walked, _ = engine._noise_of([engine._plan.timeline.state(index) for index in range(9)])
+    walked, _ = engine._sampler.inputs.start([engine._plan.timeline.state(index) for index in range(9)])
     drawn = torch.randn((1, 4, 8, 8), generator=torch.Generator("cpu").manual_seed(7))
     assert all(torch.equal(noise, drawn[0]) for noise in walked)
 
 
 def test_between_seeds_the_noise_keeps_the_norm_of_a_normal_draw(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd, "size=512x512")
-    walked, _ = engine._noise_of([engine._plan.timeline.state(index) for index in range(8, 17)])
+    walked, _ = engine._sampler.inputs.start([engine._plan.timeline.state(index) for index in range(8, 17)])
     assert torch.allclose(walked.std((1, 2, 3)), torch.ones(9), atol=0.03)
     assert not torch.equal(walked[3], walked[4])
 
 
 def test_step_noises_walk_too(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd, "sampler=euler-a")
-    _, steps_KBCHW = engine._noise_of([engine._plan.timeline.state(index) for index in (8, 9, 16)])
+    _, steps_KBCHW = engine._sampler.inputs.start([engine._plan.timeline.state(index) for index in (8, 9, 16)])
     assert steps_KBCHW is not None
     assert steps_KBCHW.shape[:2] == (4, 3)
     jump = (steps_KBCHW[:, 1] - steps_KBCHW[:, 0]).norm() / (steps_KBCHW[:, 2] - steps_KBCHW[:, 0]).norm()
@@ -167,14 +169,14 @@ def test_step_noises_walk_too(tiny_sd: Path, open_engine: Open) -> None:
 
 def test_out_of_memory_halves_the_batch_and_says_so(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd)
-    whole, most = engine._models.denoise, 4  # two pictures under guidance
+    whole, most = engine._loaded.models.denoise, 4  # two pictures under guidance
 
     def small_device(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         if len(latents) > most:
             raise torch.OutOfMemoryError("too much")
         return whole(latents, timestep, conditioning)
 
-    engine._models.denoise = small_device
+    engine._loaded.models.denoise = small_device
     pictures = list(engine.pictures(range(5), Stopwatch()))
     assert [picture.index for picture in pictures] == [0, 1, 2, 3, 4]
     assert {picture.remark[0] for picture in pictures if picture.remark} == {"batch"}
@@ -203,13 +205,13 @@ def test_nan_fails_where_the_spec_says_so(tiny_sd: Path, open_engine: Open) -> N
 
 def overflow_in_16_bits(engine: Engine) -> None:
     """Let the denoiser return NaN unless it computes in float32."""
-    whole = engine._models.denoise
+    whole = engine._loaded.models.denoise
 
     def overflowing(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         output = whole(latents, timestep, conditioning)
         return output if output.dtype == torch.float32 else output * torch.nan
 
-    engine._models.denoise = overflowing
+    engine._loaded.models.denoise = overflowing
 
 
 def no_memory(module: torch.nn.Module, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +229,7 @@ def no_memory(module: torch.nn.Module, dtype: torch.dtype, monkeypatch: pytest.M
 def one_flat_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first batch's first picture is judged as blank, and no other."""
     judged = iter([[0]])
-    monkeypatch.setattr("render.engine.engine.bad_places", lambda *_: next(judged, []))
+    monkeypatch.setattr("render.engine.bad_frames.bad_places", lambda *_: next(judged, []))
 
 
 def test_no_memory_for_fp32_costs_the_chunk_and_nothing_after_it(
@@ -237,13 +239,13 @@ def test_no_memory_for_fp32_costs_the_chunk_and_nothing_after_it(
     engine = open_engine(tiny_sd, "engine.dtype=bf16")
     expected = sums(engine, range(4))
     one_flat_picture(monkeypatch)
-    no_memory(engine._models.vae, torch.float32, monkeypatch)
+    no_memory(engine._loaded.models.vae, torch.float32, monkeypatch)
     with pytest.raises(EngineError, match=r"frames 0 came out as NaN or blank; out of memory .* in fp32"):
         sums(engine, range(4))
     assert sums(engine, range(4)) == expected
     warm = engine.warm_for(engine._plan)
     assert warm is not None
-    assert sums(Engine(engine._plan, tiny_sd, Stopwatch(), warm), range(4)) == expected
+    assert sums(open_warm(engine._plan, tiny_sd, Stopwatch(), warm), range(4)) == expected
 
 
 def test_a_model_that_stays_in_fp32_renders_nothing_more(
@@ -251,7 +253,7 @@ def test_a_model_that_stays_in_fp32_renders_nothing_more(
 ) -> None:
     engine = open_engine(tiny_sd, "engine.dtype=bf16")
     one_flat_picture(monkeypatch)
-    no_memory(engine._models.vae, torch.bfloat16, monkeypatch)
+    no_memory(engine._loaded.models.vae, torch.bfloat16, monkeypatch)
     for _ in range(2):
         with pytest.raises(EngineError, match="could not be brought back from fp32 to bf16"):
             sums(engine, range(4))
@@ -263,14 +265,14 @@ def test_what_does_not_fit_in_fp32_fits_again_in_16_bits(
 ) -> None:
     """A frame tried in float32 in a smaller batch is named so, and those behind it keep their batch."""
     engine = open_engine(tiny_sd, "engine.dtype=bf16")
-    expected, whole = sums(engine, range(4)), engine._models.denoise
+    expected, whole = sums(engine, range(4)), engine._loaded.models.denoise
 
     def small_device(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
-        if engine._models.dtype == torch.float32 and len(latents) > 4:
+        if engine._loaded.models.dtype == torch.float32 and len(latents) > 4:
             raise torch.OutOfMemoryError("too much")
         return whole(latents, timestep, conditioning)
 
-    monkeypatch.setattr(engine._models, "denoise", small_device)
+    monkeypatch.setattr(engine._loaded.models, "denoise", small_device)
     one_flat_picture(monkeypatch)
     remarks = [picture.remark for picture in engine.pictures(range(8), Stopwatch())]
     text = "NaN or blank in bf16; in fp32 out of memory: rendered at batch 2, not bit-identical"

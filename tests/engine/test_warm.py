@@ -17,6 +17,7 @@ from render.engine.backends.compiled import OPTIONS, _graph
 from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import load
 from render.engine.engine import Engine
+from render.engine.engine import open_engine as open_warm
 from render.engine.memory import release
 from render.engine.text import Conditioning
 from render.farm.worker import Worker
@@ -35,7 +36,7 @@ COMPILED = ("engine.backend=compile", "steps=1", "guidance=1")
 def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
     """What is compiled from now on, graphs of a layer each: they are traced as ever, and run as they are traced."""
 
-    def predict(models: EagerModel, latents: Tensor, _timestep: Tensor, _told: Conditioning) -> Tensor:
+    def predict(models: EagerModel, latents: Tensor, _timestep: Tensor, _given: Conditioning) -> Tensor:
         return models.unet.conv_in(latents)[:, :4]  # type: ignore[no-any-return]
 
     def paint(models: EagerModel, latents: Tensor) -> Tensor:
@@ -60,7 +61,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Graphs:
 def then(engine: Engine, model: Path | str, *overrides: str) -> Engine:
     """The engine that a worker opens after this one."""
     plan = plan_for(model, *overrides)
-    return Engine(plan, modelfiles.find(str(model), download=False), Stopwatch(), engine.warm_for(plan))
+    return open_warm(plan, modelfiles.find(str(model), download=False), Stopwatch(), engine.warm_for(plan))
 
 
 @pytest.mark.parametrize(
@@ -75,20 +76,20 @@ def test_a_warm_model_renders_the_next_plan_as_a_fresh_one_would(
     first = open_engine(model, f"engine.{loads}", "size=96x64", "sampler=euler-a")
     with monkeypatch.context() as patch:
         judged = iter([[0]])
-        patch.setattr("render.engine.engine.bad_places", lambda *_: next(judged, []))
-        decode, most = first._models.decode, 2
+        patch.setattr("render.engine.bad_frames.bad_places", lambda *_: next(judged, []))
+        decode, most = first._loaded.models.decode, 2
 
         def small_device(latents: Tensor) -> Tensor:
             if len(latents) > most:
                 raise torch.OutOfMemoryError("too much")
             return decode(latents)
 
-        patch.setattr(first._models, "decode", small_device)
+        patch.setattr(first._loaded.models, "decode", small_device)
         remarks = {picture.remark[0] for picture in first.pictures(range(8), Stopwatch()) if picture.remark}
         assert remarks == {"batch"}
     fresh = open_engine(model, f"engine.{loads}", "guidance=3", "negative=blue")
     second = then(first, model, f"engine.{loads}", "guidance=3", "negative=blue")
-    assert second._models is first._models
+    assert second._loaded.models is first._loaded.models
     assert sums(second, range(6)) == sums(fresh, range(6))
 
 
@@ -104,10 +105,10 @@ def test_a_compiled_decoder_is_brought_to_its_device(
     """``memory: low`` keeps one of UNet and VAE on a GPU: also where both are compiled."""
     engine = open_engine(tiny_sd, *COMPILED)
     brought: list[object] = []
-    monkeypatch.setattr(engine._models, "_offload", True)
-    monkeypatch.setattr(engine._models, "_bring", lambda wanted, _other: brought.append(wanted))
+    monkeypatch.setattr(engine._loaded.models, "_offload", True)
+    monkeypatch.setattr(engine._loaded.models, "_bring", lambda wanted, _other: brought.append(wanted))
     sums(engine, range(4))
-    assert brought == [engine._models.unet, engine._models.vae]  # type: ignore[attr-defined]
+    assert brought == [engine._loaded.models.unet, engine._loaded.models.vae]  # type: ignore[attr-defined]
 
 
 def test_ten_plans_of_as_many_shapes_compile_in_one_process(tiny_sd: Path, open_engine: Open, graphs: Graphs) -> None:
@@ -127,16 +128,16 @@ def test_a_backend_that_stays_warm_compiles_nothing_again(tiny_sd: Path, open_en
     engine = open_engine(tiny_sd, *bf16)
     expected, made = sums(engine, range(4)), len(graphs)
     second = then(engine, tiny_sd, *bf16, "sampler=euler", "keyframes[0].seed=3", "fps=30")
-    assert second._backend is engine._backend
+    assert second._loaded.backend is engine._loaded.backend
     assert sums(second, range(4)) != expected
     other = then(engine, tiny_sd, *bf16, "size=96x64")
-    assert other._models is engine._models
+    assert other._loaded.models is engine._loaded.models
     assert len(sums(other, range(4))) == 4
     assert len(graphs) > made
     made = len(graphs)
     third = then(other, tiny_sd, *bf16, "size=96x64")
-    third._models.cast(torch.float32)
-    third._models.cast(torch.bfloat16)
+    third._loaded.models.cast(torch.float32)
+    third._loaded.models.cast(torch.bfloat16)
     assert sums(engine, range(4)) == expected
     assert sums(third, range(4)) == sums(other, range(4))
     assert len(graphs) == made
@@ -170,7 +171,7 @@ def test_a_worker_lets_go_of_a_model_before_it_loads_another(
     worker.open(one.to_json())
     expected = worker.render(one.chunks[0]).record.pictures
     assert isinstance(worker._source, Engine)
-    before = weakref.ref(worker._source._models)
+    before = weakref.ref(worker._source._loaded.models)
     alive: list[bool] = []
 
     def watched(*given: Any) -> Any:

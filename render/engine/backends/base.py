@@ -60,6 +60,10 @@ class LoadedBackend(Backend, Protocol):
         """Compute in ``dtype`` from now on. Raises EngineError where that is not possible."""
         ...
 
+    def computes_in(self, dtype: torch.dtype) -> bool:
+        """Whether all of it does: a cast that ran out of memory leaves some of it behind."""
+        ...
+
 
 @dataclass(frozen=True)
 class WarmupShapes:

@@ -94,8 +94,16 @@ class EagerModel:
         """
         self.dtype = dtype
         self.unet.to(dtype)
+        self.vae.to(self._vae_dtype(dtype))
+
+    def _vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
         upcast = self.family == "sdxl" and dtype == torch.float16 and self.vae.config.force_upcast
-        self.vae.to(torch.float32 if upcast else dtype)
+        return torch.float32 if upcast else dtype
+
+    def computes_in(self, dtype: torch.dtype) -> bool:
+        """Whether all weights are of it: a cast that ran out of memory leaves some behind."""
+        wanted = ((self.unet, dtype), (self.vae, self._vae_dtype(dtype)))
+        return all(weight.dtype == each for part, each in wanted for weight in part.parameters())
 
     def condition(self, texts: list[Text], width: int, height: int) -> Conditioning:
         """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""

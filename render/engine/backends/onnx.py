@@ -77,6 +77,10 @@ class Graphs:
             self._plain = self._load_plain()
         self.dtype = dtype
 
+    def computes_in(self, dtype: torch.dtype) -> bool:
+        """Whether it does now."""
+        return self.dtype == dtype
+
     def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output, (N, C, H, W) like ``latents_NCHW``; ``timestep`` is a scalar on the device."""
         if self._plain is not None:

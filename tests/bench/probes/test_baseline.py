@@ -11,7 +11,7 @@ from render import models as modelfiles
 from render.bench.case import Case, plan_of
 from render.bench.probes.baseline import Baseline
 from render.engine.device import machine
-from render.engine.engine import Engine
+from render.engine.engine import open_engine
 from render.plan import Stopwatch
 
 
@@ -21,7 +21,7 @@ def test_baseline_and_engine_make_the_same_pictures(model: str, request: pytest.
     info = modelfiles.describe(str(folder))
     plan = plan_of(Case(model, "fp32", 2, steps=3), 50, str(folder), machine("cpu"), info)
     frames = [0, 7, 49]
-    sources = [maker(plan, folder, Stopwatch()) for maker in (Engine, Baseline)]
+    sources = [maker(plan, folder, Stopwatch()) for maker in (open_engine, Baseline)]
     ours, theirs = ([picture.pixels for picture in source.pictures(frames, Stopwatch())] for source in sources)
     for a, b in zip(ours, theirs, strict=True):
         assert np.abs(a.astype(int) - b).max() <= 2

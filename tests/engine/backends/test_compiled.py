@@ -13,8 +13,11 @@ from render.engine.backends.base import SplitBackend
 from render.engine.backends.compiled import Compiled
 from render.engine.backends.eager import EagerModel
 from render.engine.engine import Engine
+from render.engine.engine import open_engine as open_again
+from render.engine.inputs import latent_shape
 from render.errors import EngineError
 from render.plan import Stopwatch
+from tests.engine.conftest import latents_of
 from tests.engine.test_engine import sums
 from tests.tiny import COMPILED, HALVES
 
@@ -37,8 +40,8 @@ def eager(tiny_sdxl: Path, open_engine: Open) -> Engine:
 
 def distance(one: Engine, other: Engine) -> float:
     """Between latents of an odd batch: both kinds of walk, odd frames and even ones."""
-    states = [one._plan.timeline.state(index) for index in (2, 9, 17)]
-    return float((one.latents(states) - other.latents(states)).abs().max())
+    a, b = (latents_of(engine, (2, 9, 17)) for engine in (one, other))
+    return float((a - b).abs().max())
 
 
 def test_latents_of_the_demo_model_agree_with_eager(open_engine: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,16 +59,17 @@ def test_latents_and_pictures_of_sdxl_agree_with_eager(compiled: Engine, eager: 
 
 
 def test_both_halves_agree_with_the_whole(compiled: Engine, eager: Engine) -> None:
-    told = eager._told([eager._plan.timeline.state(index) for index in range(3)]).both
-    assert told is not None
-    backend = compiled._backend
+    states = [eager._plan.timeline.state(index) for index in range(3)]
+    conditioning = eager._sampler.inputs.conditionings(states).both
+    assert conditioning is not None
+    backend = compiled._loaded.backend
     assert isinstance(backend, SplitBackend)
-    latents, timestep = torch.randn((6, *eager._shape_CHW)), torch.tensor(481.0)
+    latents, timestep = torch.randn((6, *latent_shape(eager._plan))), torch.tensor(481.0)
     with torch.no_grad():
-        whole = eager._models.denoise(latents, timestep, told)
-        output, features = backend.denoise_with_deep(latents, timestep, told)
-        shallow = backend.denoise_shallow(latents, timestep, told, features)
-        expected = eager._models.denoise_with_deep(latents, timestep, told)[1]
+        whole = eager._loaded.models.denoise(latents, timestep, conditioning)
+        output, features = backend.denoise_with_deep(latents, timestep, conditioning)
+        shallow = backend.denoise_shallow(latents, timestep, conditioning, features)
+        expected = eager._loaded.models.denoise_with_deep(latents, timestep, conditioning)[1]
     assert torch.allclose(output, whole, atol=1e-4)
     assert torch.allclose(shallow, whole, atol=1e-4)
     assert features.shape == expected.shape
@@ -77,7 +81,7 @@ def test_frames_do_not_depend_on_their_chunk_or_worker(compiled: Engine, tiny_sd
     assert sums(compiled, [7]) | sums(compiled, range(2, 7)) == {index: whole[index] for index in range(2, 8)}
     torch.compiler.reset()
     watch = Stopwatch()
-    second = Engine(compiled._plan, modelfiles.find(str(tiny_sdxl), download=False), watch)
+    second = open_again(compiled._plan, modelfiles.find(str(tiny_sdxl), download=False), watch)
     assert watch.seconds["compile"] > 0
     assert sums(second, range(4)) == {index: whole[index] for index in range(4)}
 
@@ -91,10 +95,10 @@ def test_nan_is_rendered_again_by_the_eager_backend(tiny_sd: Path, open_engine: 
         decode = staticmethod(lambda latents: torch.full((len(latents), 3, 64, 64), torch.nan))  # type: ignore[assignment]
 
     engine = open_engine(tiny_sd, "engine.dtype=bf16")
-    engine._backend = overflowing = Overflowing()
+    engine._renderer._backend = overflowing = Overflowing()
     pictures = list(engine.pictures([0, 1], Stopwatch()))
     assert [(picture.remark or ("", ""))[0] for picture in pictures] == ["fp32", "fp32"]
-    assert engine._backend is overflowing
+    assert engine._renderer._backend is overflowing
 
 
 def test_no_compiler_is_told(tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from torch import Tensor
 
 from render.engine.backends import deepcache as deep
 from render.engine.engine import Engine
-from render.engine.interpolate import anchors_of
+from render.engine.inputs import latent_shape
+from render.engine.interpolate import FrameInterpolator, anchors_of
 from render.engine.sampler.denoise import denoise
 from render.engine.text import Conditioning
 from render.errors import ModelError
 from render.plan import Stopwatch
+from tests.engine.conftest import decoded, latents_of
 
 Open = Callable[..., Engine]
 
@@ -34,10 +37,10 @@ def model(request: pytest.FixtureRequest) -> Path:
 
 def inputs(engine: Engine, seed: int = 0) -> tuple[Tensor, Tensor, Conditioning]:
     """A batch as the denoiser gets it."""
-    told = engine._told([engine._plan.timeline.state(index) for index in range(4)])
-    assert told.both is not None
-    latents = torch.randn((8, *engine._shape_CHW), generator=torch.Generator().manual_seed(seed))
-    return engine._models.unet_input(latents), torch.tensor(481.0), told.both
+    both = engine._sampler.inputs.conditionings([engine._plan.timeline.state(index) for index in range(4)]).both
+    assert both is not None
+    latents = torch.randn((8, *latent_shape(engine._plan)), generator=torch.Generator().manual_seed(seed))
+    return engine._loaded.models.unet_input(latents), torch.tensor(481.0), both
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
@@ -45,9 +48,9 @@ def test_the_cut_changes_no_bit(model: Path, dtype: str, open_engine: Open) -> N
     engine = open_engine(model, f"engine.dtype={dtype}")
     given = inputs(engine)
     with torch.no_grad():
-        whole = engine._models.predict(*given)
-        output, features = engine._models.predict_with_deep(*given)
-        shallow = engine._models.predict_shallow(*given, features)
+        whole = engine._loaded.models.predict(*given)
+        output, features = engine._loaded.models.predict_with_deep(*given)
+        shallow = engine._loaded.models.predict_shallow(*given, features)
     assert torch.equal(whole, output)
     assert torch.equal(whole, shallow)
 
@@ -56,22 +59,22 @@ def test_the_cut_changes_no_bit_where_the_last_block_has_attention(tiny_sd: Path
     from diffusers import UNet2DConditionModel
 
     engine = open_engine(tiny_sd)
-    config = dict(engine._models.unet.config) | {
+    config = dict(engine._loaded.models.unet.config) | {
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
         "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
         "layers_per_block": 2,
     }
     unet = UNet2DConditionModel.from_config(config).eval()
-    _, timestep, told = inputs(engine)
+    _, timestep, conditioning = inputs(engine)
     latents = torch.randn(8, 4, 10, 9)  # sides that do not halve evenly
     with torch.no_grad():
-        output, features = deep.predict_with_deep(unet, latents, timestep, told)
-        assert torch.equal(output, unet(latents, timestep, told.tokens_NLD, return_dict=False)[0])
-        assert torch.equal(output, deep.predict_shallow(unet, latents, timestep, told, features))
+        output, features = deep.predict_with_deep(unet, latents, timestep, conditioning)
+        assert torch.equal(output, unet(latents, timestep, conditioning.tokens_NLD, return_dict=False)[0])
+        assert torch.equal(output, deep.predict_shallow(unet, latents, timestep, conditioning, features))
 
 
 def test_a_unet_that_cannot_be_cut_is_refused(tiny_sd: Path, open_engine: Open) -> None:
-    unet = open_engine(tiny_sd)._models.unet
+    unet = open_engine(tiny_sd)._loaded.models.unet
     deep.check(unet)
     unet.up_blocks[-1] = torch.nn.Identity()
     with pytest.raises(ModelError, match="Identity"):
@@ -90,20 +93,20 @@ def test_exact_is_guidance_around_the_whole_unet_and_nothing_else(
 ) -> None:
     engine = open_engine(tiny_sd, f"guidance={guidance}")
     states = [engine._plan.timeline.state(index) for index in range(4)]
-    noise, _ = engine._noise_of(states)
-    told = engine._told(states)
+    noise, _ = engine._sampler.inputs.start(states)
+    given = engine._sampler.inputs.conditionings(states)
 
     def evaluate(latents: Tensor, timestep: Tensor, _index: int) -> Tensor:
         if guidance == 1.0:
-            assert told.conditional is not None
-            return engine._models.denoise(latents, timestep, told.conditional)
-        assert told.both is not None
-        both = engine._models.denoise(torch.cat([latents, latents]), timestep, told.both)
+            assert given.conditional is not None
+            return engine._loaded.models.denoise(latents, timestep, given.conditional)
+        assert given.both is not None
+        both = engine._loaded.models.denoise(torch.cat([latents, latents]), timestep, given.both)
         without, with_prompt = both.chunk(2)
         return without + guidance * (with_prompt - without)
 
     with torch.no_grad():
-        assert torch.equal(engine.latents(states), denoise(evaluate, engine._table, noise))
+        assert torch.equal(latents_of(engine, range(4)), denoise(evaluate, engine._sampler.table, noise))
 
 
 def test_exact_never_cuts_the_unet(tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +176,7 @@ def test_batches_of_anchors_and_of_frames_are_full(
 
 def test_no_more_than_a_batch_of_anchors_and_one_is_kept(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd, "engine.interpolate_frames=2", "engine.batch=3")
-    between = engine._between
-    assert between is not None
+    between = interpolator(engine)
     most = 0
     computed = between._interpolated
 
@@ -187,7 +189,14 @@ def test_no_more_than_a_batch_of_anchors_and_one_is_kept(tiny_sd: Path, open_eng
     sums(engine, range(24))
     assert most == 4
     assert len(between._anchors) == 1
-    assert not between._latents
+
+
+def interpolator(engine: Engine) -> FrameInterpolator:
+    """What makes the engine's frames between anchors."""
+    walk = engine._renderer._walk
+    assert isinstance(walk, MethodType)
+    assert isinstance(walk.__self__, FrameInterpolator)
+    return walk.__self__
 
 
 def test_a_cut_is_not_interpolated_across() -> None:
@@ -198,14 +207,14 @@ def test_a_cut_is_not_interpolated_across() -> None:
 
 def test_out_of_memory_halves_the_batch_of_anchors_too(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd, "engine.interpolate_frames=3")
-    whole = engine._models.denoise_with_deep
+    whole = engine._loaded.models.denoise_with_deep
 
-    def small_device(latents: Tensor, timestep: Tensor, told: Conditioning) -> tuple[Tensor, Tensor]:
+    def small_device(latents: Tensor, timestep: Tensor, conditioning: Conditioning) -> tuple[Tensor, Tensor]:
         if len(latents) > 4:
             raise torch.OutOfMemoryError("too much")
-        return whole(latents, timestep, told)
+        return whole(latents, timestep, conditioning)
 
-    engine._models.denoise_with_deep = small_device  # type: ignore[method-assign]
+    engine._loaded.models.denoise_with_deep = small_device  # type: ignore[method-assign]
     pictures = list(engine.pictures(range(9), Stopwatch()))
     assert [picture.index for picture in pictures] == list(range(9))
     assert {(picture.remark or ("", ""))[0] for picture in pictures} == {"batch"}
@@ -214,13 +223,13 @@ def test_out_of_memory_halves_the_batch_of_anchors_too(tiny_sd: Path, open_engin
 @pytest.mark.parametrize("switch", ["reuse_steps", "interpolate_frames"])
 def test_a_bad_frame_is_rendered_again_without_its_neighbours(tiny_sd: Path, open_engine: Open, switch: str) -> None:
     engine = open_engine(tiny_sd, f"engine.{switch}=2", "engine.dtype=bf16")
-    whole = engine._models.denoise_shallow
+    whole = engine._loaded.models.denoise_shallow
 
     def overflowing(*given: Any) -> Tensor:
         output = whole(*given)
         return output if output.dtype == torch.float32 else output * torch.nan
 
-    engine._models.denoise_shallow = overflowing  # type: ignore[method-assign]
+    engine._loaded.models.denoise_shallow = overflowing  # type: ignore[method-assign]
     remarks = [(picture.remark or ("", ""))[0] for picture in engine.pictures(range(3), Stopwatch())]
     assert remarks == (["fp32"] * 3 if switch == "reuse_steps" else ["", "fp32", ""])
 
@@ -252,13 +261,13 @@ def count_calls(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
 
     def counted(name: str) -> None:
-        whole = getattr(engine._models, name)
+        whole = getattr(engine._loaded.models, name)
 
         def call(latents: Tensor, *rest: Any) -> Any:
             calls.append(f"{name.removeprefix('denoise_')} {len(latents)}")
             return whole(latents, *rest)
 
-        monkeypatch.setattr(engine._models, name, call)
+        monkeypatch.setattr(engine._loaded.models, name, call)
 
     for name in ("denoise", "denoise_with_deep", "denoise_shallow"):
         counted(name)
@@ -275,11 +284,10 @@ def sums(engine: Engine, frames: Sequence[int]) -> dict[int, str]:
 
 def test_a_tiny_vae_decodes_nearly_as_the_vae_does(open_engine: Open) -> None:
     exact, tiny = open_engine("demo", "steps=6"), open_engine("demo", "steps=6", "engine.tiny_vae=demo")
-    states = [exact._plan.timeline.state(index) for index in range(4)]
-    latents = exact.latents(states)
-    assert torch.equal(latents, tiny.latents(states))
+    latents = latents_of(exact, range(4))
+    assert torch.equal(latents, latents_of(tiny, range(4)))
     with torch.no_grad():
-        pictures, nearly = (engine.decode(latents).clamp(-1, 1) / 2 for engine in (exact, tiny))
+        pictures, nearly = (decoded(engine, latents).clamp(-1, 1) / 2 for engine in (exact, tiny))
     assert -10 * math.log10(float((pictures - nearly).square().mean())) > TINY_DB
     assert tiny._plan.model.fingerprint != exact._plan.model.fingerprint
 
@@ -291,9 +299,9 @@ def test_taesd_gets_the_latents_as_they_are(tiny_sd: Path, open_engine: Open, tm
     vae.save_pretrained(tmp_path / "taesd")
     engine = open_engine(tiny_sd, f"engine.tiny_vae={tmp_path / 'taesd'}")
     latents = torch.randn(4, 4, 8, 8)
-    assert torch.equal(engine._models.vae_input(latents), latents)
+    assert torch.equal(engine._loaded.models.vae_input(latents), latents)
     with torch.no_grad():
-        assert torch.equal(engine.decode(latents), vae.decode(latents).sample)
+        assert torch.equal(decoded(engine, latents), vae.decode(latents).sample)
 
 
 def test_a_broken_tiny_vae_is_refused(tiny_sd: Path, open_engine: Open, tmp_path: Path) -> None:
@@ -311,7 +319,11 @@ def test_both_halves_are_whole_graphs(model: Path, open_engine: Open) -> None:
     engine = open_engine(model)
     given = inputs(engine)
     with torch.no_grad():
-        output, features = torch.compile(engine._models.predict_with_deep, fullgraph=True, backend="eager")(*given)
-        shallow = torch.compile(engine._models.predict_shallow, fullgraph=True, backend="eager")(*given, features)
-        assert torch.equal(output, engine._models.predict(*given))
+        output, features = torch.compile(engine._loaded.models.predict_with_deep, fullgraph=True, backend="eager")(
+            *given
+        )
+        shallow = torch.compile(engine._loaded.models.predict_shallow, fullgraph=True, backend="eager")(
+            *given, features
+        )
+        assert torch.equal(output, engine._loaded.models.predict(*given))
     assert torch.equal(shallow, output)

@@ -10,6 +10,7 @@ import torch
 
 from render.engine.engine import Engine
 from render.errors import EngineError
+from tests.engine.conftest import latents_of
 from tests.engine.test_engine import by_engine, psnr
 
 Open = Callable[..., Engine]
@@ -44,15 +45,15 @@ def test_the_chosen_kernel_is_the_one_that_runs(tiny_sd: Path, open_engine: Open
 
     engine = open_engine(tiny_sd, "engine.attention=flash", "steps=1")
     with profile(activities=[ProfilerActivity.CPU]) as seen:
-        engine.latents([engine._plan.timeline.state(0)])
+        latents_of(engine, [0])
     assert any("flash_attention" in event.key for event in seen.key_averages())
 
 
 def test_low_memory_slices_and_tiles(tiny_sd: Path, open_engine: Open) -> None:
     usual, low = open_engine(tiny_sd), open_engine(tiny_sd, "engine.memory=low")
     assert low._plan.settings.attention == "sliced"
-    assert low._models.vae.use_slicing
-    assert low._models.vae.use_tiling
+    assert low._loaded.models.vae.use_slicing
+    assert low._loaded.models.vae.use_tiling
     assert psnr(by_engine(usual, [3]), by_engine(low, [3])) > 90
 
 

@@ -22,11 +22,13 @@ from render.engine import cache
 from render.engine.backends import BACKENDS
 from render.engine.backends import onnx_export as export
 from render.engine.backends.onnx_session import Graph
-from render.engine.engine import Engine
+from render.engine.engine import Engine, warmup_shapes
+from render.engine.engine import open_engine as open_warm
 from render.errors import EngineError, ModelError
 from render.farm.worker import Worker
 from render.plan import Settings, Stopwatch
 from render.spec import load
+from tests.engine.conftest import latents_of
 from tests.models.folders import graph_folder
 
 Open = Callable[..., Engine]
@@ -44,7 +46,7 @@ def sdxl_graphs(tiny_sdxl: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def latents(engine: Engine) -> torch.Tensor:
-    return engine.latents([engine._plan.timeline.state(index) for index in FRAMES])
+    return latents_of(engine, FRAMES)
 
 
 def pictures(engine: Engine, frames: range) -> dict[int, bytes]:
@@ -82,13 +84,14 @@ def test_an_export_is_made_once_a_machine(tiny_sd: Path, open_engine: Open, monk
 @pytest.mark.slow
 def test_a_frame_that_fp16_cannot_render_is_rendered_by_torch_in_fp32(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd, "engine.backend=onnx", "engine.dtype=fp16")
-    decode = engine.decode
-    engine.decode = lambda latents: decode(latents) * (torch.nan if engine._models.dtype == torch.float16 else 1.0)  # type: ignore[method-assign]
+    models = engine._loaded.models
+    decode = models.decode
+    models.decode = lambda latents: decode(latents) * (torch.nan if models.dtype == torch.float16 else 1.0)  # type: ignore[method-assign]
     [picture] = engine.pictures([0], Stopwatch())
     [reference] = open_engine(tiny_sd).pictures([0], Stopwatch())
     assert (picture.remark or ("", ""))[0] == "fp32"
     assert np.abs(picture.pixels.astype(int) - reference.pixels).max() <= 1
-    engine._models._load_plain = None  # type: ignore[attr-defined]
+    engine._loaded.models._load_plain = None  # type: ignore[attr-defined]
     with pytest.raises(EngineError, match=r"frames 0 came out as NaN or blank; .*fp16 only.*--dtype fp32"):
         list(engine.pictures([0], Stopwatch()))
 
@@ -102,13 +105,13 @@ def test_warm_sessions_render_the_next_plan_as_fresh_ones_would(
     first = open_engine(tiny_sd, *graphs, "size=96x64", "engine.batch=2")
     judged = iter([[0]])
     with monkeypatch.context() as patch:
-        patch.setattr("render.engine.engine.bad_places", lambda *_: next(judged, []))
+        patch.setattr("render.engine.bad_frames.bad_places", lambda *_: next(judged, []))
         assert [picture.remark is None for picture in first.pictures(range(3), Stopwatch())] == [False, True, True]
     fresh = open_engine(tiny_sd, *graphs, "guidance=3")
     warm = first.warm_for(fresh._plan)
     assert warm is not None
-    second = Engine(fresh._plan, tiny_sd, Stopwatch(), warm)
-    assert second._models is first._models
+    second = open_warm(fresh._plan, tiny_sd, Stopwatch(), warm)
+    assert second._loaded.models is first._loaded.models
     assert pictures(second, range(6)) == pictures(fresh, range(6))
 
 
@@ -124,8 +127,8 @@ def test_an_exported_folder_is_a_model(sdxl_graphs: Path, tiny_sdxl: Path, open_
     job = ("size=64x96", "steps=20", "engine.batch=3")
     engine = open_engine(sdxl_graphs, *job)
     assert engine._plan.settings.backend == "onnx"
-    warmup = engine._warmup(Stopwatch())
-    assert BACKENDS["tensorrt"].make(engine._models, warmup) is engine._models
+    warmup = warmup_shapes(engine._plan, engine._sampler.inputs, Stopwatch())
+    assert BACKENDS["tensorrt"].make(engine._loaded.models, warmup) is engine._loaded.models
     assert warmup.watch.seconds["compile"] > 0
     assert distance(engine, open_engine(tiny_sdxl, *job)) < 1e-4
 

@@ -12,6 +12,7 @@ import torch
 
 from render.cli import main
 from render.engine.engine import Engine
+from tests.engine.conftest import decoded, latents_of
 
 ort = pytest.importorskip("optimum.onnxruntime", reason="optimum-onnx is not installed: `make optimum` runs this")
 
@@ -31,11 +32,10 @@ def test_a_folder_of_optimum_runs_here(
     job = ("size=64x96", "engine.batch=3", "steps=20")
     eager, graphs = (open_engine(folder, *job) for folder in (source, tmp_path / "graphs"))
     assert graphs._plan.settings.backend == "onnx"
-    states = [eager._plan.timeline.state(index) for index in FRAMES]
-    ours, theirs = eager.latents(states), graphs.latents(states)
+    ours, theirs = latents_of(eager, FRAMES), latents_of(graphs, FRAMES)
     assert (ours - theirs).abs().max() < 1e-4
     with torch.no_grad():
-        assert (eager.decode(ours) - graphs.decode(theirs)).abs().max() < 1e-4
+        assert (decoded(eager, ours) - decoded(graphs, theirs)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "fp16"])
@@ -61,6 +61,6 @@ def test_our_folder_runs_in_optimum(
     ).images
     engine = open_engine(source, "size=96x64", "sampler=pndm", "engine.batch=1")
     with torch.no_grad():
-        decoded = engine.decode(engine.latents([engine._plan.timeline.state(0)]))
-    ours = (decoded / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+        picture_B3HW = decoded(engine, latents_of(engine, [0]))
+    ours = (picture_B3HW / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     assert np.abs(picture - ours).max() < (1e-4 if dtype == "fp32" else 5 / 255)

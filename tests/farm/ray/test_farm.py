@@ -121,7 +121,7 @@ def test_same_pictures_with_every_backend(
     tmp_path: Path, cluster: Callable[[], Farm], tiny_sdxl: Path, backend: str
 ) -> None:
     """Two workers that open at the same time share what one of them compiles or exports; so does this process."""
-    from render.engine.engine import Engine
+    from render.engine.engine import open_engine
 
     halves = HALVES if backend == "compile" else ()
     options = (*COMPILED, *halves, f"engine.backend={backend}", "steps=2", "farm.workers=2", "farm.chunk=8")
@@ -129,7 +129,7 @@ def test_same_pictures_with_every_backend(
     assert {event["worker"] for event in events(run, "done")} == {"w0", "w1"}
     plan = run.read_plan()
     assert plan is not None
-    here = Engine(plan, tiny_sdxl, Stopwatch()).pictures(range(26), Stopwatch())
+    here = open_engine(plan, tiny_sdxl, Stopwatch()).pictures(range(26), Stopwatch())
     found = pictures(run)
     assert [hashlib.sha256(picture.pixels.tobytes()).hexdigest() for picture in here] == found
     assert len(set(found)) == 26
