@@ -19,7 +19,8 @@ from render.engine.backends.base import LoadedBackend
 from render.engine.device import upload
 from render.engine.guidance import Conditionings, StepPlan
 from render.engine.noise import seeded_noise, seeded_step_noises, slerp
-from render.engine.text import Text, TextEncoder, blend_texts
+from render.engine.text import Text, blend_texts
+from render.engine.text_encoder import TextEncoder
 from render.plan import Blend, FrameState, Plan, Stopwatch
 
 __all__ = ["EncodedTexts", "Inputs", "encode_texts", "latent_shape"]

@@ -14,12 +14,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from render.engine import cache
+from render.engine.backends.loading import pipeline_class
+from render.engine.families import family_of
 
 __all__ = ["ARCHITECTURES", "architecture", "folder_of"]
 
@@ -60,8 +63,18 @@ _CLIP_G = {
     "hidden_act": "gelu",
 }
 
-ARCHITECTURES: Mapping[str, Mapping[str, Config]] = {
-    "sd15": {
+
+@dataclass(frozen=True)
+class Architecture:
+    """A published model without its weights: its family, and the configuration of every part that has some."""
+
+    family: str
+    parts: Mapping[str, Config]
+
+
+_SD15 = Architecture(
+    "sd",
+    {
         "unet": {
             "sample_size": 64,
             "block_out_channels": (320, 640, 1280, 1280),
@@ -73,7 +86,10 @@ ARCHITECTURES: Mapping[str, Mapping[str, Config]] = {
         "vae": _VAE | {"sample_size": 512, "scaling_factor": 0.18215},
         "text_encoder": _CLIP_L,
     },
-    "sdxl": {
+)
+_SDXL = Architecture(
+    "sdxl",
+    {
         "unet": {
             "sample_size": 128,
             "block_out_channels": (320, 640, 1280),
@@ -91,8 +107,9 @@ ARCHITECTURES: Mapping[str, Mapping[str, Config]] = {
         "text_encoder": _CLIP_L,
         "text_encoder_2": _CLIP_G,
     },
-}
-"""Name -> part -> configuration."""
+)
+ARCHITECTURES: Mapping[str, Architecture] = {"sd15": _SD15, "sdxl": _SDXL}
+PROJECTED = ("text_encoder_2",)  # text encoders whose pooled output is projected
 
 
 def folder_of(model: str) -> str:
@@ -113,27 +130,23 @@ def architecture(name: str) -> Path:
     return path
 
 
-def _build(parts: Mapping[str, Config], folder: Path) -> None:
+def _build(architecture: Architecture, folder: Path) -> None:
     import diffusers
     import transformers
 
+    family, parts = family_of(architecture.family), architecture.parts
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     tokenizer, words = _tokenizer(folder / "tokenizer")
     models: dict[str, Any] = {
         "unet": _random(lambda: diffusers.UNet2DConditionModel(**parts["unet"])),
         "vae": _random(lambda: diffusers.AutoencoderKL(**parts["vae"])),
-        "text_encoder": _text_encoder(parts["text_encoder"], words, projected=False),
-        "tokenizer": tokenizer,
         "scheduler": diffusers.DDIMScheduler(**_SCHEDULER, clip_sample=False, set_alpha_to_one=False),
     }
-    if "text_encoder_2" in parts:
-        second = _text_encoder(parts["text_encoder_2"], words, projected=True)
-        models |= {"text_encoder_2": second, "tokenizer_2": tokenizer, "add_watermarker": False}
-        pipeline = diffusers.StableDiffusionXLPipeline(**models)
-    else:
-        none = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-        pipeline = diffusers.StableDiffusionPipeline(**models, **none)
+    for name in family.row.text_encoders:
+        models[name] = _text_encoder(parts[name], words, projected=name in PROJECTED)
+    models |= dict.fromkeys(family.row.tokenizers, tokenizer)
+    pipeline = pipeline_class(family)(**models, **family.pipeline_arguments({}))
     pipeline.save_pretrained(folder)
 
 

@@ -22,11 +22,12 @@ from render.engine import device as device_module
 from render.engine.backends.compiled import quiet
 from render.engine.backends.loading import pipeline_class, what_is_read
 from render.engine.base import Frame
+from render.engine.families import Family, family_of
 from render.engine.noise import seeded_noise, slerp
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.text import Text, blend_texts
+from render.engine.text_encoder import TextEncoder
 from render.errors import EngineError
-from render.models import FAMILIES
 from render.plan import Blend, FrameState, Plan, Stopwatch
 from render.spec import SAMPLERS
 
@@ -45,11 +46,14 @@ class Baseline:
         device_module.set_up(settings.threads)
         self._plan = plan
         self._device = torch.device(settings.device)
+        self._family = family_of(plan.model.family)
         with watch("load"):
-            self._pipeline = _pipeline(folder, plan.model.family, device_module.DTYPES[settings.dtype], self._device)
+            self._pipeline = _pipeline(folder, self._family, device_module.DTYPES[settings.dtype], self._device)
         self._pipeline.scheduler = make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler)
         with watch("prompt"):
-            self._texts = {text: self._encoded(text) for text in plan.timeline.texts()}
+            encoder = TextEncoder(self._pipeline, self._family, self._device)
+            texts = encoder.encode(plan.timeline.texts())
+            self._texts = {prompt: text.to(self._pipeline.unet.dtype) for prompt, text in texts.items()}
         scale = plan.model.latent_scale
         shape_CHW = (plan.model.latent_channels, settings.height // scale, settings.width // scale)
         self._noise = lru_cache(maxsize=8)(lambda seed: seeded_noise(seed, shape_CHW))
@@ -72,12 +76,9 @@ class Baseline:
 
     def _call(self, states: Sequence[FrameState]) -> Sequence[Any]:
         """One call of the pipeline, PIL images. All states of a benchmark have one guidance."""
-        positive = self._prompts([state.prompt for state in states])
-        negative = self._prompts([state.negative for state in states])
+        positive = self._blended([state.prompt for state in states])
+        negative = self._blended([state.negative for state in states])
         settings = self._plan.settings
-        arguments: dict[str, Tensor | None] = {"prompt_embeds": positive[0], "negative_prompt_embeds": negative[0]}
-        if positive[1] is not None:
-            arguments |= {"pooled_prompt_embeds": positive[1], "negative_pooled_prompt_embeds": negative[1]}
         output = self._pipeline(
             latents=self._latents(states),
             width=settings.width,
@@ -86,7 +87,7 @@ class Baseline:
             guidance_scale=states[0].guidance,
             generator=torch.Generator("cpu").manual_seed(0),
             output_type="pil",
-            **arguments,
+            **self._family.prompts(positive, negative),
         )
         images: Sequence[Any] = output.images
         return images
@@ -95,19 +96,9 @@ class Baseline:
         walked = [slerp(self._noise(s.seed.start), self._noise(s.seed.end), s.seed.weight) for s in states]
         return torch.stack(walked).to(self._device, self._pipeline.unet.dtype)
 
-    def _prompts(self, blends: Sequence[Blend[str]]) -> tuple[Tensor, Tensor | None]:
-        """(tokens BLD, pooled BP or None)."""
+    def _blended(self, blends: Sequence[Blend[str]]) -> list[Text]:
         walk = self._plan.spec.prompt_walk
-        texts = [blend_texts(self._texts[b.start], self._texts[b.end], b.weight, walk) for b in blends]
-        pooled = [text.pooled_1P for text in texts if text.pooled_1P is not None]
-        return torch.cat([text.tokens_1LD for text in texts]), torch.cat(pooled) if pooled else None
-
-    @torch.no_grad()
-    def _encoded(self, text: str) -> Text:
-        encoded = self._pipeline.encode_prompt(
-            prompt=text, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=False
-        )
-        return Text(encoded[0], encoded[2] if len(encoded) == 4 else None)
+        return [blend_texts(self._texts[b.start], self._texts[b.end], b.weight, walk) for b in blends]
 
     def _compile(self) -> None:
         """As diffusers' documentation says, and one batch to warm up. Raises EngineError where it cannot be."""
@@ -125,8 +116,8 @@ class Baseline:
             raise EngineError(f"diffusers' pipeline cannot be compiled here: {str(error).splitlines()[0]}") from error
 
 
-def _pipeline(folder: Path, family: str, dtype: torch.dtype, device: torch.device) -> Any:
-    given = {**what_is_read(), **FAMILIES[family].left_out}
+def _pipeline(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> Any:
+    given = {**what_is_read(), **family.row.left_out}
     pipeline = pipeline_class(family).from_pretrained(folder, local_files_only=True, **given)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device, dtype)

@@ -27,14 +27,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from render.engine.batching import micro_batch
 from render.engine.device import DTYPES
+from render.engine.families import Family, family_of
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.sampler.table import tabulate
 from render.plan import Plan
 from render.spec import SAMPLERS
 
 __all__ = ["Operation", "Work", "decoder_work", "picture_work", "unet_work"]
-
-TEXT_TOKENS = 77  # what CLIP reads
 
 Config = Mapping[str, Any]
 
@@ -83,24 +82,15 @@ class _Recorder(TorchFunctionMode):
         return output
 
 
-def unet_work(config: Config, shape_NCHW: tuple[int, int, int, int], dtype: torch.dtype) -> Work:
+def unet_work(family: Family, config: Config, shape_NCHW: tuple[int, int, int, int], dtype: torch.dtype) -> Work:
     """One call of the UNet of ``config`` with latents of that shape."""
     import diffusers
 
-    rows = shape_NCHW[0]
     unet = _on_meta(lambda: diffusers.UNet2DConditionModel.from_config(dict(config)), dtype)
-    text = torch.empty((rows, TEXT_TOKENS, unet.config.cross_attention_dim), dtype=dtype, device="meta")
-    added = None
-    if unet.config.addition_embed_type == "text_time":
-        times = 6 * unet.config.addition_time_embed_dim
-        pooled = unet.config.projection_class_embeddings_input_dim - times
-        added = {
-            "text_embeds": torch.empty((rows, pooled), dtype=dtype, device="meta"),
-            "time_ids": torch.empty((rows, 6), dtype=dtype, device="meta"),
-        }
-    latents = torch.empty(shape_NCHW, dtype=dtype, device="meta")
+    conditioning = family.blank(unet.config, shape_NCHW[0], dtype, "meta")
+    latents_NCHW = torch.empty(shape_NCHW, dtype=dtype, device="meta")
     timestep = torch.empty((), device="meta")
-    return _counted(lambda: unet(latents, timestep, encoder_hidden_states=text, added_cond_kwargs=added))
+    return _counted(lambda: family.predict(unet, latents_NCHW, timestep, conditioning))
 
 
 def decoder_work(config: Config, shape_NCHW: tuple[int, int, int, int], dtype: torch.dtype) -> Work:
@@ -120,7 +110,7 @@ def picture_work(plan: Plan, folder: Path) -> tuple[Work, Work]:
     table = tabulate(make_scheduler(SAMPLERS[plan.spec.sampler], info.scheduler), plan.spec.steps)
     rows = settings.batch * (2 if plan.timeline.guided else 1)
     micro = micro_batch(settings.batch)
-    unet = unet_work(_config(folder / "unet"), (rows, *latents_CHW), dtype)
+    unet = unet_work(family_of(info.family), _config(folder / "unet"), (rows, *latents_CHW), dtype)
     vae = decoder_work(_config(folder / "vae"), (micro, *latents_CHW), dtype)
     return Work(unet.operations, table.num_evaluations / settings.batch), Work(vae.operations, 1 / micro)
 

@@ -19,7 +19,8 @@ from render.engine.backends.base import Backend, LoadedBackend, WarmupShapes
 from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import load, load_text
 from render.engine.device import DTYPES
-from render.engine.text import TextEncoder
+from render.engine.families import family_of
+from render.engine.text_encoder import TextEncoder
 from render.plan import Plan, Stopwatch
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def open_text(plan: Plan, folder: Path, watch: Stopwatch) -> TextEncoder:
             from render.engine.backends.onnx import text_encoder
 
             return text_encoder(plan, folder, device)
-        return load_text(folder, plan.model.family, device)
+        return load_text(folder, family_of(plan.model.family), device)
 
 
 def _load_modules(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[EagerModel, TextEncoder]:
@@ -65,7 +66,7 @@ def _load_modules(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[EagerMode
     with watch("load"):
         tiny = modelfiles.find_tiny(settings.tiny_vae, download=True) if settings.tiny_vae else None
         device = torch.device(settings.device)
-        models, encoder = load(folder, plan.model.family, DTYPES[settings.dtype], device, tiny)
+        models, encoder = load(folder, family_of(plan.model.family), DTYPES[settings.dtype], device, tiny)
         models.use(settings.attention, settings.memory)
     if settings.cuts_unet:
         deepcache.check(models.unet)

@@ -1,4 +1,4 @@
-"""Stable Diffusion models: load, denoise, decode latents. With ``schedulers.py`` the only file with diffusers.
+"""The eager backend: denoiser and VAE as torch modules, kernel by kernel; what compiled and exported ones start from.
 
 Shapes: N batch, F channels of deep features, C, H, W channels and size of latents.
 """
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backends import deepcache as deep
+from render.engine.families.base import Family
 from render.engine.memory import out_of_memory
-from render.engine.text import Conditioning, Text, condition
+from render.engine.text import Conditioning, Text
 from render.errors import EngineError
 
 __all__ = ["EagerModel"]
@@ -27,7 +28,7 @@ class EagerModel:
     kernel on a CPU it is the slow one (AVX512-BF16, two cores, batch 16: 169 ms a picture against 119).
     """
 
-    def __init__(self, unet: Any, vae: Any, family: str, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, unet: Any, vae: Any, family: Family, dtype: torch.dtype, device: torch.device) -> None:
         self.family = family
         self.device = device
         self.dtype = dtype
@@ -90,24 +91,20 @@ class EagerModel:
     def cast(self, dtype: torch.dtype) -> None:
         """Compute in ``dtype`` from now on. 16-bit weights survive the way through float32 and back unchanged.
 
-        SDXL's own VAE overflows in fp16 and says so (``force_upcast``): it stays in float32 then.
+        A VAE that would overflow in fp16 stays in float32 then.
         """
         self.dtype = dtype
         self.unet.to(dtype)
-        self.vae.to(self._vae_dtype(dtype))
-
-    def _vae_dtype(self, dtype: torch.dtype) -> torch.dtype:
-        upcast = self.family == "sdxl" and dtype == torch.float16 and self.vae.config.force_upcast
-        return torch.float32 if upcast else dtype
+        self.vae.to(self.family.vae_dtype(self.vae.config, dtype))
 
     def computes_in(self, dtype: torch.dtype) -> bool:
         """Whether all weights are of it: a cast that ran out of memory leaves some behind."""
-        wanted = ((self.unet, dtype), (self.vae, self._vae_dtype(dtype)))
+        wanted = ((self.unet, dtype), (self.vae, self.family.vae_dtype(self.vae.config, dtype)))
         return all(weight.dtype == each for part, each in wanted for weight in part.parameters())
 
     def condition(self, texts: list[Text], width: int, height: int) -> Conditioning:
         """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""
-        return condition(texts, width, height, self.dtype)
+        return self.family.condition(texts, width, height, self.dtype)
 
     def denoise(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output, (N, C, H, W) like ``latents_NCHW``; ``timestep`` is a scalar on the device."""
@@ -161,14 +158,7 @@ class EagerModel:
 
     def predict(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet alone: what a compiler gets to see."""
-        output: Tensor = self.unet(
-            latents_NCHW,
-            timestep,
-            encoder_hidden_states=conditioning.tokens_NLD,
-            added_cond_kwargs=conditioning.added,
-            return_dict=False,
-        )[0]
-        return output
+        return self.family.predict(self.unet, latents_NCHW, timestep, conditioning)
 
     def predict_with_deep(
         self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning

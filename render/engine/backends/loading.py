@@ -1,4 +1,7 @@
-"""Stable Diffusion models: load, denoise, decode latents. With ``schedulers.py`` the only file with diffusers."""
+"""A folder in diffusers' layout -> torch modules and text encoders, through the pipeline of its family.
+
+Nothing comes from the network; only safetensors are read, where nothing else was granted.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any
 import torch
 
 from render.engine.backends.eager import EagerModel
-from render.engine.text import TextEncoder
+from render.engine.families.base import Family
+from render.engine.text_encoder import TextEncoder
 from render.errors import ModelError
 from render.models import trust
 
@@ -16,7 +20,7 @@ __all__ = ["load", "load_text", "open_pipeline", "pipeline_class", "quieten", "w
 
 
 def load(
-    folder: Path, family: str, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
+    folder: Path, family: Family, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
 ) -> tuple[EagerModel, TextEncoder]:
     """Load a folder in diffusers' layout. Raises ModelError when no model can be made of it.
 
@@ -28,7 +32,7 @@ def load(
     vae = pipeline.vae if tiny_vae is None else _tiny_vae(tiny_vae, dtype)
     models = EagerModel(pipeline.unet, vae, family, dtype, device)
     pipeline.register_modules(unet=None, vae=None)
-    return models, TextEncoder(pipeline.to(device), device)
+    return models, TextEncoder(pipeline.to(device), family, device)
 
 
 def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
@@ -43,21 +47,21 @@ def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
         raise ModelError(f"{folder}: diffusers cannot load it as a tiny VAE: {reason}") from error
 
 
-def load_text(folder: Path, family: str, device: torch.device) -> TextEncoder:
+def load_text(folder: Path, family: Family, device: torch.device) -> TextEncoder:
     """The text encoders alone. Raises ModelError."""
-    return TextEncoder(open_pipeline(folder, family, torch.float32, unet=None, vae=None).to(device), device)
+    pipeline = open_pipeline(folder, family, torch.float32, vae=None, **{family.row.denoiser: None})
+    return TextEncoder(pipeline.to(device), family, device)
 
 
-def open_pipeline(folder: Path, family: str, dtype: torch.dtype, **given: Any) -> Any:
+def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any) -> Any:
     """diffusers' pipeline of a folder, UNet and VAE in ``dtype``: nothing from the network.
 
     ``given`` modules are not read. Raises ModelError.
     """
-    no_checker = {"safety_checker": None, "requires_safety_checker": False} if family == "sd" else {}
     dtypes = {_dtype_argument(): {"default": torch.float32, "unet": dtype, "vae": dtype}}
     try:
         pipeline = pipeline_class(family).from_pretrained(
-            folder, local_files_only=True, **what_is_read(), **no_checker, **dtypes, **given
+            folder, local_files_only=True, **what_is_read(), **family.row.left_out, **dtypes, **given
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"{folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
@@ -68,12 +72,12 @@ def open_pipeline(folder: Path, family: str, dtype: torch.dtype, **given: Any) -
     return pipeline
 
 
-def pipeline_class(family: str) -> Any:
+def pipeline_class(family: Family) -> Any:
     """diffusers' pipeline of a family."""
     import diffusers
 
     quieten()
-    return {"sd": diffusers.StableDiffusionPipeline, "sdxl": diffusers.StableDiffusionXLPipeline}[family]
+    return getattr(diffusers, str(family.row.pipeline))
 
 
 def quieten() -> None:

@@ -22,7 +22,9 @@ from render.engine.backends.loading import load, load_text, pipeline_class
 from render.engine.backends.onnx_export import EXPORTER, export_denoiser
 from render.engine.backends.onnx_session import Graph
 from render.engine.device import DTYPES
-from render.engine.text import Conditioning, Text, TextEncoder, condition
+from render.engine.families import family_of
+from render.engine.text import Conditioning, Text
+from render.engine.text_encoder import TextEncoder
 from render.errors import EngineError, ModelError
 from render.plan import Plan, Stopwatch
 
@@ -42,6 +44,7 @@ class Graphs:
         self._vae = Graph(folder / "vae_decoder/model.onnx", plan.settings)
         self._config = json.loads((folder / "vae_decoder/config.json").read_text(encoding="utf-8"))
         self._scale = plan.model.latent_scale
+        self._family = family_of(plan.model.family)
         self._load_plain = plain
         self._plain: EagerModel | None = None
         self.dtype = self._dtype = DTYPES[plan.settings.dtype]
@@ -59,7 +62,7 @@ class Graphs:
 
     def condition(self, texts: list[Text], width: int, height: int) -> Conditioning:
         """The conditioning of a batch of pictures of ``width`` x ``height`` pixels, one text a picture."""
-        return condition(texts, width, height, self.dtype)
+        return self._family.condition(texts, width, height, self.dtype)
 
     def cast(self, dtype: torch.dtype) -> None:
         """Compute in ``dtype`` from now on: the graphs' own, or float32 through torch.
@@ -116,7 +119,7 @@ def open_graphs(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Graphs, Tex
     with watch("export"):
         graphs = _exported(plan, folder)
     with watch("load"):
-        family = plan.model.family
+        family = family_of(plan.model.family)
         plain = lambda: load(folder, family, torch.float32, device)[0]  # noqa: E731
         return Graphs(graphs, plan, plain), load_text(folder, family, device)
 
@@ -130,7 +133,7 @@ def _exported(plan: Plan, folder: Path) -> Path:
             return path
         shutil.rmtree(temporary, ignore_errors=True)  # of a process that died, and had our number
         try:
-            models, _ = load(folder, plan.model.family, DTYPES[plan.settings.dtype], torch.device("cpu"))
+            models, _ = load(folder, family_of(plan.model.family), DTYPES[plan.settings.dtype], torch.device("cpu"))
             export_denoiser(models, temporary)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -142,21 +145,17 @@ def text_encoder(plan: Plan, folder: Path, device: torch.device) -> TextEncoder:
     """diffusers' own ``encode_prompt`` over the folder's graphs."""
     from transformers import CLIPTokenizer
 
-    suffixes = ("", "_2") if plan.model.family == "sdxl" else ("",)
-    modules: dict[str, Any] = {"vae": None, "unet": None, "scheduler": None}
-    if plan.model.family == "sd":
-        modules |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    else:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-        modules |= {"force_zeros_for_empty_prompt": index.get("force_zeros_for_empty_prompt", True)}
-        modules |= {"add_watermarker": False}
-    make = pipeline_class(plan.model.family)
+    family = family_of(plan.model.family)
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    modules: dict[str, Any] = {"vae": None, family.row.denoiser: None, "scheduler": None}
+    modules |= family.pipeline_arguments(index)
+    make = pipeline_class(family)
     try:
-        for suffix in suffixes:
-            graph = Graph(folder / f"text_encoder{suffix}/model.onnx", plan.settings)
-            modules[f"text_encoder{suffix}"] = _TextGraph(graph, device)
-            modules[f"tokenizer{suffix}"] = CLIPTokenizer.from_pretrained(folder / f"tokenizer{suffix}")
-        return TextEncoder(make(**modules), device)
+        for name in family.row.text_encoders:
+            modules[name] = _TextGraph(Graph(folder / name / "model.onnx", plan.settings), device)
+        for name in family.row.tokenizers:
+            modules[name] = CLIPTokenizer.from_pretrained(folder / name)
+        return TextEncoder(make(**modules), family, device)
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{folder}: its text encoders cannot be loaded: {str(error).splitlines()[0]}") from error
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import open_pipeline, quieten
 from render.engine.device import DTYPES
+from render.engine.families import family_of
 from render.errors import EngineError
 
 __all__ = ["EXPORTER", "Told", "export_denoiser", "export_model", "export_with_optimum"]
@@ -59,13 +60,13 @@ def export_denoiser(models: EagerModel, folder: Path, told: Told | None = None) 
 
 def export_model(source: Path, family: str, dtype: torch.dtype, folder: Path, told: Told | None = None) -> None:
     """Write all of a model in diffusers' layout as ONNX graphs into ``folder``. Raises ModelError, EngineError."""
-    pipeline = open_pipeline(source, family, dtype)
-    models = EagerModel(pipeline.unet, pipeline.vae, family, dtype, torch.device("cpu"))
+    kind = family_of(family)
+    pipeline = open_pipeline(source, kind, dtype)
+    models = EagerModel(pipeline.unet, pipeline.vae, kind, dtype, torch.device("cpu"))
     export_denoiser(models, folder, told)
     _export(_vae_encoder(models), folder, told)
-    _export(_text_encoder("text_encoder", pipeline.text_encoder, family), folder, told)
-    if family == "sdxl":
-        _export(_text_encoder("text_encoder_2", pipeline.text_encoder_2, family), folder, told)
+    for name in kind.row.text_encoders:
+        _export(_text_encoder(name, getattr(pipeline, name), states=kind.reads_hidden_states), folder, told)
     for name in COPIED:
         if (source / name).is_dir():
             shutil.copytree(source / name, folder / name)
@@ -229,19 +230,15 @@ def _unet(models: EagerModel) -> _Part:
         from diffusers.models.attention_processor import AttnProcessor
 
         models.unet.set_attn_processor(AttnProcessor())
+    conditioning = models.family.blank(config, BATCH, dtype)
     inputs = {
         "sample": torch.randn(BATCH, config.in_channels, HEIGHT, WIDTH, dtype=dtype),
         "timestep": torch.tensor(500.0),
-        "encoder_hidden_states": torch.randn(BATCH, 77, config.cross_attention_dim, dtype=dtype),
+        "encoder_hidden_states": conditioning.tokens_NLD,
+        **(conditioning.added or {}),
     }
     axes = {"sample": {0: "batch", 2: "height", 3: "width"}, "encoder_hidden_states": {0: "batch", 1: "sequence"}}
-    if config.addition_embed_type == "text_time":
-        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-        inputs |= {
-            "text_embeds": torch.randn(BATCH, pooled, dtype=dtype),
-            "time_ids": torch.zeros(BATCH, 6, dtype=dtype),
-        }
-        axes |= {"text_embeds": {0: "batch"}, "time_ids": {0: "batch"}}
+    axes |= {name: {0: "batch"} for name in conditioning.added or {}}
     return _Part("unet", _UNet(models.unet), inputs, axes, ("out_sample",), dict(config))
 
 
@@ -260,9 +257,8 @@ def _vae_encoder(models: EagerModel) -> _Part:
     return _Part("vae_encoder", _Encoder(vae), {"sample": pictures}, axes, ("latent_parameters",), dict(vae.config))
 
 
-def _text_encoder(name: str, encoder: Any, family: str) -> _Part:
-    """SDXL reads the last hidden state but one; the second encoder's first output is the pooled embedding."""
-    states = family == "sdxl"
+def _text_encoder(name: str, encoder: Any, *, states: bool) -> _Part:
+    """``states``: with all hidden states. The first output of an encoder that projects is the pooled embedding."""
     module = _TextEncoder(encoder.float(), states=states)
     ids_NL = torch.zeros((BATCH, encoder.config.max_position_embeddings), dtype=torch.int64)
     with torch.no_grad():

@@ -10,19 +10,21 @@ from render.bench.case import Case, plan_of
 from render.bench.probes.architectures import ARCHITECTURES
 from render.bench.probes.flops import Operation, Work, decoder_work, picture_work, unet_work
 from render.engine.device import machine
+from render.engine.families import family_of
 
 
 @pytest.mark.parametrize(
     ("model", "side", "tflop"), [("sd15", 64, 0.803), pytest.param("sdxl", 128, 6.76, marks=pytest.mark.slow)]
 )
 def test_unet(model: str, side: int, tflop: float) -> None:
-    work = unet_work(ARCHITECTURES[model]["unet"], (1, 4, side, side), torch.float16)
+    architecture = ARCHITECTURES[model]
+    work = unet_work(family_of(architecture.family), architecture.parts["unet"], (1, 4, side, side), torch.float16)
     assert work.flops / 1e12 == pytest.approx(tflop, rel=2e-3)
 
 
 @pytest.mark.parametrize(("side", "tflop"), [(64, 2.51), (128, 10.5)])
 def test_decoder(side: int, tflop: float) -> None:
-    work = decoder_work(ARCHITECTURES["sd15"]["vae"], (1, 4, side, side), torch.float16)
+    work = decoder_work(ARCHITECTURES["sd15"].parts["vae"], (1, 4, side, side), torch.float16)
     assert work.flops / 1e12 == pytest.approx(tflop, rel=4e-3)
 
 
