@@ -86,12 +86,6 @@ def tiny_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sdxl(tmp_path_factory.mktemp("models") / "tiny-sdxl")
 
 
-@pytest.fixture(autouse=True)
-def _no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test grants ends with it."""
-    monkeypatch.setattr("render.models.trust._granted", False)
-
-
 @pytest.fixture
 def watcher() -> Collector:
     return Collector()

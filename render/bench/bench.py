@@ -18,13 +18,17 @@ __all__ = ["bench", "write"]
 Report = dict[str, Any]
 
 
-def bench(options: Options, out: Path, on_step: Callable[[int, int, str], None]) -> Report:
-    """Measure and write; ``report.json`` is there after the first table and grows. Raises RenderError."""
+def bench(options: Options, out: Path, on_step: Callable[[int, int, str], None], *, trust: bool = False) -> Report:
+    """Measure and write; ``report.json`` is there after the first table and grows. Raises RenderError.
+
+    With ``trust`` the model may hold what could run code when it is loaded.
+    """
     require()
     _put(out, "report.json", "")  # a folder that cannot be written is noticed now
     from render.bench.runner import BenchRunner
 
-    report = BenchRunner(options, on_step, lambda report: _put(out, "report.json", to_json(report))).run()
+    runner = BenchRunner(options, on_step, lambda report: _put(out, "report.json", to_json(report)), trust=trust)
+    report = runner.run()
     write(report, out)
     return report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,13 +53,13 @@ class Candidate:
         return made
 
 
-def open_subject(case: Case, plan: Plan, folder: Path, frames: int | None = None) -> Candidate:
+def open_subject(case: Case, plan: Plan, folder: Path, frames: int | None = None, *, trust: bool = False) -> Candidate:
     """Load what ``case`` renders with, to render the first ``frames`` of the plan, by default all of them.
 
     Raises RenderError, or what torch raises when something breaks.
     """
     watch = Stopwatch()
-    maker: Callable[[Plan, Path, Stopwatch], Renderer] = open_engine if case.renderer == "render" else Baseline
+    make = open_engine if case.renderer == "render" else Baseline
     with MemoryMeter(plan.settings.device) as meter:
-        source = maker(plan, folder, watch)
+        source: Renderer = make(plan, folder, watch, trust=trust)
     return Candidate(case, plan, source, range(frames or plan.spec.num_frames), dict(watch.seconds), meter.peak_bytes)

@@ -31,15 +31,16 @@ class _Quiet:
         """Nothing."""
 
 
-def film_of(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
+def film_of(case: Case, plan: Plan, folder: Path, *, trust: bool = False) -> dict[str, Any]:
     """Render and encode a film of the plan's frames. Seconds: ``start_s`` to load and compile, ``film_s`` for the rest
     (for our own: planning, done records, joining, the report as well), and its stages. Raises what either raises."""
-    told = _ours(case, plan, folder) if case.renderer == "render" else _theirs(case, plan, folder)
+    render = _ours if case.renderer == "render" else _theirs
+    told = render(case, plan, folder, trust=trust)
     frames = plan.spec.num_frames
     return told | {"frames": frames, "frames_per_s": frames / told["film_s"]}
 
 
-def _ours(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
+def _ours(case: Case, plan: Plan, folder: Path, *, trust: bool) -> dict[str, Any]:
     """The whole of ``render run --local``, its figures out of the job's own report."""
     with TemporaryDirectory(prefix="render-bench-") as place:
         job = job_of(
@@ -50,7 +51,7 @@ def _ours(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
             f"engine.device={plan.settings.device}",
         )
         began = time.perf_counter()
-        run_job(job, LocalFarm, _Quiet())
+        run_job(job, lambda: LocalFarm(trust=trust), _Quiet())
         seconds = time.perf_counter() - began
         report = json.loads((Path(place) / "report.json").read_text(encoding="utf-8"))
     stages = report["stages"]
@@ -65,10 +66,10 @@ def _ours(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
     }
 
 
-def _theirs(case: Case, plan: Plan, folder: Path) -> dict[str, Any]:
+def _theirs(case: Case, plan: Plan, folder: Path, *, trust: bool) -> dict[str, Any]:
     """diffusers' pipeline and the same encoder, one after the other as the scripts do it."""
     began = time.perf_counter()
-    subject, watch = open_subject(case, plan, folder), Stopwatch()
+    subject, watch = open_subject(case, plan, folder, trust=trust), Stopwatch()
     opened = time.perf_counter()
     with SegmentWriter(io.BytesIO(), plan.video) as writer:
         for picture in subject.source.pictures(subject.frames, watch):

@@ -51,14 +51,17 @@ Report = dict[str, Any]
 class BenchRunner:
     """One run of ``render bench``."""
 
-    def __init__(self, options: Options, on_step: OnStep, on_table: Callable[[Report], None]) -> None:
+    def __init__(
+        self, options: Options, on_step: OnStep, on_table: Callable[[Report], None], *, trust: bool = False
+    ) -> None:
         """Find or build the model. Raises ModelError."""
+        self._trust = trust
         self._options, self._on_step, self._on_table = options, on_step, on_table
         self._began = time.perf_counter()
         on_step(0, 1, f"model {options.model}")
         self._model = architectures.folder_of(options.model)
-        self._folder: Path = modelfiles.find(self._model, download=True)
-        self._info = modelfiles.describe(self._model, fingerprint=False)
+        self._folder: Path = modelfiles.find(self._model, download=True, trust=trust)
+        self._info = modelfiles.describe(self._model, fingerprint=False, trust=trust)
         self._machine = machine("auto")
         self._suite = suite(options, self._machine, self._info.family, self._info.native_size)
         self._sample: list[Pixels] = []
@@ -146,7 +149,7 @@ class BenchRunner:
         case = replace(self._suite.best, backend="eager")
         with self._failing("parts"):
             plan = self._plan(case)
-            seconds = measure_parts(plan, self._folder)
+            seconds = measure_parts(plan, self._folder, trust=self._trust)
             if self._sample:
                 seconds["encode"] = encoding_s(plan, self._sample)
             self.report["parts"] = {"case": asdict(case), "seconds": seconds}
@@ -159,7 +162,8 @@ class BenchRunner:
             for case in self._suite.films:
                 self._step(f"film: {case}")
                 with self._failing(f"film: {case}"):
-                    film = film_of(case, self._plan(case, self._options.frames), self._folder)
+                    plan = self._plan(case, self._options.frames)
+                    film = film_of(case, plan, self._folder, trust=self._trust)
                     told.setdefault(str(case), []).append(film | {"case": asdict(case)})
                 release()
         ours = told.get(str(self._suite.best), [])
@@ -182,7 +186,8 @@ class BenchRunner:
                 if case.switches.get("tiny_vae") == "":
                     raise EngineError(f"there is no tiny VAE for the model {case.model}")
                 count = frames or -(-most // case.batch) * case.batch
-                subject = open_subject(case, self._plan(case, max(count, WALK_FRAMES)), self._folder, count)
+                plan = self._plan(case, max(count, WALK_FRAMES))
+                subject = open_subject(case, plan, self._folder, count, trust=self._trust)
                 subject.warm_up()
                 subjects[name] = subject
         return subjects

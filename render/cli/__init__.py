@@ -39,10 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        if options.trust:
-            from render.models import trust
-
-            trust.grant()
         code: int = options.run(options)
     except RenderError as error:
         if options.json:

@@ -64,9 +64,10 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
 
 
 def load_all(
-    paths: Sequence[Path], overrides: Sequence[str], frames: str | None = None, *, models: bool
+    paths: Sequence[Path], overrides: Sequence[str], frames: str | None = None, *, models: bool, trust: bool
 ) -> list[LoadedJob]:
     """Every job of the command, or its mistake. ``frames``: of ``--frames``; ``models``: look for them from here.
+    ``trust``: of ``--trust``.
 
     Two jobs that would render into one directory are a mistake of the second.
     """
@@ -79,7 +80,7 @@ def load_all(
                 _check_frames(path, job, frames)
             check_run_dir(job)
             if models:
-                check_model(job)
+                check_model(job, trust=trust)
             where = job.spec.run_dir
             other = taken.setdefault(str(where.absolute() if isinstance(where, Path) else where), path)
             if other != path:
@@ -97,20 +98,20 @@ def _check_frames(path: Path, job: JobFile, frames: str) -> None:
         raise SpecError(f"{path}: {error}") from None
 
 
-def check_model(job: JobFile) -> ModelInfo:
+def check_model(job: JobFile, *, trust: bool) -> ModelInfo:
     """The job's model as found from here.
 
     Raises SpecError that names the line when it is not to be had, or cannot do what the job asks for.
     """
     model, tiny_vae = job.spec.model, job.spec.engine.tiny_vae
     try:
-        info = models.describe(model, fingerprint=False)
+        info = models.describe(model, fingerprint=False, trust=trust)
     except ModelError as error:
         raise job.mistake(("model",), str(error)) from None
     for path, message in graph_mistakes(job.spec, info):
         raise job.mistake(path, message)
     try:
-        return models.describe(model, tiny_vae, fingerprint=False) if tiny_vae else info
+        return models.describe(model, tiny_vae, fingerprint=False, trust=trust) if tiny_vae else info
     except ModelError as error:
         raise job.mistake(("engine", "tiny_vae"), str(error)) from None
 

@@ -27,7 +27,7 @@ REPEATS = 3
 NO_GAIN = 0.99  # a doubled batch that is not even 1 % faster ends the search
 
 
-def measure(plan: Plan, folder: Path) -> BatchTimings:
+def measure(plan: Plan, folder: Path, *, trust: bool = False) -> BatchTimings:
     """Seconds a picture of one denoiser evaluation, by batch, doubled from 1 until it gains nothing more.
 
     Raises ModelError, and EngineError where not even one picture fits.
@@ -36,7 +36,7 @@ def measure(plan: Plan, folder: Path) -> BatchTimings:
     settings = plan.settings
     device_module.set_up(settings.threads)
     device = torch.device(settings.device)
-    models, encoder = open_model(plan, folder, Stopwatch())
+    models, encoder = open_model(plan, folder, Stopwatch(), trust=trust)
     text = next(iter(encoder.encode([""]).values()))
     del encoder
     free = free_bytes(device)

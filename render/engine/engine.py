@@ -32,16 +32,19 @@ __all__ = ["Engine", "open_engine"]
 AHEAD = {"cpu": 0, "cuda": 1}  # batches queued while one is fetched; a CPU does one thing after another anyway
 
 
-def open_engine(plan: Plan, folder: Path, watch: Stopwatch, warm: LoadedModel | None = None) -> Engine:
+def open_engine(
+    plan: Plan, folder: Path, watch: Stopwatch, warm: LoadedModel | None = None, *, trust: bool = False
+) -> Engine:
     """Load the model, encode the keyframes' prompts, write the sampler out. Raises ModelError or EngineError.
 
-    ``warm`` is what an engine of before left for this plan (``warm_for``): it is not loaded again.
+    ``warm`` is what an engine of before left for this plan (``warm_for``): it is not loaded again. With ``trust`` also
+    what could run code is loaded.
     """
     device_module.set_up(plan.settings.threads)
     if warm is None:
-        models, encoder = open_model(plan, folder, watch)
+        models, encoder = open_model(plan, folder, watch, trust=trust)
     else:
-        models, encoder = warm.models, open_text(plan, folder, watch)
+        models, encoder = warm.models, open_text(plan, folder, watch, trust=trust)
     texts = encode_texts(plan, encoder, watch)
     table, steps = evaluations_of(plan)
     inputs = Inputs(plan, texts, models, table.num_noises, steps)

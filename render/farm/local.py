@@ -29,7 +29,9 @@ _FAULTS = (RuntimeError, ValueError, TypeError, OSError, ArithmeticError, Lookup
 class LocalFarm:
     """One worker, two threads: a chunk's last pictures are encoded while the next chunk is rendered."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trust: bool = False) -> None:
+        """``trust``: the worker may load what could run code."""
+        self._trust = trust
         self._started = 0
         self._workers: dict[str, Worker] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="chunk")
@@ -52,7 +54,7 @@ class LocalFarm:
         """Ready at once."""
         name = f"local-{self._started}"
         self._started += 1
-        self._workers[name] = Worker(name)
+        self._workers[name] = Worker(name, trust=self._trust)
         self._messages.append(WorkerReady(name, WorkerInfo(socket.gethostname(), os.getpid())))
         return name
 

@@ -18,7 +18,6 @@ from render.engine.base import Renderer
 from render.errors import RunDirError
 from render.farm.base import Described, Opened, WorkerInfo
 from render.farm.encoding import SegmentEncoder
-from render.models import trust
 from render.plan import BatchTimings, Chunk, Plan, Stopwatch, this_cpu
 from render.spec import JobSpec
 from render.store import Record, Segment
@@ -29,11 +28,10 @@ __all__ = ["Worker"]
 class Worker:
     """Says what its machine is, opens a plan, renders chunks of it; then another plan, if there is one."""
 
-    def __init__(self, name: str, *, trusting: bool = False) -> None:
-        """``trusting``: the command line said ``--trust`` (`trust.py`)."""
-        if trusting:
-            trust.grant()
+    def __init__(self, name: str, *, trust: bool = False) -> None:
+        """``trust``: the command line said ``--trust``."""
         self.name = name
+        self._trust = trust
         self._opening = Stopwatch()
         self._source: Renderer | None = None
         # All work on the device happens in this thread, a chunk after another; encoding what it leaves goes on beside.
@@ -61,7 +59,7 @@ class Worker:
             return Described(this_cpu(), modelfiles.describe(spec.model))
         from render.engine.device import machine
 
-        model = modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True)
+        model = modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True, trust=self._trust)
         return Described(machine(spec.engine.device), model)
 
     def measure(self, plan_json: str) -> BatchTimings:
@@ -73,8 +71,8 @@ class Worker:
 
         self._source = None
         plan = Plan.from_json(plan_json)
-        folder = modelfiles.find(_as_planned(plan).model, download=True)
-        return self._thread.submit(measure, plan, folder).result()
+        folder = modelfiles.find(_as_planned(plan).model, download=True, trust=self._trust)
+        return self._thread.submit(measure, plan, folder, trust=self._trust).result()
 
     def open(self, plan_json: str) -> Opened:
         """Load the plan's model, or keep the one that is loaded where it is the same. Nothing may be rendering.
@@ -113,7 +111,8 @@ class Worker:
         warm = before.warm_for(plan) if isinstance(before, Engine) else None
         del before
         release()  # what is not kept goes before the next model comes: an engine holds itself until then
-        return open_engine(plan, modelfiles.find(model, download=True), self._opening, warm)
+        folder = modelfiles.find(model, download=True, trust=self._trust)
+        return open_engine(plan, folder, self._opening, warm, trust=self._trust)
 
     def render(self, chunk: Chunk) -> Segment:
         """Render and encode one chunk. The seconds of loading the model are told with the first one.

@@ -12,21 +12,29 @@ from dataclasses import replace
 from pathlib import Path
 
 from render.errors import ModelError
-from render.models import trust
 from render.models.config import entry, export_note, family_of, read_json
 from render.models.families import Family, ModelInfo
 from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
 from render.models.sources import HUB_ID, TINY_FILES, find, find_tiny, testcard_cost_s
+from render.models.trust import check
 
 __all__ = ["describe"]
 
 
-def describe(model: str, tiny_vae: str | None = None, *, download: bool = False, fingerprint: bool = True) -> ModelInfo:
+def describe(
+    model: str,
+    tiny_vae: str | None = None,
+    *,
+    download: bool = False,
+    fingerprint: bool = True,
+    trust: bool = False,
+) -> ModelInfo:
     """What a plan has to know of ``model``, decoded by ``tiny_vae`` where one is named: the fingerprint covers it too.
 
+    With ``trust`` the model may hold what could run code when it is loaded.
     Raises ModelError when one of the two is missing, incomplete or of another family, and when they do not fit.
     """
-    info = _describe(model, download=download, fingerprint=fingerprint)
+    info = _describe(model, download=download, fingerprint=fingerprint, trust=trust)
     if tiny_vae is None or info.family == "testcard":
         return info
     folder = find_tiny(tiny_vae, download=download)
@@ -54,14 +62,15 @@ def _check_tiny(name: str, folder: Path, info: ModelInfo, *, weights: bool) -> N
         raise ModelError(f"tiny VAE {name!r}: no {TINY_FILES[1]} in {folder}; only safetensors are read")
 
 
-def _describe(model: str, *, download: bool, fingerprint: bool) -> ModelInfo:
+def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> ModelInfo:
     if testcard_cost_s(model) is not None:
         return ModelInfo("testcard", (256, 144), 0, 1, {}, "testcard-1")
-    folder = find(model, download=download)
+    folder = find(model, download=download, trust=trust)
     family = family_of(model, folder)
     layout = layout_of(folder, family)
     if layout == "diffusers":
-        trust.check(model, folder, weights=download or fingerprint or not HUB_ID.fullmatch(model))
+        weights = download or fingerprint or not HUB_ID.fullmatch(model)
+        check(model, folder, weights=weights, trust=trust)
     denoiser = folder / family.denoiser / "config.json"
     vae = folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
     channels, taken = entry(vae, "latent_channels", int), entry(denoiser, "in_channels", int)

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from render.errors import ModelError
-from render.models import trust
 from render.models.demo import WEIGHTS
 from render.models.families import FAMILIES
 from render.models.hub import hub_folder
+from render.models.trust import PICKLE_SUFFIXES, PICKLES, unweighted
 
 __all__ = ["FILES", "HUB_ID", "TINY_FILES", "find", "find_tiny", "pinned", "testcard_cost_s"]
 
@@ -39,14 +39,15 @@ def testcard_cost_s(model: str) -> float | None:
     return int(match[1] or 0) / 1000 if match else None
 
 
-def find(model: str, *, download: bool) -> Path:
+def find(model: str, *, download: bool, trust: bool = False) -> Path:
     """The folder of a model; of a hub model the cached one, fetched before when ``download`` is set.
 
+    With ``trust`` pickled weights are fetched where there are no others.
     Raises ModelError that says what was looked for and what to do.
     """
     if model == "demo":
         return WEIGHTS
-    if model.endswith((".safetensors", *trust.PICKLE_SUFFIXES)):
+    if model.endswith((".safetensors", *PICKLE_SUFFIXES)):
         pickled = "" if model.endswith(".safetensors") else "pickled weights can run code when they are read, and "
         raise ModelError(
             f"{model!r}: {pickled}single-file models are not built yet; convert it to a folder with save_pretrained"
@@ -58,8 +59,8 @@ def find(model: str, *, download: bool) -> Path:
         parts = sorted({part for family in FAMILIES.values() for part in family.parts})
         files = [f"{part}/{pattern}" for part in parts for pattern in FILES]
         folder = hub_folder(hub[1], hub[2], "model_index.json", files, download=download)
-        if download and trust.granted() and (bare := trust.unweighted(folder)):
-            files = [f"{part.name}/{name}" for part in bare for name in trust.PICKLES]
+        if download and trust and (bare := unweighted(folder)):
+            files = [f"{part.name}/{name}" for part in bare for name in PICKLES]
             hub_folder(hub[1], hub[2], "model_index.json", files, download=True)
         return folder
     raise ModelError(f"{model!r}: no such folder, and not a hub id; write demo, testcard, a folder, or org/name")

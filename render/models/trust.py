@@ -1,7 +1,7 @@
 """What of a model could run code of its own when it is loaded: pickled weights, and Python that the model brings.
 
 Neither is loaded unless the person at the command line says ``--trust``: a job spec is untrusted text and cannot grant
-it. The grant is a process's own. Whoever starts a worker in another process tells it as plain data (``Worker``).
+it. The grant is an argument of everything that finds or loads a model, False where it is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from render.errors import ModelError
 from render.models.families import FAMILIES
 
-__all__ = ["MAX_JSON_BYTES", "PICKLES", "PICKLE_SUFFIXES", "check", "grant", "granted", "unweighted"]
+__all__ = ["MAX_JSON_BYTES", "PICKLES", "PICKLE_SUFFIXES", "check", "unweighted"]
 
 PICKLES = ("diffusion_pytorch_model.bin", "pytorch_model.bin")
 """The names that diffusers and transformers look for."""
@@ -25,28 +25,15 @@ LIBRARIES = ("diffusers", "transformers")
 CODE_KEYS = ("auto_map", "custom_pipelines", "custom_pipeline")
 MAX_JSON_BYTES = 32 << 20  # of one file; a tokenizer of 50,000 words has 2 MB
 
-_granted = False
 
-
-def grant() -> None:
-    """From now on this process loads pickled weights and a model's own code."""
-    global _granted
-    _granted = True
-
-
-def granted() -> bool:
-    """Whether ``--trust`` was given."""
-    return _granted
-
-
-def check(model: str, folder: Path, *, weights: bool) -> None:
-    """Raise ModelError for a folder in diffusers' layout that could run code, unless that is granted.
+def check(model: str, folder: Path, *, weights: bool, trust: bool) -> None:
+    """Raise ModelError for a folder in diffusers' layout that could run code, unless ``trust`` grants that.
 
     Weight indices that name files elsewhere are refused in any case. ``weights``: the files of weights must be there.
     """
     for path in sorted(folder.glob("*/*.index.json")):
         _check_index(path)
-    if granted():
+    if trust:
         return
     for code in _own_code(folder):
         raise ModelError(

@@ -47,7 +47,7 @@ def test_mistakes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> N
 def test_an_interrupted_benchmark_does_not_promise_to_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_arguments: object) -> None:
+    def interrupted(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("render.bench.bench.bench", interrupted)

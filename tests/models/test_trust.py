@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from render.cli import main
+from render.engine.backends import open_model
 from render.errors import ModelError
 from render.farm.worker import Worker
-from render.models import describe, find, trust
+from render.models import describe, find
+from render.plan import Plan, Stopwatch, resolve
+from render.spec import JobSpec
 
 JOB = "version: 1\nmode: dream\nmodel: {}\nframes: 2\nsteps: 1\nkeyframes:\n  - {{at: 0, prompt: hills}}\n"
 
@@ -69,16 +73,25 @@ def test_with_trust_they_are_rendered(model: Path, tiny_sd: Path, tmp_path: Path
     assert main(["check", str(job), "--set", "trust=true"]) == 2
 
 
-def test_a_worker_in_another_process_is_told(model: Path) -> None:
+def test_a_worker_is_told_and_nobody_else_in_its_process(model: Path, spec_of: Callable[..., JobSpec]) -> None:
     pickle_weights(model / "vae")
-    Worker("w0")
+    spec = spec_of(f"model={model}")
+    before = Worker("w1", trust=True).describe(spec).model.fingerprint
     with pytest.raises(ModelError, match=r"vae/diffusion_pytorch_model\.bin: pickled"):
-        describe(str(model))
-    Worker("w1", trusting=True)
-    assert trust.granted()
-    before = describe(str(model)).fingerprint
+        Worker("w0").describe(spec)
     (model / "vae/diffusion_pytorch_model.bin").write_bytes(b"others")
-    assert describe(str(model)).fingerprint != before
+    assert describe(str(model), trust=True).fingerprint != before
+
+
+def test_what_a_plan_was_made_with_is_not_loaded_without_trust(model: Path, spec_of: Callable[..., JobSpec]) -> None:
+    pickle_weights(model / "unet")
+    spec = spec_of(f"model={model}", "steps=1", "size=64x64")
+    described = Worker("w0", trust=True).describe(spec)
+    plan = Plan(spec, resolve(spec, described.machine, described.model), described.model)
+    with pytest.raises(ModelError, match="diffusers cannot load it"):
+        open_model(plan, model, Stopwatch())
+    backend, _ = open_model(plan, model, Stopwatch(), trust=True)
+    assert backend.dtype is not None
 
 
 @pytest.mark.parametrize("command", [["export", "{}", "{}/graphs"], ["bench", "--model", "{}", "--quick"]])
@@ -109,17 +122,15 @@ def test_code_of_the_models_own_is_refused(file: str, values: dict[str, Any], wo
     change(model / file, **values)
     with pytest.raises(ModelError, match=f"{words}.*that is code of the model's own"):
         describe(str(model))
-    trust.grant()
-    assert describe(str(model)).family == "sd"
+    assert describe(str(model), trust=True).family == "sd"
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "a/b.safetensors", "..", "", 7])
 def test_an_index_of_weights_does_not_lead_out_of_its_folder(name: object, model: Path) -> None:
     index = model / "unet/diffusion_pytorch_model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"conv.weight": "diffusion_pytorch_model.safetensors", "x": name}}))
-    trust.grant()  # never needed by an honest model
     with pytest.raises(ModelError, match="names a file outside its folder"):
-        describe(str(model))
+        describe(str(model), trust=True)  # never needed by an honest model
 
 
 def test_a_model_without_weights_is_named(model: Path) -> None:

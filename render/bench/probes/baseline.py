@@ -20,9 +20,9 @@ from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backends.compiled import quiet
-from render.engine.backends.loading import pipeline_class, what_is_read
+from render.engine.backends.loading import Source, pipeline_class, what_is_read
 from render.engine.base import Frame
-from render.engine.families import Family, family_of
+from render.engine.families import family_of
 from render.engine.noise import seeded_noise, slerp
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.text import Text, blend_texts
@@ -40,7 +40,7 @@ class Baseline:
     sampler_table = ""
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, plan: Plan, folder: Path, watch: Stopwatch) -> None:
+    def __init__(self, plan: Plan, folder: Path, watch: Stopwatch, *, trust: bool = False) -> None:
         """Load the pipeline and encode the keyframes' prompts."""
         settings = plan.settings
         device_module.set_up(settings.threads)
@@ -48,7 +48,8 @@ class Baseline:
         self._device = torch.device(settings.device)
         self._family = family_of(plan.model.family)
         with watch("load"):
-            self._pipeline = _pipeline(folder, self._family, device_module.DTYPES[settings.dtype], self._device)
+            source = Source(folder, self._family, trust)
+            self._pipeline = _pipeline(source, device_module.DTYPES[settings.dtype], self._device)
         self._pipeline.scheduler = make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler)
         with watch("prompt"):
             encoder = TextEncoder(self._pipeline, self._family, self._device)
@@ -116,8 +117,9 @@ class Baseline:
             raise EngineError(f"diffusers' pipeline cannot be compiled here: {str(error).splitlines()[0]}") from error
 
 
-def _pipeline(folder: Path, family: Family, dtype: torch.dtype, device: torch.device) -> Any:
-    given = {**what_is_read(), **family.row.left_out}
-    pipeline = pipeline_class(family).from_pretrained(folder, local_files_only=True, **given)
+def _pipeline(source: Source, dtype: torch.dtype, device: torch.device) -> Any:
+    pipeline = pipeline_class(source.family).from_pretrained(
+        source.folder, local_files_only=True, **what_is_read(source)
+    )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device, dtype)

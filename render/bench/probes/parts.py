@@ -32,13 +32,13 @@ ROUNDS = 3
 
 
 @torch.no_grad()
-def measure_parts(plan: Plan, folder: Path) -> dict[str, float]:
+def measure_parts(plan: Plan, folder: Path, *, trust: bool = False) -> dict[str, float]:
     """Seconds a picture by part, at the plan's batch: UNet (all steps), VAE, sampler, slerp, text blend, copy, and
     ``prompt``: encoding one prompt, which happens once a keyframe and not once a picture."""
     settings, info = plan.settings, plan.model
     device_module.set_up(settings.threads)
     device, batch = torch.device(settings.device), settings.batch
-    models, encoder = open_model(plan, folder, Stopwatch())
+    models, encoder = open_model(plan, folder, Stopwatch(), trust=trust)
     table = tabulate(make_scheduler(SAMPLERS[plan.spec.sampler], info.scheduler), plan.spec.steps)
     shape_CHW = (info.latent_channels, settings.height // info.latent_scale, settings.width // info.latent_scale)
     a, b = seeded_noise(1, shape_CHW), seeded_noise(2, shape_CHW)

@@ -73,7 +73,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
 
     wanted = _wanted(options)
     with Steps("bench") as steps:
-        return bench(wanted, options.out, steps.step)
+        return bench(wanted, options.out, steps.step, trust=options.trust)
 
 
 def _wanted(options: argparse.Namespace) -> read.Options:

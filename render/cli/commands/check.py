@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """A line a job; the exit code of the first that is wrong."""
-    return each_job(options, lambda job: (summary := check(job), describe_job(summary)))
+    return each_job(options, lambda job: (summary := check(job, trust=options.trust), describe_job(summary)))
 
 
 def describe_job(summary: Mapping[str, Any]) -> str:
@@ -35,12 +35,12 @@ def describe_job(summary: Mapping[str, Any]) -> str:
     )
 
 
-def check(job: JobFile) -> Summary:
+def check(job: JobFile, *, trust: bool) -> Summary:
     """Whether a job can be rendered, as far as this machine can say before it is.
 
     Raises SpecError that names the line, also for a missing model and a run directory that cannot be made.
     """
-    check_model(job)
+    check_model(job, trust=trust)
     check_run_dir(job)
     spec = job.spec
     return {

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from render import models
 from render.cli.parser import add_trust
@@ -35,23 +35,22 @@ def run(options: argparse.Namespace) -> int:
     def on_part(part: str, seconds: float) -> None:
         print(f"export: {part} {seconds:.1f} s", file=sys.stderr, flush=True)
 
-    summary = export(options.model, options.dir, options.dtype, on_part, optimum=bool(options.optimum))
+    summary = export(options, on_part)
     print(json.dumps(summary) if options.json else f"{summary['dir']}: {summary['dtype']}, use it as a job's model")
     return 0
 
 
-def export(
-    model: str, folder: Path, dtype: Literal["fp32", "fp16"], on_part: Callable[[str, float], None], *, optimum: bool
-) -> dict[str, Any]:
-    """Write ``folder`` and say what it is; ``on_part`` is called with every part and its seconds.
+def export(options: argparse.Namespace, on_part: Callable[[str, float], None]) -> dict[str, Any]:
+    """Write the folder asked for and say what it is; ``on_part`` is called with every part and its seconds.
 
     Raises SpecError for a folder that is in the way, ModelError, EngineError, StoreError.
     """
+    model, folder = options.model, options.dir
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SpecError(f"{folder}: is there already, and not empty; give another folder, or delete it first")
     if models.testcard_cost_s(model) is not None:
         raise ModelError(f"{model!r} has no network; give demo, a hub id or a folder")
-    info = models.describe(model, download=True, fingerprint=False)
+    info = models.describe(model, download=True, fingerprint=False, trust=options.trust)
     if info.layout == "onnx":
         raise ModelError(f"{model!r} is an ONNX export already; give the model it was made of")
     began = time.perf_counter()
@@ -59,7 +58,7 @@ def export(
     try:
         shutil.rmtree(temporary, ignore_errors=True)  # what a killed export left
         temporary.mkdir(parents=True)
-        _write(model, temporary, dtype, on_part, optimum=optimum)
+        _write(options, info.family, temporary, on_part)
         if folder.is_dir():
             folder.rmdir()
         temporary.rename(folder)
@@ -70,21 +69,21 @@ def export(
     return {
         "model": model,
         "dir": str(folder),
-        "dtype": dtype,
-        "exporter": "optimum" if optimum else "torch",
+        "dtype": options.dtype,
+        "exporter": "optimum" if options.optimum else "torch",
         "seconds": round(time.perf_counter() - began, 1),
     }
 
 
-def _write(
-    model: str, folder: Path, dtype: Literal["fp32", "fp16"], on_part: Callable[[str, float], None], *, optimum: bool
-) -> None:
+def _write(options: argparse.Namespace, family: str, folder: Path, on_part: Callable[[str, float], None]) -> None:
     from render.engine.backends import onnx_export as exporter
+    from render.engine.backends.loading import Source
     from render.engine.device import DTYPES
+    from render.engine.families import family_of
 
-    source = models.find(model, download=True)
-    if optimum:
-        exporter.export_with_optimum(source, dtype, folder, on_part)
+    source = models.find(options.model, download=True, trust=options.trust)
+    if options.optimum:
+        exporter.export_with_optimum(source, options.dtype, folder, on_part)
         return
-    family = models.describe(model, fingerprint=False).family
-    exporter.export_model(source, family, DTYPES[dtype], folder, on_part)
+    model = Source(source, family_of(family), options.trust)
+    exporter.export_model(model, DTYPES[options.dtype], folder, on_part)

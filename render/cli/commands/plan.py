@@ -29,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the job's plan."""
-    return each_job(options, lambda job: (summary := plan(job), describe_plan(summary)))
+    return each_job(options, lambda job: (summary := plan(job, trust=options.trust), describe_plan(summary)))
 
 
 def describe_plan(summary: Mapping[str, Any]) -> str:
@@ -62,9 +62,9 @@ def describe_plan(summary: Mapping[str, Any]) -> str:
     return "\n".join(f"{key:8} {value}" for key, value in rows.items())
 
 
-def plan(job: JobFile) -> Summary:
+def plan(job: JobFile, *, trust: bool) -> Summary:
     """Frames, chunks, settings, time and disk. Settings are this machine's guess until a first worker resolved them."""
-    model = check_model(job)
+    model = check_model(job, trust=trust)
     check_run_dir(job)
     rundir = RunDir(job.spec.run_dir)
     before = rundir.read_plan()
@@ -72,7 +72,7 @@ def plan(job: JobFile) -> Summary:
     records = counting_records(planned, rundir)
     parameters = {part: models.num_parameters(job.spec.model, part) for part in ("denoiser", "vae")}
     cost = estimate(planned, parameters["denoiser"], parameters["vae"], records)
-    return check(job) | {
+    return check(job, trust=trust) | {
         "settings": asdict(planned.settings),
         "approximations": list(planned.settings.approximations),
         "resolved": before is not None,

@@ -43,17 +43,20 @@ def run(options: argparse.Namespace) -> int:
     job = load(options.jobs[0], options.overrides)
     if options.to is None:
         check_run_dir(job)
-    check_model(job)
+    check_model(job, trust=options.trust)
     target = options.to or join_location(job.spec.run_dir, "preview.png")
     if not str(target).endswith(".png"):
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
     with ProgressBars() as bars:
-        frames = preview(job, LocalFarm, bars.job(options.jobs[0].name), target)
+        farm = lambda: LocalFarm(trust=options.trust)  # noqa: E731
+        frames = preview(job, farm, bars.job(options.jobs[0].name), target, trust=options.trust)
     print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
     return 0
 
 
-def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Location) -> int:
+def preview(
+    job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, target: Location, *, trust: bool = False
+) -> int:
     """A contact sheet of a few frames in a few steps, as a PNG at ``target``; returns the number of frames.
 
     The walk, prompts and seeds are the job's own; fewer steps make the pictures rougher. Leaves nothing else behind.
@@ -63,14 +66,14 @@ def preview(job: JobFile, make_farm: Callable[[], Farm], watcher: Watcher, targe
 
     every = math.ceil(job.spec.num_frames / PREVIEW_FRAMES)
     with TemporaryDirectory(prefix="render-preview-") as folder:
-        run_job(sketch(job, folder), make_farm, watcher, f"0-{job.spec.num_frames - 1}x{every}")
+        run_job(sketch(job, folder, trust=trust), make_farm, watcher, f"0-{job.spec.num_frames - 1}x{every}")
         pictures = [read_still(path) for path in sorted(Path(folder).glob("frames/*.png"))]
     place, name = split_location(target)
     RunDir(place).write(name, encode_still(contact_sheet(pictures, columns=4), ".png"))
     return len(pictures)
 
 
-def sketch(job: JobFile, folder: str) -> JobFile:
+def sketch(job: JobFile, folder: str, *, trust: bool = False) -> JobFile:
     """The job in few steps and in ``folder``; its batch is guessed, because a dozen pictures do not repay measuring."""
     spec = job.spec.model_copy(
         update={
@@ -80,6 +83,6 @@ def sketch(job: JobFile, folder: str) -> JobFile:
     )
     if spec.engine.batch == "auto":
         machine = replace(this_cpu(), device="cuda") if has_gpu() else this_cpu()
-        batch = resolve(spec, machine, check_model(job)).batch
+        batch = resolve(spec, machine, check_model(job, trust=trust)).batch
         spec = spec.model_copy(update={"engine": spec.engine.model_copy(update={"batch": batch})})
     return replace(job, spec=spec)

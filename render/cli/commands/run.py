@@ -65,11 +65,12 @@ def run(options: argparse.Namespace) -> int:
         raise SpecError("--frames makes no film, so there is none for --allow-gaps")
     stop = signals.Stop()
     with ExitStack() as cluster, ProgressBars() as bars:
-        loaded = load_all(options.jobs, options.overrides, options.frames, models=options.local or not address)
+        here = options.local or not address
+        loaded = load_all(options.jobs, options.overrides, options.frames, models=here, trust=options.trust)
         for error in [each.error for each in loaded if each.error]:
             report_error(error)  # now, not when the others have ended
         jobs = [(each.job, bars.job(each.path.name)) for each in loaded if each.job]
-        farm = _farm_maker(address, cluster, local=options.local)
+        farm = _farm_maker(address, cluster, local=options.local, trust=options.trust)
         with signals.draining(stop):
             ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
     results = [(each, each.error or next(ended)) for each in loaded]
@@ -95,19 +96,19 @@ def _report(options: argparse.Namespace, results: Sequence[Result]) -> None:
         print(describe_jobs(results), file=sys.stderr if options.json else sys.stdout)
 
 
-def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool) -> Callable[[], Farm]:
+def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool, trust: bool) -> Callable[[], Farm]:
     """Makes a farm when a job first needs one. Ray is joined or started once, and stays until ``cluster`` is left."""
 
     def make() -> Farm:
         if local:
-            return LocalFarm()
+            return LocalFarm(trust=trust)
         try:
             from render.farm.ray.connection import connected
             from render.farm.ray.farm import RayFarm
         except ImportError as error:
             raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or use --local") from None
         cluster.enter_context(connected(address))
-        return RayFarm()
+        return RayFarm(trust=trust)
 
     return make
 

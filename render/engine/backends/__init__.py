@@ -17,7 +17,7 @@ from render import models as modelfiles
 from render.engine.backends import deepcache
 from render.engine.backends.base import Backend, LoadedBackend, WarmupShapes
 from render.engine.backends.eager import EagerModel
-from render.engine.backends.loading import load, load_text
+from render.engine.backends.loading import Source, load, load_text
 from render.engine.device import DTYPES
 from render.engine.families import family_of
 from render.engine.text_encoder import TextEncoder
@@ -38,19 +38,20 @@ class BackendKind(Generic[Model]):
     Both raise EngineError where the machine or the model does not allow the backend, ``load`` ModelError too.
     """
 
-    load: Callable[[Plan, Path, Stopwatch], tuple[Model, TextEncoder]]
+    load: Callable[[Plan, Source, Stopwatch], tuple[Model, TextEncoder]]
     make: Callable[[Model, WarmupShapes], Backend]
 
 
-def open_model(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[LoadedBackend, TextEncoder]:
+def open_model(plan: Plan, folder: Path, watch: Stopwatch, *, trust: bool = False) -> tuple[LoadedBackend, TextEncoder]:
     """The model as its backend wants it: graphs for ONNX Runtime, torch modules for all others.
 
+    With ``trust`` also what could run code is loaded.
     Raises ModelError, EngineError.
     """
-    return BACKENDS[plan.settings.backend].load(plan, folder, watch)
+    return BACKENDS[plan.settings.backend].load(plan, Source(folder, family_of(plan.model.family), trust), watch)
 
 
-def open_text(plan: Plan, folder: Path, watch: Stopwatch) -> TextEncoder:
+def open_text(plan: Plan, folder: Path, watch: Stopwatch, *, trust: bool = False) -> TextEncoder:
     """The text encoder alone, for a plan whose other models are loaded already. Raises ModelError."""
     device = torch.device(plan.settings.device)
     with watch("load"):
@@ -58,25 +59,25 @@ def open_text(plan: Plan, folder: Path, watch: Stopwatch) -> TextEncoder:
             from render.engine.backends.onnx import text_encoder
 
             return text_encoder(plan, folder, device)
-        return load_text(folder, family_of(plan.model.family), device)
+        return load_text(Source(folder, family_of(plan.model.family), trust), device)
 
 
-def _load_modules(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[EagerModel, TextEncoder]:
+def _load_modules(plan: Plan, source: Source, watch: Stopwatch) -> tuple[EagerModel, TextEncoder]:
     settings = plan.settings
     with watch("load"):
         tiny = modelfiles.find_tiny(settings.tiny_vae, download=True) if settings.tiny_vae else None
         device = torch.device(settings.device)
-        models, encoder = load(folder, family_of(plan.model.family), DTYPES[settings.dtype], device, tiny)
+        models, encoder = load(source, DTYPES[settings.dtype], device, tiny)
         models.use(settings.attention, settings.memory)
     if settings.cuts_unet:
         deepcache.check(models.unet)
     return models, encoder
 
 
-def _load_graphs(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Graphs, TextEncoder]:
+def _load_graphs(plan: Plan, source: Source, watch: Stopwatch) -> tuple[Graphs, TextEncoder]:
     from render.engine.backends.onnx import open_graphs
 
-    return open_graphs(plan, folder, watch)
+    return open_graphs(plan, source, watch)
 
 
 def _eager(models: EagerModel, warmup: WarmupShapes) -> Backend:

@@ -5,6 +5,7 @@ Nothing comes from the network; only safetensors are read, where nothing else wa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,21 @@ from render.engine.backends.eager import EagerModel
 from render.engine.families.base import Family
 from render.engine.text_encoder import TextEncoder
 from render.errors import ModelError
-from render.models import trust
 
-__all__ = ["load", "load_text", "open_pipeline", "pipeline_class", "quieten", "what_is_read"]
+__all__ = ["Source", "load", "load_text", "open_pipeline", "pipeline_class", "quieten", "what_is_read"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder in diffusers' layout; with ``trust`` also what in it could run code is loaded."""
+
+    folder: Path
+    family: Family
+    trust: bool = False
 
 
 def load(
-    folder: Path, family: Family, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
+    source: Source, dtype: torch.dtype, device: torch.device, tiny_vae: Path | None = None
 ) -> tuple[EagerModel, TextEncoder]:
     """Load a folder in diffusers' layout. Raises ModelError when no model can be made of it.
 
@@ -28,11 +37,11 @@ def load(
     https://github.com/madebyollin/taesd). It takes the sampler's latents by the same rule as any VAE of diffusers:
     divided by its own ``scaling_factor``, which is 1 for TAESD.
     """
-    pipeline = open_pipeline(folder, family, dtype)
+    pipeline = open_pipeline(source, dtype)
     vae = pipeline.vae if tiny_vae is None else _tiny_vae(tiny_vae, dtype)
-    models = EagerModel(pipeline.unet, vae, family, dtype, device)
+    models = EagerModel(pipeline.unet, vae, source.family, dtype, device)
     pipeline.register_modules(unet=None, vae=None)
-    return models, TextEncoder(pipeline.to(device), family, device)
+    return models, TextEncoder(pipeline.to(device), source.family, device)
 
 
 def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
@@ -47,27 +56,27 @@ def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
         raise ModelError(f"{folder}: diffusers cannot load it as a tiny VAE: {reason}") from error
 
 
-def load_text(folder: Path, family: Family, device: torch.device) -> TextEncoder:
+def load_text(source: Source, device: torch.device) -> TextEncoder:
     """The text encoders alone. Raises ModelError."""
-    pipeline = open_pipeline(folder, family, torch.float32, vae=None, **{family.row.denoiser: None})
-    return TextEncoder(pipeline.to(device), family, device)
+    pipeline = open_pipeline(source, torch.float32, vae=None, **{source.family.row.denoiser: None})
+    return TextEncoder(pipeline.to(device), source.family, device)
 
 
-def open_pipeline(folder: Path, family: Family, dtype: torch.dtype, **given: Any) -> Any:
+def open_pipeline(source: Source, dtype: torch.dtype, **given: Any) -> Any:
     """diffusers' pipeline of a folder, UNet and VAE in ``dtype``: nothing from the network.
 
     ``given`` modules are not read. Raises ModelError.
     """
     dtypes = {_dtype_argument(): {"default": torch.float32, "unet": dtype, "vae": dtype}}
     try:
-        pipeline = pipeline_class(family).from_pretrained(
-            folder, local_files_only=True, **what_is_read(), **family.row.left_out, **dtypes, **given
+        pipeline = pipeline_class(source.family).from_pretrained(
+            source.folder, local_files_only=True, **what_is_read(source), **dtypes, **given
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise ModelError(f"{folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{source.folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
     if pipeline.unet is not None and pipeline.unet.config.time_cond_proj_dim is not None:
         raise ModelError(
-            f"{folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
+            f"{source.folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
         )
     return pipeline
 
@@ -90,9 +99,10 @@ def quieten() -> None:
         library.utils.logging.disable_progress_bar()
 
 
-def what_is_read() -> dict[str, Any]:
+def what_is_read(source: Source) -> dict[str, Any]:
     """Arguments of ``from_pretrained``. ``use_safetensors`` None: pickles where there are no safetensors."""
-    return {"use_safetensors": None, "trust_remote_code": True} if trust.granted() else {"use_safetensors": True}
+    trusted = {"use_safetensors": None, "trust_remote_code": True}
+    return {**source.family.row.left_out, **(trusted if source.trust else {"use_safetensors": True})}
 
 
 def _dtype_argument() -> str:

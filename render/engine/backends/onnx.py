@@ -18,7 +18,7 @@ from torch import Tensor
 
 from render.engine import cache
 from render.engine.backends.eager import EagerModel
-from render.engine.backends.loading import load, load_text, pipeline_class
+from render.engine.backends.loading import Source, load, load_text, pipeline_class
 from render.engine.backends.onnx_export import EXPORTER, export_denoiser
 from render.engine.backends.onnx_session import Graph
 from render.engine.device import DTYPES
@@ -107,7 +107,7 @@ class Graphs:
         return self._vae("sample", shape, latent_sample=latents).float()
 
 
-def open_graphs(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Graphs, TextEncoder]:
+def open_graphs(plan: Plan, source: Source, watch: Stopwatch) -> tuple[Graphs, TextEncoder]:
     """A model's graphs and its text encoders. Weights in diffusers' layout are exported first, once a machine.
 
     Raises ModelError, EngineError.
@@ -115,16 +115,15 @@ def open_graphs(plan: Plan, folder: Path, watch: Stopwatch) -> tuple[Graphs, Tex
     device = torch.device(plan.settings.device)
     if plan.model.layout == "onnx":
         with watch("load"):
-            return Graphs(folder, plan, None), text_encoder(plan, folder, device)
+            return Graphs(source.folder, plan, None), text_encoder(plan, source.folder, device)
     with watch("export"):
-        graphs = _exported(plan, folder)
+        graphs = _exported(plan, source)
     with watch("load"):
-        family = family_of(plan.model.family)
-        plain = lambda: load(folder, family, torch.float32, device)[0]  # noqa: E731
-        return Graphs(graphs, plan, plain), load_text(folder, family, device)
+        plain = lambda: load(source, torch.float32, device)[0]  # noqa: E731
+        return Graphs(graphs, plan, plain), load_text(source, device)
 
 
-def _exported(plan: Plan, folder: Path) -> Path:
+def _exported(plan: Plan, source: Source) -> Path:
     """The graphs of the plan's model in the machine's cache: found, or made while other workers wait."""
     what = [plan.model.fingerprint, plan.settings.dtype, EXPORTER, torch.__version__]
     path = cache.folder("onnx") / hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
@@ -133,7 +132,7 @@ def _exported(plan: Plan, folder: Path) -> Path:
             return path
         shutil.rmtree(temporary, ignore_errors=True)  # of a process that died, and had our number
         try:
-            models, _ = load(folder, family_of(plan.model.family), DTYPES[plan.settings.dtype], torch.device("cpu"))
+            models, _ = load(source, DTYPES[plan.settings.dtype], torch.device("cpu"))
             export_denoiser(models, temporary)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)

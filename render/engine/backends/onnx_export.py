@@ -24,9 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from render.engine.backends.eager import EagerModel
-from render.engine.backends.loading import open_pipeline, quieten
+from render.engine.backends.loading import Source, open_pipeline, quieten
 from render.engine.device import DTYPES
-from render.engine.families import family_of
 from render.errors import EngineError
 
 __all__ = ["EXPORTER", "Told", "export_denoiser", "export_model", "export_with_optimum"]
@@ -58,19 +57,18 @@ def export_denoiser(models: EagerModel, folder: Path, told: Told | None = None) 
         _export(part, folder, told)
 
 
-def export_model(source: Path, family: str, dtype: torch.dtype, folder: Path, told: Told | None = None) -> None:
+def export_model(source: Source, dtype: torch.dtype, folder: Path, told: Told | None = None) -> None:
     """Write all of a model in diffusers' layout as ONNX graphs into ``folder``. Raises ModelError, EngineError."""
-    kind = family_of(family)
-    pipeline = open_pipeline(source, kind, dtype)
-    models = EagerModel(pipeline.unet, pipeline.vae, kind, dtype, torch.device("cpu"))
+    pipeline, family = open_pipeline(source, dtype), source.family
+    models = EagerModel(pipeline.unet, pipeline.vae, family, dtype, torch.device("cpu"))
     export_denoiser(models, folder, told)
     _export(_vae_encoder(models), folder, told)
-    for name in kind.row.text_encoders:
-        _export(_text_encoder(name, getattr(pipeline, name), states=kind.reads_hidden_states), folder, told)
+    for name in family.row.text_encoders:
+        _export(_text_encoder(name, getattr(pipeline, name), states=family.reads_hidden_states), folder, told)
     for name in COPIED:
-        if (source / name).is_dir():
-            shutil.copytree(source / name, folder / name)
-    _write_index(source, folder)
+        if (source.folder / name).is_dir():
+            shutil.copytree(source.folder / name, folder / name)
+    _write_index(source.folder, folder)
 
 
 def export_with_optimum(source: Path, dtype: str, folder: Path, told: Told | None = None) -> None:

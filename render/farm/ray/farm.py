@@ -41,7 +41,6 @@ from render.farm.ray.connection import head_answers, last_line
 from render.farm.ray.metrics import RayMetrics
 from render.farm.ray.resources import _alive, _gpus, _needs, _node_cpus, _resources
 from render.farm.worker import Worker
-from render.models import trust
 from render.plan import Chunk
 from render.spec import JobSpec
 from render.store import Segment
@@ -91,8 +90,12 @@ def _needs_cluster(call: Callable[P, T]) -> Callable[P, T]:
 class RayFarm:
     """Workers as Ray actors, one process each, spread over the nodes."""
 
-    def __init__(self) -> None:
-        """Inside ``connected``. The cluster stays when the farm is closed: the next command may use it too."""
+    def __init__(self, *, trust: bool = False) -> None:
+        """Inside ``connected``. The cluster stays when the farm is closed: the next command may use it too.
+
+        ``trust``: workers may load what could run code.
+        """
+        self._trust = trust
         self._started = 0
         self._actors: dict[str, Any] = {}
         self._nodes: dict[str, str] = {}
@@ -135,7 +138,7 @@ class RayFarm:
                 max_task_retries=0,
                 scheduling_strategy="SPREAD",
             )
-            .remote(name, trusting=trust.granted())
+            .remote(name, trust=self._trust)
         )
         self._call(name, actor.hello.remote())
         return name
