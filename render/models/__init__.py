@@ -1,4 +1,8 @@
-"""models."""
+"""Models as files: where one is, which family it is of, what its JSON says, and a sum over all of its files.
+
+Knows no torch, no job and no plan: ``check`` and ``plan`` get their answers here at once. Read `families.py` (the
+table), `sources.py` (a name -> a folder), `info.py` (a folder -> ModelInfo), then `fingerprint.py` and `trust.py`.
+"""
 
 from __future__ import annotations
 

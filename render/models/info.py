@@ -1,8 +1,6 @@
-"""Where a model's files are, and what their JSON says. No torch: ``check`` and ``plan`` answer at once.
+"""A model -> what a plan has to know of it, or why no job can use it. Reads JSON, and bytes to sum them; no weights.
 
-A model is ``demo`` (shipped inside), ``testcard`` (no model at all), a folder in diffusers' layout, a folder of ONNX
-graphs as ``render export`` and Optimum write them, or a hub id such as ``org/name`` or ``org/name@revision``. Weights
-are safetensors or ONNX: other formats can run code when they are read, and need ``--trust`` (`trust.py`).
+Weights are safetensors or ONNX: other formats can run code when they are read, and need ``--trust`` (`trust.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Where a model's files are, and what their JSON says. No torch: ``check`` and ``plan`` answer at once."""
+"""A model's name -> the folder with its files. Knows names and folders, and opens no file of a model.
+
+A model is ``demo`` (shipped inside), ``testcard`` (no model at all), a folder in diffusers' layout, a folder of ONNX
+graphs as ``render export`` and Optimum write them, or a hub id such as ``org/name`` or ``org/name@revision``.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +18,11 @@ from render.models.trust import PICKLE_SUFFIXES, PICKLES, unweighted
 
 __all__ = ["FILES", "HUB_ID", "TINY_FILES", "find", "find_tiny", "pinned", "testcard_cost_s"]
 
-
 WEIGHTS_FILES = ("model", "diffusion_pytorch_model")  # no variants (fp16, non_ema): they are not loaded
-
-
 FILES = ("*.json", "*.txt", *(f"{name}{shard}.safetensors" for name in WEIGHTS_FILES for shard in ("", "-*-of-*")))
-
-
 TINY = "vae_tiny"  # the demo model's
-
-
 TINY_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
-
-
 HUB_ID = re.compile(r"(?!.*\.\.)([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)  # no way up in it
-
-
 TESTCARD = re.compile(r"testcard(?::(\d{1,6})ms)?")
 
 
