@@ -12,7 +12,7 @@ from render.engine.base import Frame
 from render.engine.batch_renderer import Batch
 from render.engine.device import DTYPE_NAMES, DTYPES
 from render.engine.memory import explaining_memory
-from render.engine.pixels import bad_places
+from render.engine.pixels import bad_pictures
 from render.errors import EngineError
 from render.plan import Plan, Stopwatch
 
@@ -40,7 +40,7 @@ class BadFrames:
         Raises EngineError for one that stays bad, or where the spec says that bad ones fail.
         """
         pixels, finite = batch.fetch(watch)
-        bad = [batch.frames[place] for place in bad_places(pixels, finite, self._plan.settings.dtype)]
+        bad = [batch.frames[place] for place in bad_pictures(pixels, finite, self._plan.settings.dtype)]
         again = self._again(bad, watch) if bad else {}
         for index, picture in zip(batch.frames, pixels, strict=True):
             yield again.get(index) or Frame(index, picture, batch.remark)

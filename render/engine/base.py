@@ -1,6 +1,6 @@
-"""A rendered picture, and what makes pictures: the seam between a chunk and whatever draws it.
+"""A rendered frame, and what renders frames: all that a worker knows of the engine.
 
-The engine (with torch) and the test card (without) are both a ``Renderer``; a worker knows no more than that.
+The engine (with torch) and the test card (without) are both a ``Renderer``.
 """
 
 from __future__ import annotations

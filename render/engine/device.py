@@ -110,7 +110,7 @@ class Marks:
         self._set()
 
     def charge(self, watch: Stopwatch) -> None:
-        """Wait until the device has passed the last mark, and tell ``watch`` the seconds of each stage."""
+        """Wait until the device has passed the last mark, and charge ``watch`` with the seconds of each stage."""
         if self._cuda:
             self._marks[-1].synchronize()  # type: ignore[union-attr]
         for stage, begin, end in zip(self._stages, self._marks[:-1], self._marks[1:], strict=True):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from render.video.pixels import Pixels
 
-__all__ = ["Flags", "bad_places", "to_uint8"]
+__all__ = ["Flags", "bad_pictures", "to_uint8"]
 
 FLAT = 2  # a picture whose pixels all lie within so many levels shows nothing
 
@@ -25,7 +25,7 @@ def to_uint8(pictures_B3HW: Tensor) -> Tensor:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def bad_places(pixels: Pixels, finite: Flags, dtype: str) -> list[int]:
+def bad_pictures(pixels: Pixels, finite: Flags, dtype: str) -> list[int]:
     """Pictures with NaN, and in 16 bits flat ones: each judged by itself, or its bits would depend on its neighbours.
 
     In float32 a flat picture is what the prompt asked for.

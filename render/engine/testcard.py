@@ -20,18 +20,13 @@ from render.video.pixels import Pixels
 
 __all__ = ["TestCard", "draw", "read_index"]
 
-
 INDEX_BITS = 20  # a job has at most a million frames
-
-
 PARITY_BITS = 1
-
-
 BARS = ((191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191))
 
 
 class TestCard:
-    """A picture source that draws test cards; ``testcard:50ms`` takes 50 ms for each, as a model would."""
+    """A renderer that draws test cards; ``testcard:50ms`` takes 50 ms for each, as a model would."""
 
     __test__ = False  # not a test, whatever its name says to a test runner
     sampler_table = ""

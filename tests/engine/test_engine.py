@@ -229,7 +229,7 @@ def no_memory(module: torch.nn.Module, dtype: torch.dtype, monkeypatch: pytest.M
 def one_flat_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first batch's first picture is judged as blank, and no other."""
     judged = iter([[0]])
-    monkeypatch.setattr("render.engine.bad_frames.bad_places", lambda *_: next(judged, []))
+    monkeypatch.setattr("render.engine.bad_frames.bad_pictures", lambda *_: next(judged, []))
 
 
 def test_no_memory_for_fp32_costs_the_chunk_and_nothing_after_it(

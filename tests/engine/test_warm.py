@@ -76,7 +76,7 @@ def test_a_warm_model_renders_the_next_plan_as_a_fresh_one_would(
     first = open_engine(model, f"engine.{loads}", "size=96x64", "sampler=euler-a")
     with monkeypatch.context() as patch:
         judged = iter([[0]])
-        patch.setattr("render.engine.bad_frames.bad_places", lambda *_: next(judged, []))
+        patch.setattr("render.engine.bad_frames.bad_pictures", lambda *_: next(judged, []))
         decode, most = first._loaded.models.decode, 2
 
         def small_device(latents: Tensor) -> Tensor:

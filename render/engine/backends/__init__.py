@@ -1,4 +1,4 @@
-"""What computes a model: kernel by kernel, compiled, or as ONNX graphs. Knows no frames, no sampler, no job.
+"""What computes a model: kernel by kernel, compiled, or as ONNX graphs. Knows no frames and no sampler.
 
 Begin with base.py (what a backend is) and the table below; eager.py and loading.py are the plain one, compiled.py and
 onnx.py stand on it; deepcache.py, onnx_session.py and onnx_export.py are what those two use.

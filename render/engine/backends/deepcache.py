@@ -39,7 +39,7 @@ def predict_with_deep(
     unet: Any, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
 ) -> tuple[Tensor, Tensor]:
     """The UNet's output (N, C, H, W), bit for bit that of ``unet(...)``, and its deep features (N, F, H, W)."""
-    embedding, tokens = _told(unet, latents_NCHW, timestep, conditioning)
+    embedding, tokens = _embedded(unet, latents_NCHW, timestep, conditioning)
     skip = unet.conv_in(latents_NCHW)
     deep = _deep(unet, skip, embedding, tokens)
     return _last(unet, skip, embedding, tokens, deep), deep
@@ -49,12 +49,12 @@ def predict_shallow(
     unet: Any, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
 ) -> Tensor:
     """The output (N, C, H, W) that the UNet would give if its deep features were ``deep_NFHW``."""
-    embedding, tokens = _told(unet, latents_NCHW, timestep, conditioning)
+    embedding, tokens = _embedded(unet, latents_NCHW, timestep, conditioning)
     return _last(unet, unet.conv_in(latents_NCHW), embedding, tokens, deep_NFHW)
 
 
-def _told(unet: Any, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> tuple[Tensor, Tensor]:
-    """(embedding of time and of SDXL's added conditioning, text as the attention layers want it)."""
+def _embedded(unet: Any, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> tuple[Tensor, Tensor]:
+    """(embedding of time and of added conditioning, text as the attention layers want it)."""
     tokens, added = conditioning.tokens_NLD, conditioning.added
     embedding = unet.time_embedding(unet.get_time_embed(sample=latents_NCHW, timestep=timestep), None)
     more = unet.get_aug_embed(emb=embedding, encoder_hidden_states=tokens, added_cond_kwargs=added)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from render.engine import device as device_module
-from render.engine.backends import deepcache as deep
+from render.engine.backends import deepcache
 from render.engine.families.base import Family
 from render.engine.memory import out_of_memory
 from render.engine.text import Conditioning, Text
@@ -164,13 +164,13 @@ class EagerModel:
         self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning
     ) -> tuple[Tensor, Tensor]:
         """The UNet alone, with its deep features."""
-        return deep.predict_with_deep(self.unet, latents_NCHW, timestep, conditioning)
+        return deepcache.predict_with_deep(self.unet, latents_NCHW, timestep, conditioning)
 
     def predict_shallow(
         self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning, deep_NFHW: Tensor
     ) -> Tensor:
         """The shallow branch alone."""
-        return deep.predict_shallow(self.unet, latents_NCHW, timestep, conditioning, deep_NFHW)
+        return deepcache.predict_shallow(self.unet, latents_NCHW, timestep, conditioning, deep_NFHW)
 
     def paint(self, latents_NCHW: Tensor) -> Tensor:
         """The VAE's decoder alone."""

@@ -1,4 +1,9 @@
-"""A scheduler written out as numbers, and the denoise loop that runs on them."""
+"""The denoise loop: one weighted sum a step, of the starting noise, step noises and the model's outputs so far.
+
+Knows no scheduler (its numbers are in a `SamplerTable`), no UNet, no guidance: it gets a callable.
+
+Shapes: J model evaluations, K step noises, B batch, C channels, H, W.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,7 @@ from render.engine.sampler.table import SamplerTable
 
 __all__ = ["Evaluate", "denoise"]
 
-
 Columns = slice | Tensor  # a slice spares a copy; stochastic samplers and DPM2 have gaps
-
 
 Evaluate = Callable[[Tensor, Tensor, int], Tensor]
 """(scaled latents BCHW in float32, timestep as a float32 scalar on their device, index in [0, J)) -> model output
@@ -32,14 +35,14 @@ def denoise(
 ) -> Tensor:
     """Latents (B, C, H, W) in float32, on the device of `noise_BCHW`, which has standard deviation 1.
 
-    `step_noises_KBCHW` is needed where the table has noises. `on_step(j)` is told when evaluation j has been queued;
+    `step_noises_KBCHW` is needed where the table has noises. `on_step(j)` is called when evaluation j has been queued;
     nothing here waits for the device. Sums are in float32 whatever the model's type.
 
     A picture's bits depend neither on its place in the batch nor on the batch size, unless `evaluate` makes them so.
     """
     given = 0 if step_noises_KBCHW is None else len(step_noises_KBCHW)
     assert given == table.num_noises, f"the table wants {table.num_noises} step noises, not {given}"
-    timesteps, sums = _placed(table, noise_BCHW.device)
+    timesteps, sums = _on_device(table, noise_BCHW.device)
     first_output = 1 + table.num_noises
     history = noise_BCHW.new_empty((first_output + table.num_evaluations, *noise_BCHW.shape), dtype=torch.float32)
     history[0] = noise_BCHW
@@ -53,7 +56,7 @@ def denoise(
 
 
 @lru_cache(maxsize=4)
-def _placed(table: SamplerTable, device: torch.device) -> tuple[Tensor, list[tuple[Columns, Tensor]]]:
+def _on_device(table: SamplerTable, device: torch.device) -> tuple[Tensor, list[tuple[Columns, Tensor]]]:
     """Timesteps and, for every row, the columns that count and their float32 weights, on `device`.
 
     Kept from call to call: copying them waits for the device. Columns are those of `denoise`'s history:

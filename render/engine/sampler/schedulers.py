@@ -1,6 +1,6 @@
 """A sampler's name -> a scheduler of diffusers, with the model's own noise schedule.
 
-With `eager.py` the only file that imports diffusers. Knows no pictures and steps nothing: `table.py` does.
+Knows no pictures and steps nothing: `table.py` does.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""A scheduler written out as numbers, and the denoise loop that runs on them.
+"""A scheduler written out as numbers.
 
 Every scheduler in `samplers.py` is linear in what it sees, so
 
     x_i = C[i,0] * x_T + sum_j C[i,1+j] * eps_j + sum_k N[i,k] * z_k
 
 holds with numbers that depend on the scheduler alone. `tabulate` finds them by stepping the scheduler once over
-one-hot vectors; `denoise` is then one weighted sum per step, the same for every sampler. Knows no
-diffusers, no UNet, no guidance: it gets a scheduler and a callable.
+one-hot vectors; denoising (`denoise.py`) is then one weighted sum per step, the same for every sampler. Knows no
+diffusers, no UNet, no guidance: it gets a scheduler.
 
-Shapes: J model evaluations (more than the steps for Heun, DPM2 and PNDM), K step noises, B batch, C channels, H, W.
+Shapes: J model evaluations (more than the steps for Heun, DPM2 and PNDM), K step noises.
 """
 
 from __future__ import annotations
@@ -30,13 +30,9 @@ from render.errors import EngineError
 
 __all__ = ["SamplerTable", "tabulate"]
 
-
 Array = NDArray[np.float64]
 
-
 NUM_CHECKS = 4  # random inputs that ride along while probing; one would do, four leave no room for luck
-
-
 TOLERANCE = 1e-6  # of the largest value; linear schedulers reach 1e-13, clipping ones miss by 1e-1
 
 
@@ -44,7 +40,7 @@ TOLERANCE = 1e-6  # of the largest value; linear schedulers reach 1e-13, clippin
 class SamplerTable:
     """A sampler at a given number of steps: float64 numbers, read-only, compared by `digest`.
 
-    `timesteps` (J): what the model is told at each evaluation. `input_scale` (J): what its input is multiplied by.
+    `timesteps` (J): what the model gets at each evaluation. `input_scale` (J): what its input is multiplied by.
     `coefficients` (J+1, J+1): row i makes the latents of evaluation i, the last row the result; column 0 belongs
     to the starting noise of standard deviation 1, column 1+j to the output of evaluation j; lower triangular.
     `noise_coefficients` (J+1, K): the same for the step noises, in the order in which the scheduler draws them.

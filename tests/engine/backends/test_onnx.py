@@ -105,7 +105,7 @@ def test_warm_sessions_render_the_next_plan_as_fresh_ones_would(
     first = open_engine(tiny_sd, *graphs, "size=96x64", "engine.batch=2")
     judged = iter([[0]])
     with monkeypatch.context() as patch:
-        patch.setattr("render.engine.bad_frames.bad_places", lambda *_: next(judged, []))
+        patch.setattr("render.engine.bad_frames.bad_pictures", lambda *_: next(judged, []))
         assert [picture.remark is None for picture in first.pictures(range(3), Stopwatch())] == [False, True, True]
     fresh = open_engine(tiny_sd, *graphs, "guidance=3")
     warm = first.warm_for(fresh._plan)
