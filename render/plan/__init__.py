@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from render.plan.auto import graph_mistakes, resolve, resolve_again
+from render.plan.auto import resolve, resolve_again
 from render.plan.chunks import Chunk, parse_frames
+from render.plan.graphs import graph_mistakes
 from render.plan.machine import Machine, has_gpu, this_cpu
 from render.plan.plan import Plan, film_name, select
 from render.plan.settings import GRAPH_BACKENDS, BatchTimings, Settings

@@ -1,23 +1,31 @@
-"""``auto`` -> values. Pure: what a worker says of its machine and model goes in, settings and reasons come out."""
+"""The values that every worker of a job uses, and why they are what they are. Data alone: `auto.py` finds them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from render.plan.presets import Approximations
 
-__all__ = ["GRAPH_BACKENDS", "Attention", "Backend", "BatchTimings", "Settings"]
+__all__ = ["GRAPH_BACKENDS", "Attention", "Backend", "BatchTimings", "Choice", "Dtype", "Memory", "Settings"]
 
+T = TypeVar("T")
 
+Attention = Literal["sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"]
 Backend = Literal["eager", "compile", "onnx", "tensorrt"]
-
+Dtype = Literal["fp32", "bf16", "fp16"]
+Memory = Literal["normal", "low"]
 
 GRAPH_BACKENDS = ("onnx", "tensorrt")  # both run the model as an ONNX graph
 
 
-Attention = Literal["sdpa", "flash", "cudnn", "efficient", "sliced", "xformers"]
+@dataclass(frozen=True)
+class Choice(Generic[T]):
+    """A setting and why it has that value. No reason: it is at rest, as an approximation that nobody asked for."""
+
+    value: T
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,11 @@ class Settings:
     height: int
     device: Literal["cpu", "cuda"]
     backend: Backend
-    dtype: Literal["fp32", "bf16", "fp16"]
+    dtype: Dtype
     batch: int
     threads: int
     attention: Attention
-    memory: Literal["normal", "low"]
+    memory: Memory
     chunk: int
     guidance_from: float = 0.0
     guidance_until: float = 1.0
