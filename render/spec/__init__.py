@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from render.spec.document import Document, KeyPath
+from render.spec.document import Document
 from render.spec.job_file import JobFile, dump, json_schema, load, validate
 from render.spec.location import Location
 from render.spec.mistakes import Mistake, did_you_mean
@@ -11,6 +11,7 @@ from render.spec.samplers import SAMPLERS, Sampler
 from render.spec.schema import Ease, EngineSpec, FarmSpec, JobSpec, Keyframe, OutputSpec
 from render.spec.templates import TEMPLATES
 from render.spec.units import Size
+from render.spec.yaml_reader import KeyPath
 
 __all__ = [
     "SAMPLERS",

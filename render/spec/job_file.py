@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from render.errors import SpecError
 from render.spec import document
-from render.spec.document import Document, KeyPath
+from render.spec.document import Document
 from render.spec.mistakes import explained, spec_error
 from render.spec.rules import contradictions
 from render.spec.samplers import SAMPLERS
 from render.spec.schema import EngineSpec, FarmSpec, JobSpec, Keyframe, OutputSpec, _Section
+from render.spec.yaml_reader import KeyPath, to_yaml
 from render.video.codecs import CODECS
 
 __all__ = ["JobFile", "dump", "json_schema", "load", "validate"]
@@ -58,7 +59,7 @@ def validate(source: Document) -> JobSpec:
 
 def dump(spec: JobSpec) -> str:
     """The spec as YAML with every default written out; ``load`` reads it back to an equal spec."""
-    return document.write(spec.model_dump(mode="json"))
+    return to_yaml(spec.model_dump(mode="json"))
 
 
 def json_schema() -> str:

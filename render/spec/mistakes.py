@@ -12,7 +12,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from render.errors import SpecError
-from render.spec.document import Document, KeyPath
+from render.spec.document import Document
+from render.spec.yaml_reader import KeyPath
 
 __all__ = ["Mistake", "did_you_mean", "explained", "spec_error"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from render.spec.document import KeyPath
 from render.spec.mistakes import Mistake, did_you_mean
 from render.spec.samplers import SAMPLERS
 from render.spec.schema import EngineSpec, JobSpec
 from render.spec.units import MAX_FRAMES, Size
+from render.spec.yaml_reader import KeyPath
 from render.video.codecs import CODECS, VideoFormat
 
 __all__ = ["contradictions", "onnx_mistakes"]
