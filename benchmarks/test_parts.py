@@ -16,7 +16,7 @@ from render import models as modelfiles
 from render.engine.noise import seeded_noise, slerp
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.sampler.table import tabulate
-from render.plan import Timeline
+from render.plan.modes import MODES
 from render.spec import SAMPLERS, load
 
 JOBS = Path(__file__).parent.parent / "jobs"
@@ -25,8 +25,9 @@ BATCH = 8
 
 def test_states_of_a_film(benchmark: BenchmarkFixture) -> None:
     """The states of 288 frames."""
-    timeline = Timeline(load(JOBS / "evening.yaml").spec)
-    benchmark(lambda: [timeline.state(index) for index in range(timeline.num_frames)])
+    spec = load(JOBS / "evening.yaml").spec
+    timeline = MODES[spec.mode].timeline(spec)
+    benchmark(lambda: [timeline.state(index) for index in range(spec.num_frames)])
 
 
 def test_slerp_of_a_latent(benchmark: BenchmarkFixture) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from render.spec import TEMPLATES, load, validate
+from render.spec import MODES, load, validate
 from render.spec.document import parse
 
 ROOT = Path(__file__).parent.parent
@@ -27,9 +27,9 @@ def test_job_files_load(path: Path) -> None:
     assert load(path).spec.name == path.stem
 
 
-@pytest.mark.parametrize("mode", TEMPLATES)
+@pytest.mark.parametrize("mode", MODES)
 def test_templates_load(mode: str) -> None:
-    assert validate(parse(TEMPLATES[mode], name=mode)).mode == mode
+    assert validate(parse(MODES[mode].template, name=mode)).mode == mode
 
 
 def test_readme_job_loads() -> None:
@@ -40,7 +40,7 @@ def test_readme_job_loads() -> None:
 def test_readme_commands_run(tmp_path: Path) -> None:
     """The commands of the README in their order, on test cards so that they take seconds."""
     for name in ("job.yaml", "a.yaml", "b.yaml"):
-        text = TEMPLATES["dream"].replace("model: demo ", "model: testcard ").replace("my-dream", name[:-5])
+        text = MODES["dream"].template.replace("model: demo ", "model: testcard ").replace("my-dream", name[:-5])
         (tmp_path / name).write_text(text.replace("duration: 8s", "duration: 12s"))
     (tmp_path / "tonight").mkdir()
     (tmp_path / "tonight" / "c.yaml").write_text((tmp_path / "b.yaml").read_text().replace("name: b", "name: c"))

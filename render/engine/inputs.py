@@ -107,4 +107,4 @@ class Inputs:
         return torch.cat([start, seeded_step_noises(seed, shape_CHW, self._num_noises)])
 
     def _blend(self, encoded: Mapping[str, Text], blend: Blend[str]) -> Text:
-        return blend_texts(encoded[blend.start], encoded[blend.end], blend.weight, self._plan.spec.prompt_walk)
+        return blend_texts(encoded[blend.start], encoded[blend.end], blend.weight, self._plan.timeline.prompt_walk)

@@ -9,7 +9,8 @@ from render.plan.machine import Machine, has_gpu, this_cpu
 from render.plan.plan import Plan, film_name, select
 from render.plan.settings import GRAPH_BACKENDS, BatchTimings, Settings
 from render.plan.stages import OPENING_STAGES, STAGES, Stopwatch
-from render.plan.timeline import Blend, FrameState, Timeline
+from render.plan.timeline import FrameState, Timeline
+from render.plan.tracks import Blend
 
 __all__ = [
     "GRAPH_BACKENDS",

@@ -1,4 +1,4 @@
-"""JobSpec + settings + model -> ``Plan``: chunks, digest, and the state of every frame. Pure: no torch, no disk."""
+"""Pieces of a film: chunks, and the ranges of frames that ``--frames`` names. Pure: numbers and text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from render.errors import SpecError
 
-__all__ = ["Chunk", "parse_frames"]
+__all__ = ["Chunk", "parse_frames", "tiles"]
 
 
 @dataclass(frozen=True, order=True)
@@ -35,6 +35,11 @@ class Chunk:
         if len(self.frames) == 1:
             return f"frame {self.start}"
         return f"frames {self.start}-{self.frames[-1]}" + (f" by {self.step}" if self.step > 1 else "")
+
+
+def tiles(num_frames: int, size: int) -> tuple[Chunk, ...]:
+    """The chunks of ``size`` frames that cover a film without gap or overlap; only the last may be shorter."""
+    return tuple(Chunk(start, min(start + size, num_frames)) for start in range(0, num_frames, size))
 
 
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?:x(\d{1,9}))?)?")

@@ -16,6 +16,7 @@ from typing import Any
 from render.models import ModelInfo
 from render.plan.auto import resolve_again
 from render.plan.chunks import Chunk, parse_frames
+from render.plan.modes import MODES
 from render.plan.settings import Settings
 from render.plan.timeline import Timeline
 from render.spec import SAMPLERS, Document, JobSpec, validate
@@ -38,13 +39,12 @@ class Plan:
     @cached_property
     def timeline(self) -> Timeline:
         """The states of all frames."""
-        return Timeline(self.spec)
+        return MODES[self.spec.mode].timeline(self.spec)
 
     @cached_property
     def chunks(self) -> tuple[Chunk, ...]:
-        """The film's chunks in order, without gap or overlap; only the last may be shorter."""
-        size, total = self.settings.chunk, self.spec.num_frames
-        return tuple(Chunk(start, min(start + size, total)) for start in range(0, total, size))
+        """The film's chunks in order, without gap or overlap."""
+        return MODES[self.spec.mode].chunks(self.spec, self.settings)
 
     @property
     def video(self) -> VideoFormat:
@@ -87,7 +87,7 @@ class Plan:
             "mode": spec.mode,
             "frames": spec.num_frames,
             "tracks": self.timeline.tracks(),
-            "prompt_walk": spec.prompt_walk,
+            "prompt_walk": self.timeline.prompt_walk,
             "steps": spec.steps,
             "sampler": [sampler.scheduler, dict(sampler.options)],
             "fps": str(spec.fps),

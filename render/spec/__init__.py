@@ -6,17 +6,19 @@ from render.spec.document import Document
 from render.spec.job_file import JobFile, dump, json_schema, load, validate
 from render.spec.location import Location
 from render.spec.mistakes import Mistake, did_you_mean
+from render.spec.modes import MODES
+from render.spec.modes.dream import DreamSpec, Keyframe
 from render.spec.rules import onnx_mistakes
 from render.spec.samplers import SAMPLERS, Sampler
-from render.spec.schema import Ease, EngineSpec, FarmSpec, JobSpec, Keyframe, OutputSpec
-from render.spec.templates import TEMPLATES
+from render.spec.schema import Ease, EngineSpec, FarmSpec, JobSpec, OutputSpec, PromptWalk
 from render.spec.units import Size
 from render.spec.yaml_reader import KeyPath
 
 __all__ = [
+    "MODES",
     "SAMPLERS",
-    "TEMPLATES",
     "Document",
+    "DreamSpec",
     "Ease",
     "EngineSpec",
     "FarmSpec",
@@ -27,6 +29,7 @@ __all__ = [
     "Location",
     "Mistake",
     "OutputSpec",
+    "PromptWalk",
     "Sampler",
     "Size",
     "did_you_mean",

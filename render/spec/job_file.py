@@ -1,21 +1,29 @@
-"""A job spec: YAML -> ``JobSpec``, validated, frozen, with every default filled in."""
+"""A job file -> ``JobSpec``: read, overridden, validated by its mode, or refused; and back to YAML.
+
+Refusals name the file, the line and the field, and say what would be right. Reads no model, no GPU, no run
+directory: what can be known from the text alone is checked here, and nothing else.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from render.errors import SpecError
 from render.spec import document
 from render.spec.document import Document
 from render.spec.mistakes import explained, spec_error
+from render.spec.modes import MODES
 from render.spec.rules import contradictions
 from render.spec.samplers import SAMPLERS
-from render.spec.schema import EngineSpec, FarmSpec, JobSpec, Keyframe, OutputSpec, _Section
+from render.spec.schema import JobSpec
 from render.spec.yaml_reader import KeyPath, to_yaml
 from render.video.codecs import CODECS
 
@@ -48,10 +56,13 @@ def validate(source: Document) -> JobSpec:
     """Validate a parsed document. Raises SpecError with one line a mistake, in the order of the file's lines."""
     if not isinstance(source.data, Mapping):
         raise SpecError(f"{source.name}: a job spec is a mapping of keys; `render new dream` prints one to start from")
+    mode = str(source.data.get("mode"))
+    kind = MODES.get(mode, MODES["dream"])  # an unknown mode is one mistake: the others are named as well
     try:
-        spec = JobSpec.model_validate(source.data)
+        spec = kind.model_validate(source.data)
     except ValidationError as error:
-        raise spec_error(source, explained(error.errors(include_url=False), source.data, _keys_at)) from None
+        found = explained(error.errors(include_url=False), source.data, partial(_keys_at, kind), MODES)
+        raise spec_error(source, found) from None
     if mistakes := list(contradictions(spec)):
         raise spec_error(source, mistakes)
     return spec
@@ -64,23 +75,30 @@ def dump(spec: JobSpec) -> str:
 
 def json_schema() -> str:
     """JSON Schema of a job spec (draft 2020-12), for editors that complete and check YAML."""
-    schema = JobSpec.model_json_schema(mode="validation")
-    schema["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
+    schema = TypeAdapter(reduce(or_, MODES.values())).json_schema()
+    for job in (schema, *schema["$defs"].values()):  # one mode is the schema itself, several are among its definitions
+        properties = job.get("properties", {})
+        if "sampler" in properties:
+            properties["sampler"]["enum"] = sorted(SAMPLERS)
+            job["required"] = [key for key in job["required"] if key != "name"]  # left out, it is the file's stem
     schema["$defs"]["OutputSpec"]["properties"]["codec"]["enum"] = sorted(CODECS)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "render job spec"
-    schema["required"] = [key for key in schema["required"] if key != "name"]  # left out, it is the file's stem
+    schema["description"] = "One job: what to render, how, on what, and where to put it."
     return json.dumps(schema, indent=2)
 
 
-_SECTIONS: dict[str, type[_Section]] = {
-    "engine": EngineSpec,
-    "farm": FarmSpec,
-    "output": OutputSpec,
-    "keyframes": Keyframe,
-}
+def _keys_at(kind: type[BaseModel], path: KeyPath) -> list[str]:
+    """The keys that the section at ``path`` knows; the indices of lists are no part of the schema."""
+    for key in path:
+        if isinstance(key, str):
+            kind = next(_sections(kind.model_fields[key].annotation))
+    return list(kind.model_fields)
 
 
-def _keys_at(path: KeyPath) -> list[str]:
-    section = _SECTIONS[str(path[0])] if path else JobSpec
-    return list(section.model_fields)
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections in a field's type: ``tuple[Keyframe, ...]`` holds keyframes."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)

@@ -23,10 +23,8 @@ MAX_CHARS = 600  # of one mistake: the longest lists of known names have 400
 Mistake = tuple[KeyPath, str]
 KeysAt = Callable[[KeyPath], list[str]]
 
-NOT_BUILT = {
-    *(("mode", mode) for mode in ("txt2img", "img2img", "inpaint", "animate")),
-}
-"""(path, value) of what is designed and not there yet: refused by name, never ignored."""
+NOT_BUILT = ("txt2img", "img2img", "inpaint", "animate")
+"""Modes that are designed and not there yet: refused by name, never ignored."""
 
 
 def spec_error(source: Document, mistakes: Iterable[Mistake]) -> SpecError:
@@ -51,7 +49,7 @@ def _dotted(path: KeyPath) -> str:
     return text.removeprefix(".")
 
 
-def explained(details: Iterable[ErrorDetails], data: Any, keys_at: KeysAt) -> list[Mistake]:
+def explained(details: Iterable[ErrorDetails], data: Any, keys_at: KeysAt, modes: Iterable[str]) -> list[Mistake]:
     """What pydantic found, for people: one mistake a path. ``keys_at`` lists the keys that a section knows.
 
     Of a union's branches the last one speaks, of a list and its items the items.
@@ -59,7 +57,7 @@ def explained(details: Iterable[ErrorDetails], data: Any, keys_at: KeysAt) -> li
     found: dict[KeyPath, str] = {}
     auto: set[KeyPath] = set()
     for detail in details:
-        path, found[path] = _explain(detail, data, keys_at)
+        path, found[path] = _explain(detail, data, keys_at, list(modes))
         if detail["type"] == "literal_error" and len(detail["loc"]) > len(path):
             auto.add(path)  # the branch of a union with the word auto
     inside = {path[:end] for path in found for end in range(len(path))}
@@ -70,7 +68,7 @@ def explained(details: Iterable[ErrorDetails], data: Any, keys_at: KeysAt) -> li
     ]
 
 
-def _explain(detail: ErrorDetails, data: Any, keys_at: KeysAt) -> Mistake:
+def _explain(detail: ErrorDetails, data: Any, keys_at: KeysAt, modes: list[str]) -> Mistake:
     """One pydantic error as a path into the user's file and a sentence. Union branches are not part of the path."""
     path = _user_path(detail["loc"], data)
     context = detail.get("ctx", {})
@@ -82,10 +80,10 @@ def _explain(detail: ErrorDetails, data: Any, keys_at: KeysAt) -> Mistake:
             return path, "is missing"
         case "value_error":
             return path, str(context["error"])
-        case "literal_error" if isinstance(word := detail["input"], str) and (*path, word) in NOT_BUILT:
-            return path, f"{word!r} is not built yet; this version has: {', '.join(_literals(detail))}"
+        case "literal_error" if path == ("mode",) and detail["input"] in NOT_BUILT:
+            return path, f"{detail['input']!r} is not built yet; this version has: {', '.join(modes)}"
         case "literal_error":
-            known = [str(name) for name in _literals(detail)]
+            known = modes if path == ("mode",) else _literals(detail)
             return (
                 path,
                 f"{detail['input']!r}{did_you_mean(str(detail['input']), known)}; write one of: {', '.join(known)}",

@@ -1,4 +1,4 @@
-"""A job spec: YAML -> ``JobSpec``, validated, frozen, with every default filled in."""
+"""Rules between fields that hold in every mode. What a mode's own fields must obey stands with the mode."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from render.spec.mistakes import Mistake, did_you_mean
 from render.spec.samplers import SAMPLERS
 from render.spec.schema import EngineSpec, JobSpec
-from render.spec.units import MAX_FRAMES, Size
-from render.spec.yaml_reader import KeyPath
+from render.spec.units import Size
 from render.video.codecs import CODECS, VideoFormat
 
 __all__ = ["contradictions", "onnx_mistakes"]
@@ -21,55 +20,11 @@ def contradictions(spec: JobSpec) -> Iterator[Mistake]:
     """What the fields say against each other, though each is right by itself."""
     if spec.steps > (most := SAMPLERS[spec.sampler].max_steps):
         yield ("steps",), f"{spec.steps}: {spec.sampler} takes at most {most} steps"
-    yield from list(_length_mistakes(spec)) or _keyframe_mistakes(spec)  # no length, nothing to stand in
+    yield from spec.mistakes()
     yield from _output_mistakes(spec)
     yield from _engine_mistakes(spec.engine, spec.steps)
     if spec.farm.deadline != "auto" and not spec.farm.deadline.seconds:
         yield ("farm", "deadline"), f"{spec.farm.deadline}: write a length with its unit, for example 90s or 10m"
-
-
-def _length_mistakes(spec: JobSpec) -> Iterator[Mistake]:
-    if spec.frames is not None and spec.duration is not None:
-        yield ("duration",), "frames is given too; keep one of the two"
-    if spec.loop and spec.frames is None and spec.duration is None:
-        yield ("loop",), "a loop needs frames or duration: the walk back to the first keyframe has no length otherwise"
-    if not 1 <= spec.num_frames <= MAX_FRAMES:
-        path: KeyPath = ("duration",) if spec.duration else ("keyframes", len(spec.keyframes) - 1, "at")
-        yield path, f"that makes {spec.num_frames:,} frames; a job has from 1 to {MAX_FRAMES:,}"
-
-
-def _keyframe_mistakes(spec: JobSpec) -> Iterator[Mistake]:
-    first = spec.keyframes[0]
-    if first.at.at(spec.fps) != 0:
-        yield ("keyframes", 0, "at"), f"the first keyframe stands at {first.at}; it must stand at 0"
-    if first.prompt is None:
-        yield ("keyframes", 0), "the first keyframe needs a prompt"
-    before, in_order = -1, True
-    for index, keyframe in enumerate(spec.keyframes):
-        frame = keyframe.at.at(spec.fps)
-        path: KeyPath = ("keyframes", index, "at")
-        if frame <= before:
-            in_order = False
-            yield (
-                path,
-                f"{keyframe.at} is frame {frame}, not after the one before (frame {before}); keyframes go in order",
-            )
-        elif frame >= spec.num_frames and (spec.frames or spec.duration):
-            yield path, f"{keyframe.at} is frame {frame}, but the film has frames 0 to {spec.num_frames - 1}"
-        before = max(frame, before)
-    if in_order:
-        yield from _hold_mistakes(spec)
-
-
-def _hold_mistakes(spec: JobSpec) -> Iterator[Mistake]:
-    ends = [keyframe.at.at(spec.fps) for keyframe in spec.keyframes[1:]] + [spec.num_frames]
-    for index, (keyframe, end) in enumerate(zip(spec.keyframes, ends, strict=True)):
-        frame = keyframe.at.at(spec.fps)
-        if keyframe.hold and frame + keyframe.hold.at(spec.fps) > end:
-            yield (
-                ("keyframes", index, "hold"),
-                f"{keyframe.hold} reaches past frame {end}, where the next keyframe or the end stands",
-            )
 
 
 def _engine_mistakes(engine: EngineSpec, steps: int) -> Iterator[Mistake]:

@@ -1,14 +1,14 @@
-"""A job spec: YAML -> ``JobSpec``, validated, frozen, with every default filled in.
+"""The fields that the jobs of all modes have: names, units, ranges and defaults, frozen once they are read.
 
-Refusals name the file, the line and the field, and say what would be right. Reads no model, no GPU, no run
-directory: what can be known from the text alone is checked here, and nothing else.
+Knows what one value may be. What several of them say against each other is in `rules.py` and in the modes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -21,24 +21,31 @@ from pydantic import (
 )
 
 from render.spec.location import Location, is_url, parse_location, url_mistake
-from render.spec.mistakes import did_you_mean
+from render.spec.mistakes import Mistake, did_you_mean
 from render.spec.samplers import SAMPLERS
-from render.spec.units import MAX_FRAMES, Rate, Size, Time
+from render.spec.units import Rate, Size, Time
 from render.video.codecs import CODECS
 
-__all__ = ["EngineSpec", "FarmSpec", "JobSpec", "Keyframe", "OutputSpec", "_Section"]
-
-
-MAX_KEYFRAMES = 10_000
-
+__all__ = [
+    "Ease",
+    "EngineSpec",
+    "FarmSpec",
+    "Guidance",
+    "Header",
+    "JobSpec",
+    "OutputSpec",
+    "Prompt",
+    "PromptWalk",
+    "Sampling",
+    "Section",
+    "Seed",
+]
 
 MAX_PROMPT_CHARS = 4_000
 
-
-Ease = Literal["linear", "in", "out", "in-out", "hold"]
-
-
 Auto = Literal["auto"]
+Ease = Literal["linear", "in", "out", "in-out", "hold"]
+PromptWalk = Literal["lerp", "slerp"]
 
 
 def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
@@ -61,7 +68,9 @@ def _possible(path: str) -> str:
     return path
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Keys of a job file: strict, frozen, no unknown ones."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     @model_serializer(mode="wrap")
@@ -74,34 +83,12 @@ class _Section(BaseModel):
 
 
 Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)]
-
-
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
-
-
 Guidance = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
-
-
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Keyframe(_Section):
-    """A frame at which some properties are pinned. What a keyframe leaves out is not pinned there: it walks on."""
-
-    at: Annotated[Time, Field(description="where the keyframe stands; the first one stands at 0")]
-    prompt: Annotated[Prompt | None, Field(description="what the picture shows")] = None
-    negative: Annotated[Prompt | None, Field(description="what the picture must not show")] = None
-    seed: Annotated[Seed | None, Field(description="the picture diffusers gives with manual_seed(seed)")] = None
-    guidance: Annotated[Guidance | None, Field(description="classifier-free guidance scale")] = None
-    ease: Annotated[Ease, Field(description="how the walk leaves this keyframe; hold: stay, then cut to the next")] = (
-        "linear"
-    )
-    hold: Annotated[Time | None, Field(description="rest at this keyframe for so long before the walk leaves it")] = (
-        None
-    )
-
-
-class EngineSpec(_Section):
+class EngineSpec(Section):
     """How the pictures are computed. ``auto`` is resolved once, by the first worker, and kept in ``plan.json``."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -143,7 +130,7 @@ class EngineSpec(_Section):
     ] = "retry"
 
 
-class FarmSpec(_Section):
+class FarmSpec(Section):
     """Who computes the pictures, and what happens when someone does not. Changes no pixel."""
 
     workers: Annotated[
@@ -165,7 +152,7 @@ class FarmSpec(_Section):
     workers_per_gpu: Annotated[int, Field(ge=1, le=16, description="workers that share one GPU")] = 1
 
 
-class OutputSpec(_Section):
+class OutputSpec(Section):
     """What is written, and where. ``dir`` is the run directory: a folder, or a prefix in an object store
     (``s3://bucket/prefix``); left out, ``out/<name>``."""
 
@@ -181,41 +168,58 @@ class OutputSpec(_Section):
     )
 
 
-class JobSpec(_Section):
-    """One job: what to render, how, on what, and where to put it."""
+class Header(Section):
+    """What a job file begins with."""
 
     version: Literal[1]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-    mode: Literal["dream"]
+    mode: str
     model: Annotated[
         str, StringConstraints(min_length=1, max_length=4096), Field(description="demo, testcard, a hub id or a folder")
     ]
     size: Annotated[Size | None, Field(description="width x height; left out, the model's native size")] = None
     fps: Annotated[Rate, Field(description="frames per second")] = Rate.parse(24)
-    frames: Annotated[int | None, Field(ge=1, le=MAX_FRAMES, description="length of the film in frames")] = None
-    duration: Annotated[Time | None, Field(description="length of the film as a time, instead of frames")] = None
+
+
+class Sampling(Section):
+    """How noise becomes a picture."""
+
     sampler: Annotated[str, _listed("sampler", SAMPLERS)] = "dpm++2m"
     steps: Annotated[int, Field(ge=1, le=1000)] = 20
     guidance: Guidance = 7.5
     negative: Prompt = ""
     seed: Seed = 0
-    prompt_walk: Annotated[Literal["lerp", "slerp"], Field(description="how text embeddings are interpolated")] = "lerp"
-    loop: Annotated[
-        bool, Field(description="walk back to the first keyframe, so that the film repeats without a seam")
-    ] = False
-    keyframes: Annotated[tuple[Keyframe, ...], Field(strict=False, min_length=1, max_length=MAX_KEYFRAMES)]
+
+
+class Footer(Section):
+    """What a job file ends with."""
+
     engine: EngineSpec = EngineSpec()
     farm: FarmSpec = FarmSpec()
     output: OutputSpec = OutputSpec()
 
+
+class JobSpec(Footer, Sampling, Header):
+    """What the jobs of all modes have in common. A mode is a subclass: its own fields, and what is abstract here.
+
+    The fields of a job stand in the order of the bases, the last one first: so they are written, listed and checked.
+    """
+
+    template: ClassVar[str]  # what `render new` prints: short enough to read, complete enough to run
+
     @property
+    @abstractmethod
     def num_frames(self) -> int:
-        """Length of the film: ``frames``, else ``duration``, else the last keyframe + 1."""
-        if self.frames is not None:
-            return self.frames
-        if self.duration is not None:
-            return self.duration.at(self.fps)
-        return self.keyframes[-1].at.at(self.fps) + 1
+        """Length of the film in frames."""
+
+    @property
+    @abstractmethod
+    def num_keyframes(self) -> int:
+        """At how many frames the job pins something."""
+
+    @abstractmethod
+    def mistakes(self) -> Iterator[Mistake]:
+        """What the mode's fields say against each other and against the common ones."""
 
     @property
     def run_dir(self) -> Location:

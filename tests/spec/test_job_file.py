@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from render.errors import SpecError
-from render.spec import TEMPLATES, JobSpec, dump, json_schema, load, validate
+from render.spec import MODES, JobSpec, dump, json_schema, load, validate
 from render.spec.document import parse
 from render.spec.mistakes import MAX_MISTAKES
 
@@ -216,7 +216,8 @@ def schema() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(content)
 
 
-TEXTS = {path.stem: path.read_text() for path in sorted((ROOT / "jobs").glob("*.yaml"))} | TEMPLATES | {"two": TWO}
+TEXTS = {path.stem: path.read_text() for path in sorted((ROOT / "jobs").glob("*.yaml"))} | {"two": TWO}
+TEXTS |= {name: mode.template for name, mode in MODES.items()}
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -98,7 +98,7 @@ class Baseline:
         return torch.stack(walked).to(self._device, self._pipeline.unet.dtype)
 
     def _blended(self, blends: Sequence[Blend[str]]) -> list[Text]:
-        walk = self._plan.spec.prompt_walk
+        walk = self._plan.timeline.prompt_walk
         return [blend_texts(self._texts[b.start], self._texts[b.end], b.weight, walk) for b in blends]
 
     def _compile(self) -> None:

@@ -50,6 +50,6 @@ def check(job: JobFile, *, trust: bool) -> Summary:
         "model": spec.model,
         "frames": spec.num_frames,
         "seconds": round(float(spec.num_frames / spec.fps.value), 3),
-        "keyframes": len(spec.keyframes),
+        "keyframes": spec.num_keyframes,
         "dir": str(spec.run_dir),
     }

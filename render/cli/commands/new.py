@@ -6,7 +6,7 @@ import argparse
 import json
 
 from render.errors import SpecError
-from render.spec import TEMPLATES
+from render.spec import MODES
 
 __all__ = ["EXAMPLES", "add", "run"]
 
@@ -21,7 +21,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the mode's template. Raises SpecError for a mode that there is not."""
-    if options.mode not in TEMPLATES:
-        raise SpecError(f"mode {options.mode!r} is not built yet; this version has: {', '.join(TEMPLATES)}")
-    print(json.dumps({"yaml": TEMPLATES[options.mode]}) if options.json else TEMPLATES[options.mode].rstrip())
+    if options.mode not in MODES:
+        raise SpecError(f"mode {options.mode!r} is not built yet; this version has: {', '.join(MODES)}")
+    template = MODES[options.mode].template
+    print(json.dumps({"yaml": template}) if options.json else template.rstrip())
     return 0
