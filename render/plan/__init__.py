@@ -1,15 +1,20 @@
-"""plan."""
+"""JobSpec -> ``Plan``: the states of all frames, the chunks, every ``auto`` as a value, and the digest over it all.
+
+Pure: knows no torch, no disk and no farm; the same spec, machine and model give the same plan.
+Read plan first, then modes/ (what a mode makes of its fields), timeline, tracks and chunks; auto, presets, graphs and
+settings (the values of ``auto``); machine and stages stand by themselves.
+"""
 
 from __future__ import annotations
 
-from render.plan.auto import resolve, resolve_again
+from render.plan.auto import resolve
 from render.plan.chunks import Chunk, parse_frames
 from render.plan.graphs import graph_mistakes
 from render.plan.machine import Machine, has_gpu, this_cpu
 from render.plan.plan import Plan, film_name, select
 from render.plan.settings import GRAPH_BACKENDS, BatchTimings, Settings
 from render.plan.stages import OPENING_STAGES, STAGES, Stopwatch
-from render.plan.timeline import FrameState, Timeline
+from render.plan.timeline import FrameState
 from render.plan.tracks import Blend
 
 __all__ = [
@@ -24,13 +29,11 @@ __all__ = [
     "Plan",
     "Settings",
     "Stopwatch",
-    "Timeline",
     "film_name",
     "graph_mistakes",
     "has_gpu",
     "parse_frames",
     "resolve",
-    "resolve_again",
     "select",
     "this_cpu",
 ]

@@ -1,4 +1,4 @@
-"""``auto`` -> values. Pure: what a worker says of its machine and model goes in, settings and reasons come out.
+"""``auto`` -> values. Pure: what a worker found of its machine and model goes in, settings and reasons come out.
 
 Resolved once a job, kept in the plan, read back on a rerun. Nothing here looks at ``farm``, except that chunk bounds
 follow ``farm.chunk``: the number of workers never changes a pixel.

@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a worker says of the machine it runs on. ``bf16`` is whether bfloat16 is fast there, not only possible.
+    """What a worker found of the machine it runs on. ``bf16`` is whether bfloat16 is fast there, not only possible.
 
     ``compiles``: there is a compiler for torch.compile.
     """

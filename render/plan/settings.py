@@ -43,7 +43,7 @@ class BatchTimings:
 
 @dataclass(frozen=True)
 class Settings:
-    """The values every worker of a job uses. ``reasons`` tell people why; they are no part of the digest."""
+    """The values every worker of a job uses. ``reasons`` are for people; they are no part of the digest."""
 
     width: int
     height: int
@@ -70,13 +70,13 @@ class Settings:
     @property
     def approximations(self) -> tuple[str, ...]:
         """What is not computed exactly, in words; nothing where all of it is."""
-        exact, said = Approximations(), []
+        exact, found = Approximations(), []
         if (self.guidance_from, self.guidance_until) != (exact.guidance_from, exact.guidance_until):
-            said.append(f"guidance in {100 * self.guidance_from:g}–{100 * self.guidance_until:g} % of the steps")
+            found.append(f"guidance in {100 * self.guidance_from:g}–{100 * self.guidance_until:g} % of the steps")
         if self.reuse_steps > 1:
-            said.append(f"deep features kept for {self.reuse_steps} steps")
+            found.append(f"deep features kept for {self.reuse_steps} steps")
         if self.interpolate_frames > 1:
-            said.append(f"deep features of every {self.interpolate_frames}. frame, interpolated between")
+            found.append(f"deep features of every {self.interpolate_frames}. frame, interpolated between")
         if self.tiny_vae is not None:
-            said.append(f"decoded by the tiny VAE {self.tiny_vae}")
-        return tuple(said)
+            found.append(f"decoded by the tiny VAE {self.tiny_vae}")
+        return tuple(found)

@@ -1,8 +1,14 @@
-"""spec."""
+"""What the user writes: YAML -> ``JobSpec``, validated, frozen, or refused with the line and the cure.
+
+Knows no model, no GPU and no run directory: what the text alone says is checked here, and nothing else.
+Read job_file (the way of a file), schema and modes/ (what it may hold), rules, mistakes (how it is refused); document
+and yaml_reader lie below, units, fields, samplers and location beside them.
+"""
 
 from __future__ import annotations
 
 from render.spec.document import Document
+from render.spec.fields import Ease, PromptWalk
 from render.spec.job_file import JobFile, dump, json_schema, load, validate
 from render.spec.location import Location
 from render.spec.mistakes import Mistake, did_you_mean
@@ -10,7 +16,7 @@ from render.spec.modes import MODES
 from render.spec.modes.dream import DreamSpec, Keyframe
 from render.spec.rules import onnx_mistakes
 from render.spec.samplers import SAMPLERS, Sampler
-from render.spec.schema import Ease, EngineSpec, FarmSpec, JobSpec, OutputSpec, PromptWalk
+from render.spec.schema import EngineSpec, FarmSpec, JobSpec
 from render.spec.units import Size
 from render.spec.yaml_reader import KeyPath
 
@@ -28,7 +34,6 @@ __all__ = [
     "Keyframe",
     "Location",
     "Mistake",
-    "OutputSpec",
     "PromptWalk",
     "Sampler",
     "Size",

@@ -23,7 +23,7 @@ def is_url(text: str) -> bool:
 
 
 def parse_location(text: str) -> Location:
-    """The place a user means; ``~`` is home. Raises SpecError for an address that cannot be one."""
+    """The location a user means; ``~`` is home. Raises SpecError for an address that cannot be one."""
     if not is_url(text):
         return Path(os.path.expanduser(text))
     if mistake := url_mistake(text):
@@ -31,16 +31,16 @@ def parse_location(text: str) -> Location:
     return text.rstrip("/")
 
 
-def join_location(place: Location, name: str) -> Location:
-    """Where a file of a place is."""
-    return place / name if isinstance(place, Path) else f"{place}/{name}"
+def join_location(location: Location, name: str) -> Location:
+    """Where a file in a location is."""
+    return location / name if isinstance(location, Path) else f"{location}/{name}"
 
 
-def split_location(place: Location) -> tuple[Location, str]:
-    """The place a file lies in, and its name."""
-    if isinstance(place, Path):
-        return place.parent, place.name
-    folder, _, name = place.rpartition("/")
+def split_location(location: Location) -> tuple[Location, str]:
+    """The location a file lies in, and its name."""
+    if isinstance(location, Path):
+        return location.parent, location.name
+    folder, _, name = location.rpartition("/")
     return folder, name
 
 

@@ -1,6 +1,6 @@
-"""What is wrong with a job spec -> sentences that name the place, the field and the cure.
+"""What is wrong with a job spec -> sentences that name the line, the field and the cure.
 
-Turns what pydantic found into words of the trade. Knows paths and lines, not what the values mean.
+Turns what pydantic found into plain words. Knows paths and lines, not what the values mean.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOT_BUILT = ("txt2img", "img2img", "inpaint", "animate")
 
 
 def spec_error(source: Document, mistakes: Iterable[Mistake]) -> SpecError:
-    """One message of one line a mistake, in the order of the file, each with its place and its field."""
+    """One message of one line a mistake, in the order of the file, each with its line and its field."""
     in_order = sorted(mistakes, key=lambda mistake: source.line(mistake[0]))
     lines = [
         _one_line(f"{source.where(path)}: {_dotted(path)}{': ' if path else ''}{message}")

@@ -1,7 +1,7 @@
 """The samplers that a job spec can name, as plain data: which scheduler class of diffusers, with which options.
 
-Knows no torch and no diffusers: the spec is checked and listed without them. `engine/schedulers.py` makes the
-scheduler, `engine/sampler.py` writes it out as numbers.
+Knows no torch and no diffusers: the spec is checked and listed without them. `engine/sampler/schedulers.py` makes the
+scheduler, `engine/sampler/table.py` writes it out as numbers.
 
 Names follow AUTOMATIC1111 and ComfyUI in lower case without spaces: ``DPM++ 2M Karras`` is ``dpm++2m-karras``.
 Left out: LMS and DPM++ SDE, because they need scipy and torchsde, and DPM adaptive, because the number of

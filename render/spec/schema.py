@@ -6,86 +6,20 @@ Knows what one value may be. What several of them say against each other is in `
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    StringConstraints,
-    model_serializer,
-)
+from pydantic import Field, StringConstraints
 
-from render.spec.location import Location, is_url, parse_location, url_mistake
-from render.spec.mistakes import Mistake, did_you_mean
+from render.spec.fields import Auto, Folder, Guidance, Prompt, Section, Seed, Share, listed
+from render.spec.location import Location, parse_location
+from render.spec.mistakes import Mistake
 from render.spec.samplers import SAMPLERS
 from render.spec.units import Rate, Size, Time
 from render.video.codecs import CODECS
 
-__all__ = [
-    "Ease",
-    "EngineSpec",
-    "FarmSpec",
-    "Guidance",
-    "Header",
-    "JobSpec",
-    "OutputSpec",
-    "Prompt",
-    "PromptWalk",
-    "Sampling",
-    "Section",
-    "Seed",
-]
-
-MAX_PROMPT_CHARS = 4_000
-
-Auto = Literal["auto"]
-Ease = Literal["linear", "in", "out", "in-out", "hold"]
-PromptWalk = Literal["lerp", "slerp"]
-
-
-def _listed(kind: str, names: Iterable[str]) -> AfterValidator:
-    """Accept the names of a table; an unknown name is answered with the nearest and with all of them."""
-    known = sorted(names)
-
-    def check(value: str) -> str:
-        if value not in known:
-            raise ValueError(f"unknown {kind} {value!r}{did_you_mean(value, known)}; known: {', '.join(known)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _possible(path: str) -> str:
-    if not path.isprintable():
-        raise ValueError(f"{path!r} holds a character that no folder's name should have")
-    if is_url(path) and (mistake := url_mistake(path)):
-        raise ValueError(mistake)
-    return path
-
-
-class Section(BaseModel):
-    """Keys of a job file: strict, frozen, no unknown ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out None where it is the default anyway. ``video: null`` says something and stays."""
-        fields = type(self).model_fields
-        return {
-            key: value for key, value in plain(self).items() if value is not None or fields[key].default is not None
-        }
-
-
-Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)]
-Seed = Annotated[int, Field(ge=0, lt=2**64)]
-Guidance = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+__all__ = ["EngineSpec", "FarmSpec", "Footer", "Header", "JobSpec", "OutputSpec", "Sampling"]
 
 
 class EngineSpec(Section):
@@ -156,9 +90,9 @@ class OutputSpec(Section):
     """What is written, and where. ``dir`` is the run directory: a folder, or a prefix in an object store
     (``s3://bucket/prefix``); left out, ``out/<name>``."""
 
-    dir: Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_possible)] | None = None
+    dir: Folder | None = None
     video: Literal["mp4", "mov", "gif", "webp"] | None = "mp4"
-    codec: Annotated[str, _listed("codec", CODECS)] = "h264"
+    codec: Annotated[str, listed("codec", CODECS)] = "h264"
     crf: Annotated[int | None, Field(ge=0, le=63, description="quality of the codec: lower is better and larger")] = (
         None
     )
@@ -184,7 +118,7 @@ class Header(Section):
 class Sampling(Section):
     """How noise becomes a picture."""
 
-    sampler: Annotated[str, _listed("sampler", SAMPLERS)] = "dpm++2m"
+    sampler: Annotated[str, listed("sampler", SAMPLERS)] = "dpm++2m"
     steps: Annotated[int, Field(ge=1, le=1000)] = 20
     guidance: Guidance = 7.5
     negative: Prompt = ""

@@ -9,7 +9,8 @@ import pytest
 
 from render.errors import SpecError
 from render.models import ModelInfo
-from render.plan import BatchTimings, Machine, resolve, resolve_again
+from render.plan import BatchTimings, Machine, resolve
+from render.plan.auto import resolve_again
 from render.spec import JobSpec
 
 Make = Callable[..., JobSpec]

@@ -145,7 +145,7 @@ def test_a_plan_that_was_edited_by_hand_is_refused(old: str, new: str, words: st
 
 
 @pytest.mark.parametrize(
-    ("assignment", "told"),
+    ("assignment", "brief"),
     [
         ("steps=21", ["steps: 20 -> 21"]),
         ("keyframes[0].prompt=b", ["keyframes[0].prompt: a -> b"]),
@@ -154,11 +154,11 @@ def test_a_plan_that_was_edited_by_hand_is_refused(old: str, new: str, words: st
         ("seed=1", ["seed: 0 -> 1"]),
     ],
 )
-def test_differences_are_told_briefly(assignment: str, told: list[str], plan_of: Make) -> None:
-    assert plan_of().differences(plan_of(assignment)) == told
+def test_differences_are_brief(assignment: str, brief: list[str], plan_of: Make) -> None:
+    assert plan_of().differences(plan_of(assignment)) == brief
 
 
-def test_another_model_is_told_by_name(plan_of: Make) -> None:
+def test_another_model_is_named(plan_of: Make) -> None:
     plan = plan_of()
     other = plan.rerun(plan_of("model=org/name").spec, MODEL)
     assert plan.differences(other)[0] == "model: testcard -> org/name"

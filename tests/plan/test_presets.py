@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from render.models import ModelInfo
-from render.plan import Machine, Settings, resolve, resolve_again
+from render.plan import Machine, Settings, resolve
+from render.plan.auto import resolve_again
 from render.plan.presets import PRESETS, Approximations, approximations
 from render.spec import EngineSpec, JobSpec
 
@@ -70,14 +71,14 @@ def test_the_anchors_of_a_chunk_fill_whole_batches(
     assert anchors % batch == 0
 
 
-def test_approximations_are_told_in_words(spec_of: Make, machine: Machine) -> None:
-    def said(*switches: str) -> tuple[str, ...]:
+def test_approximations_in_words(spec_of: Make, machine: Machine) -> None:
+    def words(*switches: str) -> tuple[str, ...]:
         settings: Settings = resolve(spec_of(*switches), machine, SD)
         return settings.approximations
 
-    assert said("engine.guidance_interval=[0.1, 0.8]") == ("guidance in 10–80 % of the steps",)
-    assert said("engine.reuse_steps=3", "engine.tiny_vae=org/tiny") == (
+    assert words("engine.guidance_interval=[0.1, 0.8]") == ("guidance in 10–80 % of the steps",)
+    assert words("engine.reuse_steps=3", "engine.tiny_vae=org/tiny") == (
         "deep features kept for 3 steps",
         "decoded by the tiny VAE org/tiny",
     )
-    assert said("engine.interpolate_frames=4") == ("deep features of every 4. frame, interpolated between",)
+    assert words("engine.interpolate_frames=4") == ("deep features of every 4. frame, interpolated between",)

@@ -1,4 +1,4 @@
-"""Places: folders and addresses told apart, joined, split, and nothing secret repeated."""
+"""Locations: folders apart from addresses, joined, split, and nothing secret repeated."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from render.spec.fields import Ease, Guidance, Prompt, PromptWalk, Section, Seed
 from render.spec.mistakes import Mistake
-from render.spec.schema import Ease, Guidance, Header, JobSpec, Prompt, PromptWalk, Sampling, Section, Seed
+from render.spec.schema import Header, JobSpec, Sampling
 from render.spec.units import MAX_FRAMES, Time
 from render.spec.yaml_reader import KeyPath
 

@@ -25,11 +25,11 @@ def walks(draw: st.DrawFn) -> DreamSpec:
     frames = sorted(draw(st.sets(st.integers(1, 60), max_size=7)) | {0})
     total = frames[-1] + draw(st.integers(1, 20))
     keyframes = []
-    for place, (frame, end) in enumerate(zip(frames, [*frames[1:], total], strict=True)):
+    for number, (frame, end) in enumerate(zip(frames, [*frames[1:], total], strict=True)):
         keyframe = {"at": frame, "ease": draw(st.sampled_from(EASES)), "hold": draw(st.integers(0, end - frame))}
-        if place == 0 or draw(st.booleans()):
-            keyframe["prompt"] = f"prompt {place}"
-        values = {"seed": 100 + place, "guidance": 1.0 + place, "negative": f"negative {place}"}
+        if number == 0 or draw(st.booleans()):
+            keyframe["prompt"] = f"prompt {number}"
+        values = {"seed": 100 + number, "guidance": 1.0 + number, "negative": f"negative {number}"}
         keyframe |= {name: value for name, value in values.items() if draw(st.booleans())}
         keyframes.append(keyframe)
     data = {"version": 1, "name": "walk", "mode": "dream", "model": "testcard", "frames": total, "keyframes": keyframes}

@@ -14,15 +14,16 @@ from pydantic import Field
 
 from render.errors import SpecError
 from render.models import describe
-from render.plan import Chunk, Machine, Plan, Settings, Timeline, resolve
+from render.plan import Chunk, Machine, Plan, Settings, resolve
 from render.plan.chunks import tiles
 from render.plan.modes import MODES
+from render.plan.timeline import Timeline
 from render.plan.tracks import Pin, Track
 from render.spec import MODES as SPECS
 from render.spec import JobSpec, Mistake, dump, json_schema, validate
 from render.spec.document import parse
+from render.spec.fields import Section
 from render.spec.mistakes import NOT_BUILT
-from render.spec.schema import Section
 
 DICE = """\
 version: 1
