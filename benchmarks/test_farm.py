@@ -20,7 +20,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.simulated import Quiet, SimulatedFarm, dispatch
-from render import models as modelfiles
+from render import models
 from render.farm.base import Farm
 from render.farm.local import LocalFarm
 from render.farm.runner import run_job
@@ -96,7 +96,7 @@ def plan_of(chunks: int) -> Plan:
     """A plan of test cards with so many chunks of eight."""
     spec = load(JOBS / "testcard.yaml", [f"frames={8 * chunks}", "farm.chunk=8"]).spec
     machine = Machine("cpu", "simulated", cores=1, memory_bytes=1 << 30, bf16=False, versions={})
-    model = modelfiles.describe("testcard")
+    model = models.describe("testcard")
     return Plan(spec, resolve(spec, machine, model), model)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from render import models as modelfiles
+from render import models
 from render.engine.noise import seeded_noise, slerp
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.sampler.table import tabulate
@@ -38,7 +38,7 @@ def test_slerp_of_a_latent(benchmark: BenchmarkFixture) -> None:
 
 def test_sampler_table(benchmark: BenchmarkFixture) -> None:
     """Writing dpm++2m out for 20 steps: once a job."""
-    config = modelfiles.describe("demo").scheduler
+    config = models.describe("demo").scheduler
     benchmark(lambda: tabulate(make_scheduler(SAMPLERS["dpm++2m"], config), 20))
 
 
@@ -66,6 +66,6 @@ def test_weighted_sum(benchmark: BenchmarkFixture) -> None:
     """The sampler's own arithmetic: 20 steps over a batch of 8 SD 1.5 latents, the model left out."""
     from render.engine.sampler.denoise import denoise
 
-    table = tabulate(make_scheduler(SAMPLERS["dpm++2m"], modelfiles.describe("demo").scheduler), 20)
+    table = tabulate(make_scheduler(SAMPLERS["dpm++2m"], models.describe("demo").scheduler), 20)
     noise = torch.randn(BATCH, 4, 64, 64)
     benchmark(lambda: denoise(lambda x, _t, _j: x, table, noise))

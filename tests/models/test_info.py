@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from render import models as modelfiles
+from render import models
 from render.errors import ModelError
 from render.models import describe, find, num_parameters
 from tests.models.folders import graph_folder, safetensors, sd_folder
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     [("testcard", 0.0), ("testcard:50ms", 0.05), ("demo", None), ("testcard:", None), ("testcard:x", None)],
 )
 def test_test_cards_and_their_cost(model: str, seconds: float | None) -> None:
-    assert modelfiles.testcard_cost_s(model) == seconds
+    assert models.testcard_cost_s(model) == seconds
 
 
 def test_a_folder_is_described(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import ray
 
-from render import models as modelfiles
+from render import models
 from render.farm.base import Resources
 from render.farm.ray.connection import await_head
 
@@ -41,7 +41,7 @@ def _node_cpus() -> list[float]:
 
 def _gpus(model: str, device: str) -> int:
     """GPUs that a job can use: none for a test card or on the CPU. A cluster may still have to start its first."""
-    if device == "cpu" or modelfiles.testcard_cost_s(model) is not None:
+    if device == "cpu" or models.testcard_cost_s(model) is not None:
         return 0
     return max(int(_resources().get("GPU", 0)), device == "cuda")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import models as modelfiles
+from render import models
 from render.bench.case import Case, plan_of
 from render.bench.probes.baseline import Baseline
 from render.engine.device import machine
@@ -18,7 +18,7 @@ from render.plan import Stopwatch
 @pytest.mark.parametrize("model", ["tiny_sd", "tiny_sdxl"])
 def test_baseline_and_engine_make_the_same_pictures(model: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(model)
-    info = modelfiles.describe(str(folder))
+    info = models.describe(str(folder))
     plan = plan_of(Case(model, "fp32", 2, steps=3), 50, str(folder), machine("cpu"), info)
     frames = [0, 7, 49]
     sources = [maker(plan, folder, Stopwatch()) for maker in (open_engine, Baseline)]

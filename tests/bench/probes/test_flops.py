@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from render import models as modelfiles
+from render import models
 from render.bench.case import Case, plan_of
 from render.bench.probes.architectures import ARCHITECTURES
 from render.bench.probes.flops import Operation, Work, decoder_work, picture_work, unet_work
@@ -35,19 +35,19 @@ def test_floor_takes_the_longer_of_arithmetic_and_memory() -> None:
 
 
 def test_a_larger_batch_is_the_same_work_and_a_lower_floor() -> None:
-    info = modelfiles.describe("demo", fingerprint=False)
+    info = models.describe("demo", fingerprint=False)
     works = {}
     for batch in (1, 16):
         plan = plan_of(Case("demo", "bf16", batch), 16, "demo", machine("cpu"), info)
-        works[batch] = picture_work(plan, modelfiles.find("demo", download=False))
+        works[batch] = picture_work(plan, models.find("demo", download=False))
     for one, many in zip(works[1], works[16], strict=True):
         assert many.flops == pytest.approx(one.flops)
         assert many.floor_s(1e12, 1e10) < one.floor_s(1e12, 1e10)
 
 
 def test_guidance_doubles_the_unet_and_not_the_decoder() -> None:
-    info = modelfiles.describe("demo", fingerprint=False)
+    info = models.describe("demo", fingerprint=False)
     plans = [plan_of(Case("demo", "fp32", 4, guidance=g), 4, "demo", machine("cpu"), info) for g in (1.0, 7.5)]
-    (plain, vae), (guided, same_vae) = (picture_work(plan, modelfiles.find("demo", download=False)) for plan in plans)
+    (plain, vae), (guided, same_vae) = (picture_work(plan, models.find("demo", download=False)) for plan in plans)
     assert guided.flops == pytest.approx(2 * plain.flops)
     assert same_vae.flops == vae.flops
