@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if not str(target).endswith(".png"):
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
     with ProgressBars() as bars:
-        farm = lambda: LocalFarm(trust=options.trust)  # noqa: E731
+        farm = partial(LocalFarm, trust=options.trust)
         frames = preview(job, farm, bars.job(options.jobs[0].name), target, trust=options.trust)
     print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
     return 0
