@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from render.errors import EngineError
-from render.plan import Machine, Stopwatch, this_cpu
+from render.plan import Machine, Stage, Stopwatch, this_cpu
 
 __all__ = ["DTYPES", "DTYPE_NAMES", "Marks", "attention", "download", "machine", "seconds_a_call", "set_up", "upload"]
 
@@ -100,11 +100,11 @@ class Marks:
     def __init__(self, device: torch.device) -> None:
         """The first mark, where the first stage begins."""
         self._cuda = device.type == "cuda"
-        self._stages: list[str] = []
+        self._stages: list[Stage] = []
         self._marks: list[torch.cuda.Event | float] = []
         self._set()
 
-    def end(self, stage: str) -> None:
+    def end(self, stage: Stage) -> None:
         """What was queued since the last mark belongs to ``stage``."""
         self._stages.append(stage)
         self._set()

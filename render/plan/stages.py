@@ -1,12 +1,53 @@
-"""A rendered picture, and what makes pictures: the seam between a chunk and whatever draws it."""
+"""Stages: what a second of a worker's time was spent on, in which part of the work, and what people call it."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["OPENING_STAGES", "STAGES", "Stopwatch"]
+__all__ = ["OPENING_STAGES", "STAGES", "Part", "Stage", "StageInfo", "Stopwatch", "stage_info"]
+
+Stage = Literal["load", "prompt", "export", "compile", "denoise", "decode", "copy", "wait", "rest", "encode"]
+
+Part = Literal["start", "render", "beside"]
+"""``start``: once a worker, before its first chunk. ``render``: the chunk itself, one stage after another. ``beside``:
+in a thread of its own, so it overlaps ``render`` and is in no total."""
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """``label`` is for people."""
+
+    part: Part
+    label: str
+
+
+STAGES: Mapping[Stage, StageInfo] = {
+    "load": StageInfo("start", "load the model"),
+    "prompt": StageInfo("start", "encode the prompts"),
+    "export": StageInfo("start", "export to ONNX"),
+    "compile": StageInfo("start", "compile"),
+    "denoise": StageInfo("render", "denoise"),
+    "decode": StageInfo("render", "decode"),
+    "copy": StageInfo("render", "copy from the device"),
+    "wait": StageInfo("render", "wait for the video encoder"),
+    "rest": StageInfo("render", "everything else"),
+    "encode": StageInfo("beside", "encode the video"),
+}
+"""Every stage, in the order of reports. ``wait`` is the render thread waiting for ``encode``; ``rest`` is what no stage
+was charged with."""
+
+OPENING_STAGES = tuple(stage for stage, info in STAGES.items() if info.part == "start")
+
+_BY_NAME: Mapping[str, StageInfo] = {str(stage): info for stage, info in STAGES.items()}
+
+
+def stage_info(name: str) -> StageInfo:
+    """Of a stage that was read back; one of another version is charged to rendering, not dropped."""
+    return _BY_NAME.get(name, StageInfo("render", name))
 
 
 class Stopwatch:
@@ -16,7 +57,7 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
+    def __call__(self, stage: Stage) -> Iterator[None]:
         """Charge what happens inside the with-block to ``stage``."""
         began = time.perf_counter()
         try:
@@ -24,23 +65,6 @@ class Stopwatch:
         finally:
             self.add(stage, time.perf_counter() - began)
 
-    def add(self, stage: str, seconds: float) -> None:
+    def add(self, stage: Stage, seconds: float) -> None:
         """Charge seconds that were measured elsewhere."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-
-OPENING_STAGES = ("load", "prompt", "export", "compile")  # once a worker, before its first chunk
-
-
-STAGES: Mapping[str, str] = {
-    **dict.fromkeys(OPENING_STAGES, "start"),
-    "denoise": "render",
-    "decode": "render",
-    "copy": "render",
-    "wait": "render",
-    "rest": "render",
-    "encode": "beside",
-}
-"""Stage -> part. ``start``: once a worker, before its first chunk. ``render``: the chunk itself, one stage after
-another; ``rest`` is what no stage was charged with. ``beside``: in a thread of its own, so it overlaps ``render`` and
-is in no total. ``wait`` is the render thread waiting for that thread."""

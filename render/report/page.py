@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
+from render.plan import STAGES, stage_info
 from render.report.failures import trouble
 from render.report.gantt import gantt
 from render.report.html import Html, escaped, page, section, table
@@ -22,19 +23,6 @@ from render.report.humanize import count, duration, filesize, timestamp
 __all__ = ["to_html"]
 
 Report = Mapping[str, Any]
-
-LABELS = {
-    "load": "load the model",
-    "prompt": "encode the prompts",
-    "export": "export to ONNX",
-    "compile": "compile",
-    "denoise": "denoise",
-    "decode": "decode",
-    "copy": "copy from the device",
-    "wait": "wait for the video encoder",
-    "rest": "everything else",
-    "encode": "encode the video",
-}
 
 
 def to_html(report: Report, thumbnails: Sequence[tuple[int, bytes]]) -> str:
@@ -143,19 +131,19 @@ def _lane(name: str, stages: Mapping[str, Any], whole_s: float) -> str:
     """A stacked bar: each stage as wide as its part of ``whole_s``."""
     parts = "".join(
         f'<i class="s-{_class(stage)}" style="width:{min(100.0, 100 * values["sum_s"] / whole_s):.3f}%" '
-        f'title="{escaped(LABELS.get(stage, stage))}: {_ms(values["mean_s"], 3)} ms an image"></i>'
+        f'title="{escaped(stage_info(stage).label)}: {_ms(values["mean_s"], 3)} ms an image"></i>'
         for stage, values in stages.items()
     )
     return f'<div class="lane" role="img" aria-label="{name}, by stage; the table has the numbers">{parts}</div>'
 
 
 def _label(stage: str, part: str) -> Html:
-    name = escaped(LABELS.get(stage, stage))
+    name = escaped(stage_info(stage).label)
     return Html(f'<i class="dot s-{_class(stage)}"></i>{name} <small>{_WHEN[part]}</small>')
 
 
 def _class(stage: str) -> str:
-    return stage if stage in LABELS else "rest"
+    return stage if stage in STAGES else "rest"
 
 
 def _speed(report: Report) -> str:

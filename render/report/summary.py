@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from render.plan import STAGES, Plan
+from render.plan import STAGES, Plan, stage_info
 from render.report.runs import Attempt, Event, Run, attempts_of, runs_of, start_s
 from render.spec import dump
 from render.store import Record
@@ -133,19 +133,20 @@ def _events(runs: list[Run], zero: float, done: set[str]) -> dict[str, list[Any]
 
 def _seconds(records: Sequence[Record]) -> dict[str, Any]:
     """Seconds by stage: sums over all workers, means over all frames."""
-    sums = dict.fromkeys(STAGES, 0.0)
+    sums: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     for record in records:
         for stage, seconds in record.timings_s.items():
             sums[stage] = sums.get(stage, 0.0) + seconds
         sums["rest"] += max(
-            0.0, _busy_s(record) - sum(s for stage, s in record.timings_s.items() if _part(stage) == "render")
+            0.0, _busy_s(record) - sum(s for stage, s in record.timings_s.items() if stage_info(stage).part == "render")
         )
     frames = sum(len(record.chunk.frames) for record in records)
-    start, render = (sum(s for stage, s in sums.items() if _part(stage) == part) for part in ("start", "render"))
+    parts = ("start", "render")
+    start, render = (sum(s for stage, s in sums.items() if stage_info(stage).part == part) for part in parts)
     return {
         "seconds_per_image": {"rendering": _mean(render, frames), "with_start": _mean(start + render, frames)},
         "stages": {
-            stage: {"part": _part(stage), "sum_s": _s(seconds), "mean_s": _mean(seconds, frames)}
+            stage: {"part": stage_info(stage).part, "sum_s": _s(seconds), "mean_s": _mean(seconds, frames)}
             for stage, seconds in sums.items()
         },
     }
@@ -240,10 +241,6 @@ def _untold(runs: list[Run], records: Sequence[Record]) -> list[str]:
 
 def _frames(records: Sequence[Record]) -> set[int]:
     return {frame for record in records for frame in record.chunk.frames}
-
-
-def _part(stage: str) -> str:
-    return STAGES.get(stage, "render")  # a stage that is new to this file is charged, not dropped
 
 
 def _busy_s(piece: Record | Attempt) -> float:
