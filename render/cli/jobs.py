@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ class LoadedJob:
     error: RenderError | None = None
 
 
-def each_job(options: argparse.Namespace, command: Callable[[JobFile], tuple[Mapping[str, Any], str]]) -> int:
-    """Print what ``command`` says of every job; the exit code of the first that failed."""
+def each_job(options: argparse.Namespace, command: Callable[[JobFile], tuple[Any, str]]) -> int:
+    """Print what ``command`` says of every job, a dataclass and its text; the exit code of the first that failed."""
     code = 0
     for path in files_in(options.jobs):
         try:
@@ -45,7 +45,7 @@ def each_job(options: argparse.Namespace, command: Callable[[JobFile], tuple[Map
             failure = report_error(error)
             code = code or failure
         else:
-            print(json.dumps(summary) if options.json else text)
+            print(json.dumps(asdict(summary)) if options.json else text)
     return code
 
 

@@ -69,10 +69,11 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
 def _bytes_of(name: str, plan: Plan, rundir: RunDir) -> int | None:
     """The size of the plan's film as the last run published it here."""
     wanted = (Event.RUN_FINISHED, name, plan.digest)
-    finished = [
-        event for event in rundir.events() if (event["event"], event.get("film"), event.get("digest")) == wanted
-    ]
-    return finished[-1].get("bytes") if finished else None
+    for entry in reversed(rundir.events()):
+        if (entry.event, entry.details.get("film"), entry.details.get("digest")) == wanted:
+            size: int | None = entry.details.get("bytes")
+            return size
+    return None
 
 
 def make_film(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> Path | None:

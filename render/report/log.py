@@ -1,47 +1,41 @@
-"""What goes on in a job just now, told by its log alone, so from any machine that can read the run directory. Pure."""
+"""The lines of a log as people read them, and which of them are problems. Pure."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from render.report.humanize import duration, frame_range
-from render.store import PROBLEMS
+from render.store import PROBLEMS, LogEntry
 
-__all__ = ["Event", "line_of", "problems"]
-
-
-Event = Mapping[str, Any]
+__all__ = ["line_of", "problems"]
 
 
-def problems(events: Iterable[Event]) -> list[Event]:
-    """The events that a person wants to see the morning after."""
-    return [event for event in events if event["event"] in PROBLEMS]
+def problems(entries: Iterable[LogEntry]) -> list[LogEntry]:
+    """What a person wants to see the morning after."""
+    return [entry for entry in entries if entry.event in PROBLEMS]
 
 
-def line_of(event: Event) -> str:
+def line_of(entry: LogEntry) -> str:
     """``2026-11-21 09:14:01  failed          w1  frames 96–119: out of memory``."""
-    time = event.get("time")
-    when = f"{datetime.datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S}" if isinstance(time, int | float) else " " * 19
-    chunk = frame_range(str(event["chunk"])) if "chunk" in event else ""
-    if "frame" in event:
-        chunk = f"frame {event['frame']}"
-    told = str(event.get("cause") or event.get("text") or "") or _rest(event)
-    what = ": ".join(part for part in (chunk, told) if part)
-    return f"{when}  {event['event']:<15} {event.get('worker', ''):<4} {what}".rstrip()
+    details = entry.details
+    where = f"frame {details['frame']}" if "frame" in details else frame_range(entry.chunk or "")
+    text = str(details.get("cause") or details.get("text") or "") or _rest(entry)
+    what = ": ".join(part for part in (where, text) if part)
+    when = f"{datetime.datetime.fromtimestamp(entry.time):%Y-%m-%d %H:%M:%S}"
+    return f"{when}  {entry.event:<15} {entry.worker or '':<4} {what}".rstrip()
 
 
-def _rest(event: Event) -> str:
-    """The other values of an event, as ``host box, pid 4711``."""
-    told = []
-    for key, value in event.items():
-        if key in ("time", "event", "worker", "chunk", "frame", "details"):
+def _rest(entry: LogEntry) -> str:
+    """The other values of an entry, as ``host box, pid 4711``."""
+    parts = []
+    for key, value in entry.details.items():
+        if key in ("frame", "details"):
             continue
         if key == "seconds":
-            told.append(duration(float(value)))
+            parts.append(duration(value))
         elif key == "digest":
-            told.append(f"plan {str(value)[:12]}")
+            parts.append(f"plan {value[:12]}")
         else:
-            told.append(f"{key} {value}")
-    return ", ".join(told)
+            parts.append(f"{key} {value}")
+    return ", ".join(parts)

@@ -1,30 +1,31 @@
-"""What goes on in a job just now, told by its log alone, so from any machine that can read the run directory. Pure.
+"""How far a job is and what it does just now, from its run directory alone: from any machine that can read it.
 
-And the log's lines as people read them. A log may be torn anywhere: what it does not tell is not guessed.
+A log may be torn anywhere: what it does not say is not guessed.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from render.errors import RunDirError
 from render.plan import Plan, film_name
 from render.report.cost import measured_s_per_frame
-from render.report.log import Event, line_of, problems
+from render.report.log import line_of, problems
 from render.spec import Location
-from render.store import Record, RunDir
+from render.store import Event, LogEntry, Record, RunDir
 
-__all__ = ["Busy", "Live", "job_status", "live"]
+__all__ = ["JobStatus", "RunStatus", "WorkerStatus", "counting_records", "job_status", "run_status"]
 
 
 RECENT = 24  # chunks that the speed is taken over
+LAST_PROBLEMS = 5
 
 
 @dataclass
-class Busy:
+class WorkerStatus:
     """A worker of the run that goes on: where it is, the chunk it has, and since when."""
 
     worker: str
@@ -35,11 +36,11 @@ class Busy:
 
 
 @dataclass(frozen=True)
-class Live:
-    """``began``: the run's first event, seconds since 1970; ``frames_per_s`` over its last chunks, None before two."""
+class RunStatus:
+    """``began``: the run's first entry, seconds since 1970; ``frames_per_s`` over its last chunks, None before two."""
 
     began: float
-    workers: Sequence[Busy]
+    workers: Sequence[WorkerStatus]
     frames_per_s: float | None
     retries: int
     lost: int
@@ -47,52 +48,87 @@ class Live:
     draining: bool
 
 
-def live(events: Sequence[Event], frames: Mapping[str, int], chunks_left: int) -> Live:
+@dataclass(frozen=True)
+class JobStatus:
+    """What ``render status`` says; these names and values are its JSON. ``began`` in seconds since 1970.
+
+    ``running``: a driver is at work. ``frames_per_second`` and ``seconds_left`` are of the run that goes on, and None
+    where there is none; ``worker_seconds_per_frame`` is one worker's time, over all chunks done. ``troubles`` are the
+    last problems, a line each; ``last_event`` is a line of the log.
+    """
+
+    dir: str
+    name: str
+    digest: str
+    running: bool
+    draining: bool
+    began: float | None
+    frames_done: int
+    frames: int
+    chunks_done: int
+    chunks: int
+    chunks_waiting: int
+    worker_seconds_per_frame: float | None
+    frames_per_second: float | None
+    seconds_left: float | None
+    workers: Sequence[WorkerStatus]
+    failures: int
+    troubles: Sequence[str]
+    last_event: Mapping[str, Any] | None
+    film: str | None
+    complete: bool
+
+
+def run_status(entries: Sequence[LogEntry], frames: Mapping[str, int], chunks_left: int) -> RunStatus:
     """The state of the last run in the log. ``frames`` of each chunk by name; ``chunks_left`` are not done."""
-    run = _last_run(events)
-    workers: dict[str, Busy] = {}
+    run = _last_run(entries)
+    workers: dict[str, WorkerStatus] = {}
     done: list[tuple[float, int]] = []
-    for event in run:
-        name, chunk, time = str(event.get("worker")), str(event.get("chunk")), float(event["time"])
-        match event["event"]:
-            case "worker-ready":
-                workers[name] = Busy(name, str(event.get("host", "")))
-            case "worker-lost" | "worker-retired" | "worker-stopped":
-                workers.pop(name, None)
-            case "opened":
-                workers.setdefault(name, Busy(name))
-            case "sent":
-                _sent(workers.setdefault(name, Busy(name)), chunk, time)
-            case "done" | "failed" if name in workers:
-                _ended(workers[name], chunk, time)
-                if event["event"] == "done":
-                    done.append((time, frames.get(chunk, 0)))
+    for entry in run:
+        _follow(workers, entry)
+        if entry.event == Event.DONE and str(entry.worker) in workers:
+            done.append((entry.time, frames.get(str(entry.chunk), 0)))
     held = sum((worker.chunk is not None) + len(worker.queued) for worker in workers.values())
-    return Live(
-        began=float(run[0]["time"]) if run else 0.0,
+    return RunStatus(
+        began=run[0].time if run else 0.0,
         workers=list(workers.values()),
         frames_per_s=_speed(done[-RECENT:]),
-        retries=sum(event["event"] == "failed" for event in run),
-        lost=sum(event["event"] == "worker-lost" for event in run),
+        retries=sum(entry.event == Event.FAILED for entry in run),
+        lost=sum(entry.event == Event.WORKER_LOST for entry in run),
         waiting=max(0, chunks_left - held),
-        draining=any(event["event"] == "draining" for event in run),
+        draining=any(entry.event == Event.DRAINING for entry in run),
     )
 
 
-def _last_run(events: Sequence[Event]) -> Sequence[Event]:
-    sound = [event for event in events if isinstance(event.get("time"), int | float)]
-    starts = [place for place, event in enumerate(sound) if event["event"] == "run-started"]
-    return sound[starts[-1] :] if starts else sound
+def _last_run(entries: Sequence[LogEntry]) -> Sequence[LogEntry]:
+    starts = [place for place, entry in enumerate(entries) if entry.event == Event.RUN_STARTED]
+    return entries[starts[-1] :] if starts else entries
 
 
-def _sent(worker: Busy, chunk: str, time: float) -> None:
+def _follow(workers: dict[str, WorkerStatus], entry: LogEntry) -> None:
+    """Bring ``workers`` up to date with one more entry."""
+    name, chunk = str(entry.worker), str(entry.chunk)
+    match entry.event:
+        case Event.WORKER_READY:
+            workers[name] = WorkerStatus(name, entry.details.get("host", ""))
+        case Event.WORKER_LOST | Event.WORKER_RETIRED | Event.WORKER_STOPPED:
+            workers.pop(name, None)
+        case Event.OPENED:
+            workers.setdefault(name, WorkerStatus(name))
+        case Event.SENT:
+            _sent(workers.setdefault(name, WorkerStatus(name)), chunk, entry.time)
+        case Event.DONE | Event.FAILED if name in workers:
+            _ended(workers[name], chunk, entry.time)
+
+
+def _sent(worker: WorkerStatus, chunk: str, time: float) -> None:
     if worker.chunk is None:
         worker.chunk, worker.since = chunk, time
     else:
         worker.queued.append(chunk)
 
 
-def _ended(worker: Busy, chunk: str, time: float) -> None:
+def _ended(worker: WorkerStatus, chunk: str, time: float) -> None:
     if chunk in worker.queued:
         worker.queued.remove(chunk)
     elif worker.chunk == chunk:
@@ -107,53 +143,51 @@ def _speed(done: Sequence[tuple[float, int]]) -> float | None:
     return sum(frames for _, frames in done[1:]) / (done[-1][0] - done[0][0])
 
 
-Summary = dict[str, Any]
-
-
-LAST_TROUBLES = 5
-
-
-def job_status(place: Location) -> Summary:
+def job_status(place: Location) -> JobStatus:
     """How far a job is, from its run directory alone. Raises RunDirError where there is no job."""
     with contextlib.closing(RunDir(place)) as rundir:
-        planned = rundir.read_plan()
-        if planned is None and rundir.events():
+        plan = rundir.read_plan()
+        if plan is not None:
+            return _status_of(plan, rundir)
+        if rundir.events():
             raise RunDirError(f"{rundir}: no plan yet; `render logs {rundir}` tells what has happened so far")
-        if planned is None:
-            raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
-        records, events, running = counting_records(planned, rundir), rundir.events(), rundir.locked()
-        name = film_name(planned)
-        there = name is not None and rundir.size(name) is not None
+        raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
+
+
+def _status_of(plan: Plan, rundir: RunDir) -> JobStatus:
+    records, entries, running = counting_records(plan, rundir), rundir.events(), rundir.locked()
+    name = film_name(plan)
+    there = name is not None and rundir.size(name) is not None
     frames = sum(len(record.pictures) for record in records)
-    sizes = {chunk.name: len(chunk.frames) for chunk in planned.chunks}
-    now = live(events, sizes, len(planned.chunks) - len(records))
+    sizes = {chunk.name: len(chunk.frames) for chunk in plan.chunks}
+    now = run_status(entries, sizes, len(plan.chunks) - len(records))
     per_frame, speed = measured_s_per_frame(records), now.frames_per_s if running else None
-    return {
-        "dir": str(rundir),
-        "name": planned.spec.name,
-        "digest": planned.digest,
-        "running": running,
-        "draining": running and now.draining,
-        "began": round(now.began, 3) if running else None,
-        "frames_done": frames,
-        "frames": planned.spec.num_frames,
-        "chunks_done": len(records),
-        "chunks": len(planned.chunks),
-        "chunks_waiting": now.waiting,
-        "worker_seconds_per_frame": None if per_frame is None else round(per_frame, 4),
-        "frames_per_second": None if speed is None else round(speed, 4),
-        "seconds_left": None if speed is None else round((planned.spec.num_frames - frames) / speed, 1),
-        "workers": [asdict(worker) for worker in now.workers] if running else [],
-        "failures": sum(event["event"] == "failed" for event in events),
-        "troubles": [line_of(event) for event in problems(events)[-LAST_TROUBLES:]],
-        "last_event": events[-1] if events else None,
-        "film": str(rundir.place(name)) if name and there else None,
-        "complete": len(records) == len(planned.chunks) and (there or name is None),
-    }
+    return JobStatus(
+        dir=str(rundir),
+        name=plan.spec.name,
+        digest=plan.digest,
+        running=running,
+        draining=running and now.draining,
+        began=round(now.began, 3) if running else None,
+        frames_done=frames,
+        frames=plan.spec.num_frames,
+        chunks_done=len(records),
+        chunks=len(plan.chunks),
+        chunks_waiting=now.waiting,
+        worker_seconds_per_frame=None if per_frame is None else round(per_frame, 4),
+        frames_per_second=None if speed is None else round(speed, 4),
+        seconds_left=None if speed is None else round((plan.spec.num_frames - frames) / speed, 1),
+        workers=now.workers if running else [],
+        failures=sum(entry.event == Event.FAILED for entry in entries),
+        troubles=[line_of(entry) for entry in problems(entries)[-LAST_PROBLEMS:]],
+        last_event=entries[-1].to_dict() if entries else None,
+        film=str(rundir.place(name)) if name and there else None,
+        complete=len(records) == len(plan.chunks) and (there or name is None),
+    )
 
 
-def counting_records(planned: Plan, rundir: RunDir) -> list[Record]:
+def counting_records(plan: Plan, rundir: RunDir) -> list[Record]:
     """The records of the film's chunks that count for this plan."""
     records = rundir.records()
-    found = (records.get(chunk) for chunk in planned.chunks)
-    return [record for record in found if record is not None and record.digest == planned.digest]
+    found = (records.get(chunk) for chunk in plan.chunks)
+    return [record for record in found if record is not None and record.digest == plan.digest]

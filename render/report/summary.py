@@ -15,9 +15,9 @@ from dataclasses import asdict
 from typing import Any
 
 from render.plan import STAGES, Plan, stage_info
-from render.report.runs import Attempt, Event, Run, attempts_of, runs_of, start_s
+from render.report.runs import Attempt, Run, attempts_of, runs_of, start_s
 from render.spec import dump
-from render.store import Record
+from render.store import Event, LogEntry, Record
 
 __all__ = ["summarize"]
 
@@ -25,15 +25,15 @@ __all__ = ["summarize"]
 REPORT_VERSION = 1
 
 
-def summarize(plan: Plan, records: Sequence[Record], events: Sequence[Event]) -> dict[str, Any]:
+def summarize(plan: Plan, records: Sequence[Record], entries: Sequence[LogEntry]) -> dict[str, Any]:
     """The content of ``report.json``: plain data that JSON gives back equal.
 
-    ``records`` in any order, one a chunk; ``events`` as logged, oldest first. The keys, where the name does not say it:
-    ``seconds_per_image`` is one worker's time a frame, ``wall_s`` the sum over the runs without the time between them,
-    ``bytes`` those of all segments, ``remarks`` what a reader must know about the whole film.
+    ``records`` in any order, one a chunk; ``entries`` of the log, oldest first. The keys, where the name does not say
+    it: ``seconds_per_image`` is one worker's time a frame, ``wall_s`` the sum over the runs without the time between
+    them, ``bytes`` those of all segments, ``remarks`` what a reader must know about the whole film.
     """
     records = sorted(records, key=lambda record: record.chunk)
-    runs = runs_of(plan, records, events)
+    runs = runs_of(plan, records, entries)
     zero = runs[0].began if runs else 0.0
     done = {record.chunk for record in records}
     return {
@@ -58,7 +58,7 @@ def summarize(plan: Plan, records: Sequence[Record], events: Sequence[Event]) ->
         ],
         "versions": _versions(records),
         "sampler_tables": sorted({record.sampler_table for record in records} - {""}),
-        "remarks": [*_approximated(plan), *_different(records), *_untold(runs, records)],
+        "remarks": [*_approximated(plan), *_different(records), *_unlogged(runs, records)],
     }
 
 
@@ -82,7 +82,8 @@ def _job(plan: Plan) -> dict[str, Any]:
 
 
 def _film(plan: Plan, runs: list[Run]) -> dict[str, Any]:
-    names = [event.get("film") for run in runs for event in run.events if event["event"] == "run-finished"]
+    logged = [entry for run in runs for entry in run.entries]
+    names = [entry.details.get("film") for entry in logged if entry.event == Event.RUN_FINISHED]
     fps = plan.spec.fps
     return {
         "name": names[-1] if names else None,
@@ -104,31 +105,33 @@ def _events(runs: list[Run], zero: float, done: set[str]) -> dict[str, list[Any]
     """What went otherwise than planned, by the log. ``done`` are the names of the rendered chunks."""
     found: dict[str, list[Any]] = {"failures": [], "workers_lost": [], "damaged": [], "warnings": []}
     for index, run in enumerate(runs):
-        attempts = {id(event): attempt for event, attempt in attempts_of(run.events)}
-        for event in run.events:
-            where = {"run": index, "time_s": _s(event["time"] - zero), "worker": event.get("worker")}
-            if attempt := attempts.get(id(event)):
+        attempts = attempts_of(run.entries)
+        for place, entry in enumerate(run.entries):
+            where = {"run": index, "time_s": _s(entry.time - zero), "worker": entry.worker}
+            if attempt := attempts.get(place):
                 where |= {"chunk": attempt.chunk, "began_s": _s(attempt.began - zero)}
-            match event["event"]:
-                case "failed":
-                    found["failures"].append(
-                        where | {"cause": str(event.get("cause")), "mended": where["chunk"] in done}
-                    )
-                case "open-failed":
-                    cause = f"could not open the job: {event.get('cause')}"
-                    found["workers_lost"].append(where | {"cause": cause, "preempted": False})
-                case "worker-lost":
-                    cause, preempted = str(event.get("cause")), bool(event.get("preempted"))
-                    found["workers_lost"].append(where | {"cause": cause, "preempted": preempted})
-                case "worker-retired":
-                    found["workers_lost"].append(
-                        where | {"cause": "retired: it failed several chunks", "preempted": False}
-                    )
-                case "damaged":
-                    found["damaged"].append({"run": index, "time_s": where["time_s"], "chunk": str(event.get("chunk"))})
-                case "warning" if event.get("text") not in found["warnings"]:
-                    found["warnings"].append(str(event.get("text")))
+            match entry.event:
+                case Event.FAILED:
+                    cause, mended = str(entry.details.get("cause")), where["chunk"] in done
+                    found["failures"].append(where | {"cause": cause, "mended": mended})
+                case Event.OPEN_FAILED | Event.WORKER_LOST | Event.WORKER_RETIRED:
+                    found["workers_lost"].append(where | _loss(entry))
+                case Event.DAMAGED:
+                    found["damaged"].append({"run": index, "time_s": where["time_s"], "chunk": str(entry.chunk)})
+                case Event.WARNING if entry.details.get("text") not in found["warnings"]:
+                    found["warnings"].append(str(entry.details.get("text")))
     return found
+
+
+def _loss(entry: LogEntry) -> dict[str, Any]:
+    """Why a worker was lost, and whether the cluster took it away."""
+    cause = str(entry.details.get("cause"))
+    match entry.event:
+        case Event.OPEN_FAILED:
+            return {"cause": f"could not open the job: {cause}", "preempted": False}
+        case Event.WORKER_RETIRED:
+            return {"cause": "retired: it failed several chunks", "preempted": False}
+    return {"cause": cause, "preempted": bool(entry.details.get("preempted"))}
 
 
 def _seconds(records: Sequence[Record]) -> dict[str, Any]:
@@ -158,7 +161,7 @@ def _workers(runs: list[Run]) -> list[dict[str, Any]]:
     for index, run in enumerate(runs):
         for record in run.records:
             work[record.worker][index].append(record)
-        for _, attempt in attempts_of(run.events):
+        for attempt in attempts_of(run.entries).values():
             work[attempt.worker][index].append(attempt)
     return [_worker(name, work[name]) for name in sorted(work, key=lambda name: (len(name), name))]
 
@@ -230,13 +233,13 @@ def _different(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _untold(runs: list[Run], records: Sequence[Record]) -> list[str]:
-    """What the log does not tell, so that nobody takes its silence for a smooth job."""
-    told = {event.get("chunk") for run in runs for event in run.events if event["event"] == "done"}
-    untold = sum(record.chunk.name not in told for record in records)
-    if not untold:
+def _unlogged(runs: list[Run], records: Sequence[Record]) -> list[str]:
+    """What the log is silent about, so that nobody takes its silence for a smooth job."""
+    logged = {entry.chunk for run in runs for entry in run.entries if entry.event == Event.DONE}
+    missing = sum(record.chunk.name not in logged for record in records)
+    if not missing:
         return []
-    return [f"the log tells nothing of {untold:,} of {len(records):,} chunks: retries and losses may be missing here"]
+    return [f"the log tells nothing of {missing:,} of {len(records):,} chunks: retries and losses may be missing here"]
 
 
 def _frames(records: Sequence[Record]) -> set[int]:

@@ -6,9 +6,13 @@ one keeps its meaning.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-__all__ = ["PROBLEMS", "Event"]
+__all__ = ["PROBLEMS", "Event", "LogEntry", "parse_log"]
 
 
 class Event(StrEnum):
@@ -54,3 +58,63 @@ PROBLEMS = frozenset(
     }
 )
 """What a person wants to see the morning after."""
+
+DETAIL_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("cause", "text", "kind", "host", "digest", "details"), str),
+    **dict.fromkeys(("frame", "bytes", "pid"), int),
+    "film": (str, type(None)),
+    "preempted": bool,
+    "seconds": (int, float),
+}
+"""What readers rely on. Details that are not named here may be anything."""
+
+LATEST = 2e11  # seconds since 1970: what a calendar can show
+
+_KNOWN: Mapping[str, Event] = {str(event): event for event in Event}
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One line of the log. ``time``: seconds since 1970, by the driver's clock; ``details``: the line's other values.
+
+    ``event`` is a plain word where a later version has logged something that this one does not know: readers that ask
+    for an event of theirs pass it over, and the log shows it.
+    """
+
+    time: float
+    event: Event | str
+    worker: str | None
+    chunk: str | None
+    details: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, line: str) -> LogEntry | None:
+        """The entry of a line; None for a line that was torn by a crash, or has a value of another type than ours."""
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(found, dict):
+            return None
+        time, event = found.pop("time", None), found.pop("event", None)
+        worker, chunk = found.pop("worker", None), found.pop("chunk", None)
+        sound = (
+            isinstance(time, int | float)
+            and 0 <= time < LATEST
+            and isinstance(event, str)
+            and isinstance(worker, str | None)
+            and isinstance(chunk, str | None)
+            and all(isinstance(value, DETAIL_TYPES.get(key, object)) for key, value in found.items())
+        )
+        return cls(time, _KNOWN.get(event, event), worker, chunk, found) if sound else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values of the line, in the order they were written."""
+        where = {"worker": self.worker, "chunk": self.chunk}
+        named = {key: value for key, value in where.items() if value is not None}
+        return {"time": self.time, "event": str(self.event), **named, **self.details}
+
+
+def parse_log(text: str) -> list[LogEntry]:
+    """Every sound line of a log, oldest first."""
+    return [entry for line in text.split("\n") if (entry := LogEntry.parse(line)) is not None]

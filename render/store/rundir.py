@@ -33,7 +33,7 @@ from render.plan import Chunk, Plan
 from render.spec import Location
 from render.store.base import Store
 from render.store.disk import DiskStore
-from render.store.events import Event
+from render.store.events import Event, LogEntry, parse_log
 from render.store.record import Record, Segment
 
 __all__ = ["RunDir"]
@@ -183,15 +183,9 @@ class RunDir:
         }
         self._store.append(json.dumps({"time": moment, "event": event, **told}).encode() + b"\n")
 
-    def events(self) -> list[dict[str, Any]]:
-        """All events so far, oldest first; a line torn by a crash is passed over."""
-        events = []
-        for line in self._store.log().decode("utf-8", errors="replace").split("\n"):
-            with contextlib.suppress(ValueError):
-                event = json.loads(line)
-                if isinstance(event, dict) and "event" in event:
-                    events.append(event)
-        return events
+    def events(self) -> list[LogEntry]:
+        """All entries of the log so far, oldest first; a line torn by a crash is passed over."""
+        return parse_log(self._store.log().decode("utf-8", errors="replace"))
 
     def clean(self, *, keep_film: bool) -> int:
         """Delete what ``render`` wrote here, the film and report apart if asked. Returns the number of files.
@@ -213,10 +207,8 @@ class RunDir:
 
     def cleaned(self) -> bool:
         """Whether the segments are gone because ``clean`` took them away, and no run has brought them back since."""
-        last = next(
-            (event for event in reversed(self.events()) if event["event"] in (Event.CLEANED, Event.RUN_FINISHED)), None
-        )
-        return last is not None and last["event"] == Event.CLEANED
+        turns = [entry.event for entry in self.events() if entry.event in (Event.CLEANED, Event.RUN_FINISHED)]
+        return bool(turns) and turns[-1] == Event.CLEANED
 
     def _written(self, folder: str, *, keep_film: bool) -> Iterator[str]:
         """The files of ours in a folder by their exact names. A film that stays keeps its stills, plan and log."""

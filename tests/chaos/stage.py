@@ -153,7 +153,7 @@ class Stage:
 
     def events(self) -> list[dict[str, Any]]:
         """All events so far."""
-        return self.rundir.events()
+        return [entry.to_dict() for entry in self.rundir.events()]
 
     def this_run(self) -> list[dict[str, Any]]:
         """The events of the driver that works now."""

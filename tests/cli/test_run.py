@@ -50,7 +50,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def events(name: str) -> list[dict[str, Any]]:
-    return RunDir(Path("out") / name).events()
+    return [entry.to_dict() for entry in RunDir(Path("out") / name).events()]
 
 
 def printed(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -219,7 +219,7 @@ def test_what_happens_before_there_is_a_plan_is_logged(
 ) -> None:
     with pytest.raises(FarmError, match="3 workers died over the job's model"):
         run_job(job_of(), lambda: Losing(1, all_done), watcher)
-    logged = RunDir(here / "out").events()
+    logged = [entry.to_dict() for entry in RunDir(here / "out").events()]
     assert [event["event"] for event in logged[:4]] == ["run-started", "worker-starting", "worker-ready", "worker-lost"]
     assert (logged[-1]["event"], logged[-1]["cause"]) == (
         "run-failed",
@@ -243,7 +243,7 @@ def test_lines_say_when_it_happened_not_when_they_were_written(
 
     monkeypatch.setattr(RunDir, "commit", slow)
     run_job(job_of("frames=16"), LocalFarm, watcher)
-    logged = RunDir(here / "out").events()
+    logged = [entry.to_dict() for entry in RunDir(here / "out").events()]
     sent = [event["time"] for event in logged if event["event"] == "sent"]
     done = [event["time"] for event in logged if event["event"] == "done"]
     assert sent[-1] < done[0] + 0.25

@@ -137,7 +137,7 @@ def test_submit_follow_stop_and_submit_again(head: dict[str, str], tmp_path: Pat
     assert again.returncode == 0, said + err
     assert "96/96 frames" in said
     assert [read_index(frame) for frame in decode(out / "video.mp4")] == list(range(96))
-    missing = [event["missing"] for event in RunDir(out).events() if event["event"] == "planned"]
+    missing = [entry.details["missing"] for entry in RunDir(out).events() if entry.event == "planned"]
     assert missing == [CHUNKS, CHUNKS - done]
     finished = err.split()[2]
     assert "succeeded" in ray_job(head, "status", finished)

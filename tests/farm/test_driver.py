@@ -44,7 +44,7 @@ class Stage:
         return sorted(self.rundir.records())
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        return [entry for entry in self.rundir.events() if entry["event"] == event]
+        return [entry.to_dict() for entry in self.rundir.events() if entry.event == event]
 
 
 @pytest.fixture

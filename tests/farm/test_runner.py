@@ -108,7 +108,7 @@ def test_a_film_has_every_frame_in_order(job_of: Make, run: Runner, tmp_path: Pa
         "lock",
     }
     assert json.loads((tmp_path / "out/report.json").read_text())["complete"]
-    assert RunDir(tmp_path / "out").events()[0]["event"] == "run-started"
+    assert RunDir(tmp_path / "out").events()[0].event == "run-started"
     assert not RunDir(tmp_path / "out").locked()
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from render.report import line_of, problems
-from render.report.status import live
+from render.report.status import RunStatus, run_status
+from render.store import LogEntry
+from render.store.events import parse_log
 
 FRAMES = {f"{start:06}-{start + 4:06}": 4 for start in range(0, 40, 4)}
 A, B, C, D = list(FRAMES)[:4]
@@ -13,6 +17,15 @@ A, B, C, D = list(FRAMES)[:4]
 
 def event(time: float, kind: str, **details: Any) -> dict[str, Any]:
     return {"time": time, "event": kind, **details}
+
+
+def entries(events: Sequence[dict[str, Any]]) -> list[LogEntry]:
+    """The events as a run directory reads them."""
+    return parse_log("\n".join(map(json.dumps, events)))
+
+
+def status(events: Sequence[dict[str, Any]], chunks_left: int) -> RunStatus:
+    return run_status(entries(events), FRAMES, chunks_left)
 
 
 RUN = [
@@ -31,7 +44,7 @@ RUN = [
 
 
 def test_workers_speed_and_losses() -> None:
-    now = live(RUN, FRAMES, chunks_left=8)
+    now = status(RUN, chunks_left=8)
     [busy] = now.workers
     assert (busy.worker, busy.host, busy.chunk, busy.since) == ("w0", "box", D, 6)
     assert now.frames_per_s == 2.0, "four frames in the two seconds after the first chunk"
@@ -39,20 +52,27 @@ def test_workers_speed_and_losses() -> None:
 
 
 def test_only_the_last_run_counts() -> None:
-    now = live([*RUN, event(100, "run-started"), event(101, "worker-ready", worker="w0", host="box", pid=3)], FRAMES, 8)
+    now = status([*RUN, event(100, "run-started"), event(101, "worker-ready", worker="w0", host="box", pid=3)], 8)
     assert (now.began, now.retries, now.lost, now.frames_per_s) == (100, 0, 0, None)
     assert [(busy.worker, busy.chunk) for busy in now.workers] == [("w0", None)]
 
 
 def test_a_torn_log_is_read_as_far_as_it_goes() -> None:
     torn = [entry for place, entry in enumerate(RUN) if place not in (0, 1, 3)]
-    now = live([{"event": "sent"}, *torn], FRAMES, 8)
+    now = status([{"event": "sent"}, *torn], 8)
     assert {busy.worker for busy in now.workers} == {"w0"}
-    assert live([], {}, 0).workers == []
+    assert status([], 0).workers == []
+
+
+def test_an_event_of_a_later_version_changes_nothing() -> None:
+    strange = [event(time, "thawed", worker="w0", chunk=D) for time in (0.5, 3, 7)]
+    assert status(sorted([*RUN, *strange], key=lambda entry: float(entry["time"])), 8) == status(RUN, 8)
 
 
 def test_lines_for_people() -> None:
-    assert [entry["event"] for entry in problems(RUN)] == ["failed", "worker-lost"]
-    assert line_of(RUN[7]).split("  ", 1)[1] == "failed          w1   frames 4–7: out of luck"
-    assert line_of(RUN[1]).endswith("worker-ready    w0   host box, pid 1")
-    assert line_of({"event": "note", "frame": 3, "text": "was NaN"}).strip() == "note                 frame 3: was NaN"
+    log = entries([*RUN, event(7, "note", frame=3, text="was NaN"), event(8, "thawed", worker="w0", degrees=3)])
+    assert [entry.event for entry in problems(log)] == ["failed", "worker-lost", "note"]
+    assert line_of(log[7]).split("  ", 1)[1] == "failed          w1   frames 4–7: out of luck"
+    assert line_of(log[1]).endswith("worker-ready    w0   host box, pid 1")
+    assert line_of(log[-2]).split("  ", 1)[1] == "note                 frame 3: was NaN"
+    assert line_of(log[-1]).endswith("thawed          w0   degrees 3"), "a word of a later version"

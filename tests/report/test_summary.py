@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from render import report as reports
 from render.models import ModelInfo
 from render.plan import Chunk, Plan, Settings
-from render.report import summarize, to_html
+from render.report import to_html
 from render.spec import Document, validate
 from render.store import Note, Record
+from render.store.events import parse_log
 
 ZERO = 1_760_000_000.0  # when the first run began
 LOAD_S, PROMPT_S = 1.8, 0.2
@@ -89,6 +91,11 @@ def make_job(plan: Plan, names: Sequence[str] = ("w0", "w1")) -> tuple[list[Reco
         events.append({"time": free[worker], "event": "done", "worker": worker, "chunk": chunk.name})
     events.append({"time": max(free.values()) + 0.4, "event": "run-finished", "frames": 1, "film": "video.mp4"})
     return records, sorted(events, key=lambda event: event["time"])
+
+
+def summarize(plan: Plan, records: Sequence[Record], events: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """With the events as a run directory reads them."""
+    return reports.summarize(plan, records, parse_log("\n".join(map(json.dumps, events))))
 
 
 def jpeg(shade: int) -> bytes:

@@ -103,8 +103,8 @@ def test_events_of_all_runs_come_in_order(make: Callable[[], Store]) -> None:
         with rundir.lock():
             for step in range(3):
                 rundir.log("step", at=3 * run + step)
-            assert [event["at"] for event in rundir.events()] == list(range(3 * run + 3))
-    assert [event["at"] for event in RunDir(make()).events()] == list(range(9))
+            assert [entry.details["at"] for entry in rundir.events()] == list(range(3 * run + 3))
+    assert [entry.details["at"] for entry in RunDir(make()).events()] == list(range(9))
 
 
 def test_runs_that_take_turns_keep_their_parts(make: Callable[[], Store]) -> None:
@@ -114,7 +114,7 @@ def test_runs_that_take_turns_keep_their_parts(make: Callable[[], Store]) -> Non
     for turn, rundir in enumerate([first, second, first, second]):
         with rundir.lock():
             rundir.log("turn", number=turn)
-    assert [event["number"] for event in RunDir(make()).events()] == [0, 1, 2, 3]
+    assert [entry.details["number"] for entry in RunDir(make()).events()] == [0, 1, 2, 3]
 
 
 def test_a_large_file_is_published_whole(rundir: RunDir, make: Callable[[], Store]) -> None:

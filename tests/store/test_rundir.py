@@ -198,8 +198,8 @@ def test_events_survive_a_torn_line(folder: Path, rundir: RunDir) -> None:
     with (folder / "events.jsonl").open("ab") as file:
         file.write(b'{"time": 1, "ev\xff\n5\n[]\n{}\n')
     rundir.log("done")
-    assert [event["event"] for event in rundir.events()] == ["sent", "done"]
-    assert rundir.events()[0]["worker"] == "w0"
+    assert [entry.event for entry in rundir.events()] == ["sent", "done"]
+    assert rundir.events()[0].worker == "w0"
 
 
 def test_one_driver_at_a_time(folder: Path, rundir: RunDir) -> None:
@@ -275,4 +275,4 @@ def test_the_log_keeps_no_secrets(tmp_path: Path) -> None:
     assert text is not None
     assert "pass" not in text
     assert "aaaa" not in text
-    assert rundir.events()[0]["worker"] == "w0"
+    assert rundir.events()[0].worker == "w0"

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from render.cli.jobs import check_model, check_run_dir, each_job
 from render.cli.parser import add_jobs
-from render.report import Summary, count
+from render.report import count
 from render.spec import JobFile
 
-__all__ = ["EXAMPLES", "add", "check", "describe_job", "run"]
+__all__ = ["EXAMPLES", "JobSummary", "add", "check", "describe_job", "run"]
 
 EXAMPLES = "example: render check jobs/*.yaml"
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """What a job asks for; these names and values are the JSON of ``render check``. ``job`` is its file."""
+
+    job: str
+    name: str
+    mode: str
+    model: str
+    frames: int
+    seconds: float
+    keyframes: int
+    dir: str
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,15 +40,15 @@ def run(options: argparse.Namespace) -> int:
     return each_job(options, lambda job: (summary := check(job, trust=options.trust), describe_job(summary)))
 
 
-def describe_job(summary: Mapping[str, Any]) -> str:
+def describe_job(summary: JobSummary) -> str:
     """One line: the job is right."""
     return (
-        f"{summary['job']}: ok: {summary['mode']} {summary['name']!r}, {summary['frames']} frames "
-        f"({summary['seconds']:g} s), {count(summary['keyframes'], 'keyframe')}, model {summary['model']}"
+        f"{summary.job}: ok: {summary.mode} {summary.name!r}, {summary.frames} frames "
+        f"({summary.seconds:g} s), {count(summary.keyframes, 'keyframe')}, model {summary.model}"
     )
 
 
-def check(job: JobFile, *, trust: bool) -> Summary:
+def check(job: JobFile, *, trust: bool) -> JobSummary:
     """Whether a job can be rendered, as far as this machine can say before it is.
 
     Raises SpecError that names the line, also for a missing model and a run directory that cannot be made.
@@ -43,13 +56,13 @@ def check(job: JobFile, *, trust: bool) -> Summary:
     check_model(job, trust=trust)
     check_run_dir(job)
     spec = job.spec
-    return {
-        "job": job.source.name,
-        "name": spec.name,
-        "mode": spec.mode,
-        "model": spec.model,
-        "frames": spec.num_frames,
-        "seconds": round(float(spec.num_frames / spec.fps.value), 3),
-        "keyframes": spec.num_keyframes,
-        "dir": str(spec.run_dir),
-    }
+    return JobSummary(
+        job=job.source.name,
+        name=spec.name,
+        mode=spec.mode,
+        model=spec.model,
+        frames=spec.num_frames,
+        seconds=round(float(spec.num_frames / spec.fps.value), 3),
+        keyframes=spec.num_keyframes,
+        dir=str(spec.run_dir),
+    )

@@ -38,13 +38,13 @@ def run(options: argparse.Namespace) -> int:
         printed = 0
         while True:
             running = options.follow and rundir.locked()  # asked first: what is logged after it is read next time
-            events = rundir.events()
-            for event in problems(events[printed:]) if options.troubles else events[printed:]:
-                if options.worker in (None, event.get("worker")):
-                    print(json.dumps(event) if options.json else line_of(event))
-                    if options.details and not options.json and event.get("details"):
-                        print(textwrap.indent(str(event["details"]).rstrip(), "    "))
-            printed = len(events)
+            entries = rundir.events()
+            for entry in problems(entries[printed:]) if options.troubles else entries[printed:]:
+                if options.worker in (None, entry.worker):
+                    print(json.dumps(entry.to_dict()) if options.json else line_of(entry))
+                    if options.details and not options.json and entry.details.get("details"):
+                        print(textwrap.indent(entry.details["details"].rstrip(), "    "))
+            printed = len(entries)
             sys.stdout.flush()
             if not running:
                 return 0

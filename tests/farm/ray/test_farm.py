@@ -95,7 +95,7 @@ def indices(rundir: RunDir) -> list[int | None]:
 
 def events(rundir: RunDir, kind: str) -> list[dict[str, Any]]:
     """The events of one kind."""
-    return [event for event in rundir.events() if event["event"] == kind]
+    return [entry.to_dict() for entry in rundir.events() if entry.event == kind]
 
 
 @pytest.mark.parametrize("name", ["testcard:60ms", pytest.param("tiny_sd", marks=pytest.mark.slow)])
