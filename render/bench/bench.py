@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from render.bench.markdown import to_markdown
 from render.bench.options import Options
 from render.bench.page import to_html
-from render.bench.plots import draw, require
 from render.bench.results import to_json
+from render.bench.schema import Report
 from render.errors import StoreError
 
 __all__ = ["bench", "write"]
-
-Report = dict[str, Any]
 
 
 def bench(options: Options, out: Path, on_step: Callable[[int, int, str], None], *, trust: bool = False) -> Report:
@@ -23,7 +20,6 @@ def bench(options: Options, out: Path, on_step: Callable[[int, int, str], None],
 
     With ``trust`` the model may hold what could run code when it is loaded.
     """
-    require()
     _put(out, "report.json", "")  # a folder that cannot be written is noticed now
     from render.bench.runner import BenchRunner
 
@@ -37,7 +33,7 @@ def write(report: Report, out: Path) -> None:
     """All three files. Raises StoreError."""
     _put(out, "report.json", to_json(report))
     _put(out, "report.md", to_markdown(report))
-    _put(out, "report.html", to_html(report, draw(report)))
+    _put(out, "report.html", to_html(report))
 
 
 def _put(out: Path, name: str, text: str) -> None:

@@ -14,7 +14,7 @@ from render.engine.memory import MemoryMeter
 from render.plan import Plan, Stopwatch
 from render.video.pixels import Pixels
 
-__all__ = ["Candidate", "open_subject"]
+__all__ = ["Candidate", "open_candidate"]
 
 
 @dataclass
@@ -53,7 +53,9 @@ class Candidate:
         return made
 
 
-def open_subject(case: Case, plan: Plan, folder: Path, frames: int | None = None, *, trust: bool = False) -> Candidate:
+def open_candidate(
+    case: Case, plan: Plan, folder: Path, frames: int | None = None, *, trust: bool = False
+) -> Candidate:
     """Load what ``case`` renders with, to render the first ``frames`` of the plan, by default all of them.
 
     Raises RenderError, or what torch raises when something breaks.

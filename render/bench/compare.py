@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from render.bench.case import key_of
+from render.bench.schema import Report
 from render.errors import RegressionError, SpecError
 from render.report import count
 
 __all__ = ["Change", "Comparison", "compare", "describe"]
-
-Report = Mapping[str, Any]
-TABLES = ("results", "variations", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -60,8 +56,10 @@ def compare(old: Report, new: Report, threshold: float, *, force: bool = False) 
     devices = [f"{report['machine']['device']} {report['machine']['name']}" for report in (old, new)]
     cores = [report["machine"]["cores"] for report in (old, new)]
     if not force and (devices[0] != devices[1] or cores[0] != cores[1]):
-        told = [f"{device}, {count(number, 'core')}" for device, number in zip(devices, cores, strict=True)]
-        raise SpecError(f"--compare: {told[0]} then, {told[1]} now: another device; --force compares them all the same")
+        names = [f"{device}, {count(number, 'core')}" for device, number in zip(devices, cores, strict=True)]
+        raise SpecError(
+            f"--compare: {names[0]} then, {names[1]} now: another device; --force compares them all the same"
+        )
     before, now = _seconds(old), _seconds(new)
     changes = [Change(now[key][0], before[key][1], now[key][1]) for key in now if key in before]
     return Comparison(
@@ -75,8 +73,8 @@ def compare(old: Report, new: Report, threshold: float, *, force: bool = False) 
 def _seconds(report: Report) -> dict[str, tuple[str, float]]:
     """Case -> (its name, seconds an image); of a case in several tables the first counts."""
     found: dict[str, tuple[str, float]] = {}
-    for table in TABLES:
-        for entry in report.get(table, []):
+    for table in (report["results"], report["variations"], report["accuracy"]):
+        for entry in table:
             found.setdefault(key_of(entry["case"]), (entry["name"], entry["seconds_per_image"]))
     return found
 

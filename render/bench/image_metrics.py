@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from render.bench.schema import Distances
 from render.video.pixels import Pixels
 
 __all__ = ["compare", "psnr", "ssim", "structure_distance"]
@@ -59,7 +60,7 @@ def structure_distance(a: Pixels, b: Pixels) -> float:
     return math.sqrt(sum(shares) / len(shares)) if shares else 0.0
 
 
-def compare(pictures: Sequence[Pixels], exact: Sequence[Pixels]) -> dict[str, float | None]:
+def compare(pictures: Sequence[Pixels], exact: Sequence[Pixels]) -> Distances:
     """Means over pairs of frames, and the worst PSNR. PSNR is of the mean squared error over all frames, None where
     all are equal."""
     errors = [np.mean((a.astype(np.float64) - b) ** 2) for a, b in zip(pictures, exact, strict=True)]

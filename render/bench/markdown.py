@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from render.bench.tables import Table, conditions, headline, tables
+from render.bench.headline import conditions, headline
+from render.bench.schema import Report
+from render.bench.tables import Table, tables
 
 __all__ = ["to_markdown"]
 
 
-def to_markdown(report: Mapping[str, Any]) -> str:
+def to_markdown(report: Report) -> str:
     """Headline, conditions, then every table."""
     parts = [f"# render bench: {report['model']['name']}", headline(report), conditions(report)]
     parts += [_section(table) for table in tables(report)]

@@ -1,45 +1,76 @@
-"""A report -> one HTML page. Every text is escaped; drawings are SVG of our own making."""
+"""A report -> one HTML page, by the template ``bench.html``: the tables, and bars above some of them. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from render.bench.tables import Table, conditions, headline, tables
-from render.report.html import escaped, page, section, table
+from render.bench.cells import milliseconds
+from render.bench.headline import conditions, headline
+from render.bench.schema import FilmEntry, Report, Result
+from render.bench.tables import Table, tables
+from render.plan import stage_info
+from render.report import fill_template
 
 __all__ = ["to_html"]
 
 FIGURE_CHARS = 20  # a column with a longer text is one of texts
 
 
-def to_html(report: Mapping[str, Any], drawings: Mapping[str, str]) -> str:
-    """The page. ``drawings`` are SVG elements by the name that tables know them under."""
-    model, told = escaped(report["model"]["name"]), headline(report)
-    body = (
-        f'<header><p class="soft">render bench</p><h1>{model}</h1>'
-        + (f'<p class="verdict">{escaped(told)}</p>' if told else "")
-        + f'<p class="soft">{escaped(conditions(report))}</p></header>'
-        + "".join(_section(one, drawings.get(one.plot, "")) for one in tables(report))
-        + f'<p class="soft end">Measured {escaped(report["made"])} in {report.get("seconds", 0.0):.0f} s.</p>'
-    )
-    return page(f"{report['model']['name']} · render bench", body, _CSS)
+def to_html(report: Report) -> str:
+    """The page."""
+    bars = {"results": _result_bars(report["results"]), "films": _film_bars(report["films"])}
+    values = {
+        "model": report["model"]["name"],
+        "headline": headline(report),
+        "conditions": conditions(report),
+        "sections": [(one, _figures(one), bars.get(one.bars, [])) for one in tables(report)],
+        "legend": _legend(report["results"]),
+        "end": f"Measured {report['made']} in {report.get('seconds', 0.0):.0f} s.",
+    }
+    return fill_template("bench.html", values, "render.bench")
 
 
-def _section(one: Table, drawing: str) -> str:
-    figure = f"<figure>{drawing}</figure>" if drawing else ""
-    return section(one.title, one.lead, figure + table(one.head, one.rows, _figures(one)))
-
-
-def _figures(one: Table) -> set[int]:
+def _figures(table: Table) -> set[int]:
     """Columns of figures, which are set to the right; the first column is a name."""
-    longest = [max((len(row[place]) for row in one.rows), default=0) for place in range(len(one.head))]
+    longest = [max((len(row[place]) for row in table.rows), default=0) for place in range(len(table.head))]
     return {place for place, chars in enumerate(longest) if place and chars <= FIGURE_CHARS}
 
 
-_CSS = """
-.end { margin-top: 3rem; }
-figure { margin: 1rem 0; padding: 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
-  overflow-x: auto; }
-figure svg { display: block; width: 100%; min-width: 34rem; height: auto; color: var(--ink); }
-"""
+@dataclass(frozen=True)
+class Bar:
+    """A case as a stacked bar; ``pieces`` are (stage's colour, percent of the width, words)."""
+
+    label: str
+    pieces: Sequence[tuple[str, float, str]]
+
+
+def _result_bars(results: Sequence[Result]) -> list[Bar]:
+    """Each as long as an image takes, by stage; diffusers' one stage is grey: its pipeline does not tell them apart."""
+    longest_s = max((result["seconds_per_image"] for result in results), default=1.0)
+    bars = []
+    for result in results:
+        ours = result["case"]["renderer"] == "render"
+        pieces = [
+            (stage if ours else "rest", 100 * seconds / longest_s, f"{stage}: {milliseconds(seconds)} ms an image")
+            for stage, seconds in result["stages_s"].items()
+        ]
+        bars.append(Bar(result["name"], pieces))
+    return bars
+
+
+def _film_bars(films: Sequence[FilmEntry]) -> list[Bar]:
+    """Each as long as its frames a second, without the start."""
+    most = max((film["frames_per_s"] for film in films), default=1.0)
+    bars = []
+    for film in films:
+        colour = "denoise" if film["case"]["renderer"] == "render" else "rest"
+        words = f"{film['frames_per_s']:.2f} frames a second"
+        bars.append(Bar(film["name"], [(colour, 100 * film["frames_per_s"] / most, words)]))
+    return bars
+
+
+def _legend(results: Sequence[Result]) -> dict[str, str]:
+    """The colours of stages that some result has, and their words."""
+    ours = [stage for result in results if result["case"]["renderer"] == "render" for stage in result["stages_s"]]
+    return {stage: stage_info(stage).label for stage in ours} | {"rest": "diffusers, all of it"}

@@ -12,7 +12,7 @@ from render.models import FAMILIES
 from render.plan import Machine
 from render.spec import Size
 
-__all__ = ["APPROXIMATIONS", "Ablation", "Suite", "fast_dtype", "suite"]
+__all__ = ["APPROXIMATIONS", "Ablation", "Suite", "fast_dtype", "num_steps", "suite"]
 
 APPROXIMATIONS: Mapping[str, Mapping[str, Any]] = {
     "balanced": {"quality": "balanced"},
@@ -32,7 +32,7 @@ SAMPLERS = ("euler-a", "heun")
 
 @dataclass(frozen=True)
 class Ablation:
-    """One cause of speed: what it adds to the rung before, and the same change made alone (``apart`` against
+    """One cause of speed: what it adds to the case before, and the same change made alone (``apart`` against
     ``start``), where that is another measurement."""
 
     cause: str
@@ -64,7 +64,7 @@ def fast_dtype(machine: Machine, family: str) -> str:
 
 
 def suite(options: Options, machine: Machine, family: str, native: tuple[int, int]) -> Suite:
-    """All cases. On a CPU the ladder of causes begins in float32; on a GPU, where nobody renders so, in 16 bits."""
+    """All cases. On a CPU the causes begin in float32; on a GPU, where nobody renders so, in 16 bits."""
     fast = fast_dtype(machine, family)
     usual = (fast,) if machine.device == "cuda" else tuple(dict.fromkeys(("fp32", fast)))
     dtypes = options.dtypes or usual
@@ -79,7 +79,7 @@ def suite(options: Options, machine: Machine, family: str, native: tuple[int, in
         guidance=options.guidance,
     )
     full = replace(plain, dtype=best_dtype, batch=large)
-    ablations = _ladder(options, plain, full, machine)
+    ablations = _ablations(options, plain, full, machine)
     baselines = _baselines(options, plain, full) if options.baselines else ()
     grid = [
         _in(backend, replace(plain, dtype=dtype, batch=batch), options, machine)
@@ -87,12 +87,12 @@ def suite(options: Options, machine: Machine, family: str, native: tuple[int, in
         for dtype in (dtypes if backend == "eager" else dtypes[-1:])  # compiling takes minutes, and float32 is slow
         for batch in (options.batches if backend == "eager" and not options.quick else options.batches[-1:])
     ]
-    rungs = [case for rung in ablations for case in (rung.before, rung.after, rung.start, rung.apart) if case]
+    steps = [case for step in ablations for case in (step.before, step.after, step.start, step.apart) if case]
     first, last = (_in(backend, full, options, machine) for backend in (options.backends[0], options.backends[-1]))
     best = replace(full, backend="compile") if "compile" in options.backends else last
     films = (*baselines, *dict.fromkeys((first, best)))
     return Suite(
-        speed=tuple(dict.fromkeys((*baselines, *rungs, *grid))),
+        speed=tuple(dict.fromkeys((*baselines, *steps, *grid))),
         ablations=ablations,
         baselines=baselines,
         best=best,
@@ -102,6 +102,14 @@ def suite(options: Options, machine: Machine, family: str, native: tuple[int, in
     )
 
 
+def num_steps(cases: Suite, options: Options) -> int:
+    """Steps of the whole benchmark, for the time to go; cases that are refused take none of theirs."""
+    dtypes = {case.dtype for case in (*cases.speed, *cases.accuracy.values())}
+    speed = len(cases.speed) * (1 + options.rounds)
+    films = len(cases.films) * (1 if options.quick else 2)
+    return len(dtypes) + speed + 2 * len(cases.accuracy) + 2 * len(cases.variations) + films + 1  # the parts are one
+
+
 def _in(backend: str, case: Case, options: Options, machine: Machine) -> Case:
     """A case through another backend, in a dtype of its own where none was asked for: ONNX graphs know no bf16."""
     unfit = backend == "onnx" and case.dtype == "bf16" and not options.dtypes
@@ -109,25 +117,25 @@ def _in(backend: str, case: Case, options: Options, machine: Machine) -> Case:
     return replace(case, backend=backend, dtype=fitting if unfit else case.dtype)
 
 
-def _ladder(options: Options, plain: Case, full: Case, machine: Machine) -> tuple[Ablation, ...]:
+def _ablations(options: Options, plain: Case, full: Case, machine: Machine) -> tuple[Ablation, ...]:
     """diffusers frame by frame -> our loop -> batch -> 16 bits -> compiled; each also alone, on top of our loop."""
     batched, first = replace(plain, batch=full.batch), replace(plain, renderer="diffusers")
-    rungs = [Ablation("loop", first, plain)] if options.baselines else []
+    steps = [Ablation("loop", first, plain)] if options.baselines else []
     if batched != plain:
-        rungs.append(Ablation("batch", plain, batched))
+        steps.append(Ablation("batch", plain, batched))
     if full != batched:
         alone = replace(plain, dtype=full.dtype)
-        rungs.append(
+        steps.append(
             Ablation(f"{full.dtype} for {plain.dtype}", batched, full, plain, None if options.quick else alone)
         )
     if "compile" in options.backends:
         alone = replace(plain, backend="compile")
         after = replace(full, backend="compile")
-        rungs.append(Ablation("compile", full, after, plain, None if options.quick else alone))
+        steps.append(Ablation("compile", full, after, plain, None if options.quick else alone))
     if "onnx" in options.backends:
         graph, alone = _in("onnx", full, options, machine), _in("onnx", plain, options, machine)
-        rungs.append(Ablation("onnx", replace(graph, backend="eager"), graph, replace(alone, backend="eager"), alone))
-    return tuple(rungs)
+        steps.append(Ablation("onnx", replace(graph, backend="eager"), graph, replace(alone, backend="eager"), alone))
+    return tuple(steps)
 
 
 def _baselines(options: Options, plain: Case, full: Case) -> tuple[Case, ...]:

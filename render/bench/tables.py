@@ -2,55 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from render.report import count, duration, filesize
+from render.bench.cells import decibels, factor, figure, milliseconds, percent, times
+from render.bench.schema import Report, Result
+from render.report import duration, filesize
 
-__all__ = ["Table", "conditions", "headline", "tables"]
+__all__ = ["Table", "tables"]
 
-Report = Mapping[str, Any]
+PARTS = {
+    "prompt": "encode one prompt, once a keyframe",
+    "slerp": "noise between two seeds, on the CPU",
+    "text": "blend two encoded prompts",
+    "sampler": "the sampler's sums, all steps",
+    "unet": "the UNet, all evaluations",
+    "vae": "decode",
+    "copy": "copy to the host",
+    "encode": "encode the video, in a thread of its own",
+}
 
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, a sentence about it, and rows of text as long as ``head``."""
+    """A heading, a sentence about it, and rows of text as long as ``head``; ``bars`` may stand above on a page."""
 
     title: str
     lead: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    plot: str = ""
-    """Name of the plot that belongs to it, see ``plots.py``."""
-
-
-def conditions(report: Report) -> str:
-    """One paragraph: what was measured on what."""
-    machine, model, options = report["machine"], report["model"], report["options"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    cores = count(machine["cores"], "core")
-    random = " with random weights (speed does not depend on them)" if model["random_weights"] else ""
-    return (
-        f"{model['name']}{random}, {model['size']}, {options['steps']} steps of {options['sampler']}, guidance "
-        f"{options['guidance']:g}, on {machine['device']} {machine['name']}, {cores}. {versions}."
-    )
-
-
-def headline(report: Report) -> str:
-    """The one sentence to remember; empty where the baseline or the film is missing."""
-    films = [film for film in report["films"] if film["best_is_times_as_fast"]]
-    ours = [film for film in films if film["case"]["renderer"] == "render"]
-    theirs = [film for film in films if film["case"]["renderer"] == "diffusers"]
-    if not ours or not theirs:
-        return ""
-    told = ", ".join(f"{_range(film['best_is_times_as_fast'])} {_baseline(film['case'])}" for film in theirs)
-    return f"{ours[-1]['frames_per_s']:.2f} frames a second end to end. Times as fast as diffusers' pipeline: {told}."
-
-
-def _baseline(case: Mapping[str, Any]) -> str:
-    compiled = " compiled" if case["backend"] == "compile" else ""
-    return f"at batch {case['batch']} in {case['dtype']}{compiled}"
+    bars: Literal["results", "films", ""] = ""
 
 
 def tables(report: Report) -> list[Table]:
@@ -74,11 +56,11 @@ def _speed(report: Report) -> Table:
     rows = [
         [
             entry["name"],
-            _ms(entry["seconds_per_image"]),
-            f"{_ms(min(entry['rounds_s']))}–{_ms(max(entry['rounds_s']))}",
-            _figure(entry["tflop_per_image"], 3),
-            _percent(entry["mfu"]),
-            _percent(entry["of_floor"]),
+            milliseconds(entry["seconds_per_image"]),
+            f"{milliseconds(min(entry['rounds_s']))}–{milliseconds(max(entry['rounds_s']))}",
+            figure(entry["tflop_per_image"], 3),
+            percent(entry["mfu"]),
+            percent(entry["of_floor"]),
             duration(sum(entry["start_s"].values())),
             filesize(entry["rendering_bytes"]),
         ]
@@ -90,12 +72,18 @@ def _speed(report: Report) -> Table:
         "prompts and compiling, once a worker. Memory: the peak of rendering one batch, above what the models take."
     )
     head = ["case", "ms an image", "least–most", "TFLOP an image", "MFU", "of the floor", "start", "memory"]
-    return Table("Seconds an image", lead, head, rows, "batch")
+    return Table("Seconds an image", lead, head, rows, "results")
 
 
 def _causes(report: Report) -> Table:
     rows = [
-        [item["cause"], _ms(item["seconds_per_image"]), *(_range(item[key]) for key in ("times", "so_far", "alone"))]
+        [
+            item["cause"],
+            milliseconds(item["seconds_per_image"]),
+            times(item["times"]),
+            times(item["so_far"]),
+            times(item["alone"]),
+        ]
         for item in report["causes"]
     ]
     lead = (
@@ -112,8 +100,8 @@ def _films(report: Report) -> Table:
             f"{film['frames_per_s']:.2f}",
             duration(film["film_s"]),
             duration(film["start_s"]),
-            _percent(film["idle_share"]),
-            _range(film["best_is_times_as_fast"]),
+            percent(film["idle_share"]),
+            times(film["best_is_times_as_fast"]),
         ]
         for film in report["films"]
     ]
@@ -132,12 +120,12 @@ def _accuracy(report: Report) -> Table:
             entry["name"],
             entry["case"]["dtype"],
             entry.get("against", "—"),
-            _ms(entry["seconds_per_image"]),
-            _factor(entry.get("times_as_fast")),
-            _db(entry, "psnr_db"),
-            _db(entry, "worst_psnr_db"),
-            _figure(entry.get("ssim"), 4),
-            _figure(entry.get("structure_distance"), 4),
+            milliseconds(entry["seconds_per_image"]),
+            factor(entry.get("times_as_fast")),
+            _psnr(entry, "psnr_db"),
+            _psnr(entry, "worst_psnr_db"),
+            figure(entry.get("ssim"), 4),
+            figure(entry.get("structure_distance"), 4),
         ]
         for entry in report["accuracy"]
     ]
@@ -149,25 +137,25 @@ def _accuracy(report: Report) -> Table:
     if report["model"]["random_weights"]:
         lead += " The weights are random: the errors say nothing about real pictures."
     head = ["switch", "dtype", "against", "ms an image", "times as fast", "PSNR", "worst", "SSIM", "distance"]
-    return Table("Error against speed", lead, head, rows, "error")
+    return Table("Error against speed", lead, head, rows)
 
 
 def _breakdown(report: Report) -> Table:
     stages = list(dict.fromkeys(stage for entry in report["results"] for stage in entry["stages_s"]))
     ours = [entry for entry in report["results"] if entry["case"]["renderer"] == "render"]
-    rows = [[entry["name"], *(_ms(entry["stages_s"].get(stage)) for stage in stages)] for entry in ours]
+    rows = [[entry["name"], *(milliseconds(entry["stages_s"].get(stage)) for stage in stages)] for entry in ours]
     lead = "Milliseconds an image by stage, as the engine's own stopwatch tells them while it renders."
-    return Table("Where a picture's time goes", lead, ["case", *stages], rows, "stages")
+    return Table("Where a picture's time goes", lead, ["case", *stages], rows)
 
 
 def _variations(report: Report) -> Table:
     rows = [
         [
             entry["name"],
-            _ms(entry["seconds_per_image"]),
-            _figure(entry["tflop_per_image"], 3),
-            _percent(entry["mfu"]),
-            _percent(entry["of_floor"]),
+            milliseconds(entry["seconds_per_image"]),
+            figure(entry["tflop_per_image"], 3),
+            percent(entry["mfu"]),
+            percent(entry["of_floor"]),
         ]
         for entry in report["variations"]
     ]
@@ -176,18 +164,8 @@ def _variations(report: Report) -> Table:
 
 
 def _parts(report: Report) -> Table:
-    told = {
-        "prompt": "encode one prompt, once a keyframe",
-        "slerp": "noise between two seeds, on the CPU",
-        "text": "blend two encoded prompts",
-        "sampler": "the sampler's sums, all steps",
-        "unet": "the UNet, all evaluations",
-        "vae": "decode",
-        "copy": "copy to the host",
-        "encode": "encode the video, in a thread of its own",
-    }
     seconds = report["parts"].get("seconds", {})
-    rows = [[part, told.get(part, ""), _ms(value)] for part, value in seconds.items()]
+    rows = [[part, PARTS.get(part, ""), milliseconds(value)] for part, value in seconds.items()]
     return Table("Parts alone", "Each repeated by itself, eager.", ["part", "what", "ms an image"], rows)
 
 
@@ -209,33 +187,5 @@ def _failed(report: Report) -> Table:
     return Table("What could not be measured", "", ["case", "reason"], rows)
 
 
-def _ms(seconds: float | None) -> str:
-    if seconds is None:
-        return "—"
-    value = seconds * 1000
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.4f}"
-
-
-def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{share:.1%}"
-
-
-def _figure(value: float | None, digits: int) -> str:
-    return "—" if value is None else f"{value:.{digits}g}"
-
-
-def _factor(value: float | None) -> str:
-    return "—" if value is None else f"{value:.2f}×"
-
-
-def _db(entry: Mapping[str, Any], key: str) -> str:
-    if key not in entry:
-        return "—"
-    return "equal" if entry[key] is None else f"{entry[key]:.1f} dB"
-
-
-def _range(ratio: Mapping[str, float] | None) -> str:
-    """``3.14× (3.01–3.25)``."""
-    if ratio is None:
-        return "—"
-    return f"{ratio['median']:.2f}× ({ratio['least']:.2f}–{ratio['most']:.2f})"
+def _psnr(entry: Result, key: Literal["psnr_db", "worst_psnr_db"]) -> str:
+    return decibels(entry[key]) if key in entry else "—"

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from render.report.cost import estimate
+from render.report.html import fill_template
 from render.report.humanize import count, duration, filesize, frame_range, timestamp
 from render.report.log import line_of, problems
 from render.report.page import to_html
+from render.report.schema import Report
 from render.report.status import JobStatus, counting_records, job_status
 from render.report.summary import summarize
 from render.report.thumbnails import decode_thumbnails
 
 __all__ = [
     "JobStatus",
+    "Report",
     "count",
     "counting_records",
     "decode_thumbnails",
     "duration",
     "estimate",
     "filesize",
+    "fill_template",
     "frame_range",
     "job_status",
     "line_of",

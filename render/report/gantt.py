@@ -1,4 +1,4 @@
-"""The timeline of a report: a row for every worker, a bar for every chunk, as inline SVG.
+"""The timeline of a report: a row for every worker, a bar for every chunk; ``gantt.html`` draws it as SVG.
 
 Stays legible from one chunk to ten thousand: bars too narrow to tell apart are drawn together, and beyond ``MAX_ROWS``
 workers those with failures are shown before the others. Positions are percent of the width.
@@ -6,16 +6,13 @@ workers those with failures are shown before the others. Positions are percent o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import Any
 
 from render.report.humanize import duration, frame_range, timestamp
+from render.report.schema import Bar, Failure, Loss, Report
 
-__all__ = ["gantt"]
-
-Report = Mapping[str, Any]
+__all__ = ["Gantt", "gantt"]
 
 MAX_ROWS = 48  # workers on the timeline and in its table
 MAX_BARS = 4000  # on the timeline; narrower chunks are drawn together
@@ -39,7 +36,7 @@ class _Axis:
 
     @classmethod
     def of(cls, report: Report) -> _Axis:
-        used = {item["run"] for item in [*report["timeline"], *report["failures"]]}
+        used = {bar["run"] for bar in report["timeline"]} | {failure["run"] for failure in report["failures"]}
         runs = {index: run for index, run in enumerate(report["runs"]) if index in used}
         spans = {index: (run["began_s"], run["ended_s"]) for index, run in runs.items()}
         gap = min(GAP, 40.0 / max(len(spans), 1))
@@ -78,52 +75,71 @@ Rows = dict[str, dict[str, list[_Bar]]]
 _KINDS = {"start": "loading", "chunk": "chunk", "failed": "failed attempt", "taken": "taken away by the cluster"}
 
 
-def gantt(report: Report) -> tuple[str, list[str]]:
-    """HTML of the timeline, and the workers on it by name; empty and none where nothing was rendered."""
+@dataclass(frozen=True)
+class Mark:
+    """Something drawn: a bar, a line or a label, of a ``kind`` that the style sheet knows. Percent and pixels."""
+
+    kind: str
+    left: float
+    text: str = ""
+    width: float = 0.0
+    top: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gantt:
+    """What is to be drawn. ``workers`` by name, a row of ``ROW_PIXELS`` each; ``num_workers`` there are in all."""
+
+    workers: Sequence[str]
+    num_workers: int
+    kinds: Mapping[str, str]
+    bars: Sequence[Mark]
+    lines: Sequence[Mark]
+    bar_height: int = BAR_PIXELS
+
+    @property
+    def height(self) -> int:
+        """Of all rows, in pixels."""
+        return len(self.workers) * ROW_PIXELS
+
+
+def gantt(report: Report) -> Gantt | None:
+    """The timeline; None where nothing was rendered."""
     axis = _Axis.of(report)
     rows = _rows(report, axis)
     if not rows:
-        return "", []
+        return None
     shown = _shown(rows)
     least = max(NARROWEST, 100.0 * len(shown) / MAX_BARS)
-    bars = "".join(_draw(number, rows[name], least) for number, name in enumerate(shown))
-    height = len(shown) * ROW_PIXELS
-    kinds = [kind for kind in _KINDS if any(row.get(kind) for row in rows.values())]
-    legend = "".join(f'<span><i class="dot {kind}"></i>{_KINDS[kind]}</span>' for kind in kinds)
-    more = f"{len(shown)} of {len(rows):,} workers, those with failures first." if len(rows) > len(shown) else ""
-    names = "".join(f'<span title="{escape(name)}">{escape(name)}</span>' for name in shown)
-    drawn = (
-        f'<div class="gantt"><div class="names">{names}</div><svg role="img" aria-label="chunks by worker and time" '
-        f'width="100%" height="{height + 24}">{_grid(axis, height)}{bars}</svg></div>'
-        f'<p class="legend">{legend}{more}</p>'
+    return Gantt(
+        workers=shown,
+        num_workers=len(rows),
+        kinds={kind: label for kind, label in _KINDS.items() if any(row.get(kind) for row in rows.values())},
+        bars=[mark for number, name in enumerate(shown) for mark in _draw(number, rows[name], least)],
+        lines=list(_grid(axis)),
     )
-    return drawn, shown
 
 
 def _rows(report: Report, axis: _Axis) -> Rows:
     rows: Rows = {}
 
-    def add(kind: str, item: Mapping[str, Any], began_s: float, ended_s: float, text: str) -> None:
-        left, right = axis.place(item["run"], began_s), axis.place(item["run"], ended_s)
-        bar = _Bar(left, right, text, item["chunk"], item["chunk"])
-        rows.setdefault(str(item["worker"]), {}).setdefault(kind, []).append(bar)
+    def add(kind: str, piece: Bar | Failure | Loss, began_s: float, ended_s: float, text: str) -> None:
+        left, right = axis.place(piece["run"], began_s), axis.place(piece["run"], ended_s)
+        bar = _Bar(left, right, text, piece["chunk"], piece["chunk"])
+        rows.setdefault(str(piece["worker"]), {}).setdefault(kind, []).append(bar)
 
-    for item in sorted(report["timeline"], key=lambda item: float(item["began_s"])):
-        began, ended, start = item["began_s"], item["ended_s"], item["start_s"]
-        add("chunk", item, began, ended, f"in {duration(ended - began)}, from {timestamp(began)}")
+    for chunk in sorted(report["timeline"], key=lambda chunk: chunk["began_s"]):
+        began, ended, start = chunk["began_s"], chunk["ended_s"], chunk["start_s"]
+        add("chunk", chunk, began, ended, f"in {duration(ended - began)}, from {timestamp(began)}")
         if start:
-            add("start", item, began - start, began, f"came after {duration(start)} of loading")
-    for item in report["failures"]:
-        add("failed", item, item["began_s"], item["time_s"], f"failed at {timestamp(item['time_s'])}: {item['cause']}")
-    for item in report["workers_lost"]:
-        if "chunk" in item and item["run"] in axis.spans:
-            add(
-                "taken",
-                item,
-                item["began_s"],
-                item["time_s"],
-                f"stopped at {timestamp(item['time_s'])}: {item['cause']}",
-            )
+            add("start", chunk, began - start, began, f"came after {duration(start)} of loading")
+    for failure in report["failures"]:
+        ended = failure["time_s"]
+        add("failed", failure, failure["began_s"], ended, f"failed at {timestamp(ended)}: {failure['cause']}")
+    for loss in report["workers_lost"]:
+        if "chunk" in loss and loss["run"] in axis.spans:
+            ended = loss["time_s"]
+            add("taken", loss, loss["began_s"], ended, f"stopped at {timestamp(ended)}: {loss['cause']}")
     return rows
 
 
@@ -133,14 +149,11 @@ def _shown(rows: Rows) -> list[str]:
     return sorted(names, key=lambda name: (len(name), name))
 
 
-def _draw(number: int, row: Mapping[str, list[_Bar]], least: float) -> str:
+def _draw(number: int, row: Mapping[str, list[_Bar]], least: float) -> Iterator[Mark]:
     top = number * ROW_PIXELS + (ROW_PIXELS - BAR_PIXELS) / 2
-    return "".join(
-        f'<rect class="{kind}" x="{bar.left:.3f}%" y="{top:g}" width="{max(bar.right - bar.left, NARROWEST):.3f}%" '
-        f'height="{BAR_PIXELS}" rx="2"><title>{escape(bar.title(kind))}</title></rect>'
-        for kind in _KINDS
-        for bar in _merged(row.get(kind, []), least)
-    )
+    for kind in _KINDS:
+        for bar in _merged(row.get(kind, []), least):
+            yield Mark(kind, bar.left, bar.title(kind), max(bar.right - bar.left, NARROWEST), top)
 
 
 def _merged(bars: Sequence[_Bar], least: float) -> list[_Bar]:
@@ -155,22 +168,19 @@ def _merged(bars: Sequence[_Bar], least: float) -> list[_Bar]:
     return merged
 
 
-def _grid(axis: _Axis, height: int) -> str:
-    """A line and a label at every full step of every run, a dashed line between runs."""
+def _grid(axis: _Axis) -> Iterator[Mark]:
+    """A line and, where there is room, a label at every full step of every run; a dashed line between runs."""
     longest = max((ended - began for began, ended in axis.spans.values()), default=0.0)
     step = next((step for step in STEPS_S if longest <= 6 * step), 86_400 * (1 + longest // 518_400))
-    lines, labelled = [], -100.0
+    labelled = -100.0
     for run, (began, ended) in axis.spans.items():
         if left := axis.lefts[run]:
-            middle = left - axis.gap / 2
-            lines.append(f'<line class="cut" x1="{middle:.2f}%" x2="{middle:.2f}%" y1="0" y2="{height}"/>')
+            yield Mark("cut", left - axis.gap / 2)
         for tick in range(int((ended - began) / step) + 1):
             at = axis.place(run, began + tick * step)
-            lines.append(f'<line class="tick" x1="{at:.2f}%" x2="{at:.2f}%" y1="0" y2="{height}"/>')
-            if at - labelled > 9 and at < 96:
-                lines.append(f'<text x="{at:.2f}%" y="{height + 17}">{_tick(tick * step, step)}</text>')
-                labelled = at
-    return "".join(lines)
+            room = at - labelled > 9 and at < 96
+            yield Mark("tick", at, _tick(tick * step, step) if room else "")
+            labelled = at if room else labelled
 
 
 def _tick(time_s: float, step_s: float) -> str:

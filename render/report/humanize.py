@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["count", "duration", "filesize", "frame_range", "timestamp"]
+__all__ = ["count", "duration", "filesize", "frame_range", "milliseconds", "per_image", "rate", "timestamp"]
 
 
 def frame_range(chunk: str) -> str:
@@ -32,6 +32,23 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def per_image(seconds: float) -> str:
+    """A time to compare: ``0.53 ms``, ``0.100 s``, ``12.3 s``; from 100 s on as ``duration``."""
+    if seconds < 0.001:
+        return f"{seconds * 1000:.2g} ms"
+    return f"{seconds:#.3g} s" if seconds < 100 else duration(seconds)
+
+
+def milliseconds(seconds: float, digits: int) -> str:
+    """``1,234.5``, without the unit."""
+    return f"{seconds * 1000:,.{digits}f}"
+
+
+def rate(per_s: float) -> str:
+    """Of frames in a second: ``0.25``, ``16``, ``1,200``, without the unit."""
+    return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"
 
 
 def timestamp(seconds: float) -> str:

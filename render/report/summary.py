@@ -1,10 +1,9 @@
-"""Plan + done records + events -> the content of ``report.json``, and from it the page ``report.html``. Pure: no files.
+"""Plan + done records + log -> the content of ``report.json``. Pure: no files.
 
-Counts and seconds rest on the done records alone; the events add what no record can tell: runs, failed attempts, lost
+Counts and seconds rest on the done records alone; the log adds what no record can tell: runs, failed attempts, lost
 workers, warnings. A log that is torn or gone makes the report poorer, never wrong in its sums.
 
-Two clocks meet here: ``began`` and ``ended`` are the worker's, the events' ``time`` is the driver's. Names that end in
-``_s`` are seconds, on the page and in the JSON since the first run began (``began``, seconds since 1970).
+Two clocks meet here: a record's ``began`` and ``ended`` are the worker's, a log entry's ``time`` is the driver's.
 """
 
 from __future__ import annotations
@@ -12,12 +11,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from render.plan import STAGES, Plan, stage_info
-from render.report.runs import Attempt, Run, attempts_of, runs_of, start_s
+from render.report.failures import find_problems
+from render.report.runs import Run, runs_of, start_s
+from render.report.schema import Bar, Film, FrameNote, Job, Report, RunTimes, Seconds
+from render.report.workers import busy_s, rounded, worker_times
 from render.spec import dump
-from render.store import Event, LogEntry, Record
+from render.store import Event, LogEntry, Note, Record
 
 __all__ = ["summarize"]
 
@@ -25,12 +26,10 @@ __all__ = ["summarize"]
 REPORT_VERSION = 1
 
 
-def summarize(plan: Plan, records: Sequence[Record], entries: Sequence[LogEntry]) -> dict[str, Any]:
-    """The content of ``report.json``: plain data that JSON gives back equal.
+def summarize(plan: Plan, records: Sequence[Record], entries: Sequence[LogEntry]) -> Report:
+    """The content of ``report.json``; ``schema.py`` says what its values mean.
 
-    ``records`` in any order, one a chunk; ``entries`` of the log, oldest first. The keys, where the name does not say
-    it: ``seconds_per_image`` is one worker's time a frame, ``wall_s`` the sum over the runs without the time between
-    them, ``bytes`` those of all segments, ``remarks`` what a reader must know about the whole film.
+    ``records`` in any order, one a chunk; ``entries`` of the log, oldest first.
     """
     records = sorted(records, key=lambda record: record.chunk)
     runs = runs_of(plan, records, entries)
@@ -45,24 +44,20 @@ def summarize(plan: Plan, records: Sequence[Record], entries: Sequence[LogEntry]
         "chunks": {"total": len(plan.chunks), "rendered": len(done)},
         "bytes": sum(record.bytes for record in records),
         "began": round(zero, 3),
-        "wall_s": _s(sum(run.ended - run.began for run in runs)),
+        "wall_s": rounded(sum(run.ended - run.began for run in runs)),
         "runs": [_run(run, zero) for run in runs],
         **_seconds(records),
-        "workers": _workers(runs),
+        "workers": worker_times(runs),
         "timeline": [_bar(index, record, zero) for index, run in enumerate(runs) for record in run.records],
-        **_events(runs, zero, {chunk.name for chunk in done}),
-        "notes": [
-            asdict(note) | {"chunk": record.chunk.name, "worker": record.worker}
-            for record in records
-            for note in record.notes
-        ],
+        **find_problems(runs, zero, {chunk.name for chunk in done}),
+        "notes": [_note(record, note) for record in records for note in record.notes],
         "versions": _versions(records),
         "sampler_tables": sorted({record.sampler_table for record in records} - {""}),
         "remarks": [*_approximated(plan), *_different(records), *_unlogged(runs, records)],
     }
 
 
-def _job(plan: Plan) -> dict[str, Any]:
+def _job(plan: Plan) -> Job:
     spec, settings, reasons = plan.spec, asdict(plan.settings), plan.settings.reasons
     del settings["reasons"]
     values = {"size": f"{settings.pop('width')}x{settings.pop('height')}", **settings}
@@ -81,67 +76,34 @@ def _job(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _film(plan: Plan, runs: list[Run]) -> dict[str, Any]:
+def _film(plan: Plan, runs: list[Run]) -> Film:
     logged = [entry for run in runs for entry in run.entries]
     names = [entry.details.get("film") for entry in logged if entry.event == Event.RUN_FINISHED]
     fps = plan.spec.fps
     return {
         "name": names[-1] if names else None,
         "fps": str(fps),
-        "duration_s": _s(plan.spec.num_frames / float(fps.value)),
+        "duration_s": rounded(plan.spec.num_frames / float(fps.value)),
     }
 
 
-def _run(run: Run, zero: float) -> dict[str, Any]:
+def _run(run: Run, zero: float) -> RunTimes:
     return {
-        "began_s": _s(run.began - zero),
-        "ended_s": _s(run.ended - zero),
+        "began_s": rounded(run.began - zero),
+        "ended_s": rounded(run.ended - zero),
         "finished": run.finished,
         "frames": sum(len(record.chunk.frames) for record in run.records),
     }
 
 
-def _events(runs: list[Run], zero: float, done: set[str]) -> dict[str, list[Any]]:
-    """What went otherwise than planned, by the log. ``done`` are the names of the rendered chunks."""
-    found: dict[str, list[Any]] = {"failures": [], "workers_lost": [], "damaged": [], "warnings": []}
-    for index, run in enumerate(runs):
-        attempts = attempts_of(run.entries)
-        for place, entry in enumerate(run.entries):
-            where = {"run": index, "time_s": _s(entry.time - zero), "worker": entry.worker}
-            if attempt := attempts.get(place):
-                where |= {"chunk": attempt.chunk, "began_s": _s(attempt.began - zero)}
-            match entry.event:
-                case Event.FAILED:
-                    cause, mended = str(entry.details.get("cause")), where["chunk"] in done
-                    found["failures"].append(where | {"cause": cause, "mended": mended})
-                case Event.OPEN_FAILED | Event.WORKER_LOST | Event.WORKER_RETIRED:
-                    found["workers_lost"].append(where | _loss(entry))
-                case Event.DAMAGED:
-                    found["damaged"].append({"run": index, "time_s": where["time_s"], "chunk": str(entry.chunk)})
-                case Event.WARNING if entry.details.get("text") not in found["warnings"]:
-                    found["warnings"].append(str(entry.details.get("text")))
-    return found
-
-
-def _loss(entry: LogEntry) -> dict[str, Any]:
-    """Why a worker was lost, and whether the cluster took it away."""
-    cause = str(entry.details.get("cause"))
-    match entry.event:
-        case Event.OPEN_FAILED:
-            return {"cause": f"could not open the job: {cause}", "preempted": False}
-        case Event.WORKER_RETIRED:
-            return {"cause": "retired: it failed several chunks", "preempted": False}
-    return {"cause": cause, "preempted": bool(entry.details.get("preempted"))}
-
-
-def _seconds(records: Sequence[Record]) -> dict[str, Any]:
+def _seconds(records: Sequence[Record]) -> Seconds:
     """Seconds by stage: sums over all workers, means over all frames."""
     sums: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     for record in records:
         for stage, seconds in record.timings_s.items():
             sums[stage] = sums.get(stage, 0.0) + seconds
         sums["rest"] += max(
-            0.0, _busy_s(record) - sum(s for stage, s in record.timings_s.items() if stage_info(stage).part == "render")
+            0.0, busy_s(record) - sum(s for stage, s in record.timings_s.items() if stage_info(stage).part == "render")
         )
     frames = sum(len(record.chunk.frames) for record in records)
     parts = ("start", "render")
@@ -149,59 +111,30 @@ def _seconds(records: Sequence[Record]) -> dict[str, Any]:
     return {
         "seconds_per_image": {"rendering": _mean(render, frames), "with_start": _mean(start + render, frames)},
         "stages": {
-            stage: {"part": stage_info(stage).part, "sum_s": _s(seconds), "mean_s": _mean(seconds, frames)}
+            stage: {"part": stage_info(stage).part, "sum_s": rounded(seconds), "mean_s": _mean(seconds, frames)}
             for stage, seconds in sums.items()
         },
     }
 
 
-def _workers(runs: list[Run]) -> list[dict[str, Any]]:
-    """One entry a worker that began a chunk, by name; a name that comes back in a later run is the same entry."""
-    work: dict[str, list[list[Record | Attempt]]] = defaultdict(lambda: [[] for _ in runs])
-    for index, run in enumerate(runs):
-        for record in run.records:
-            work[record.worker][index].append(record)
-        for attempt in attempts_of(run.entries).values():
-            work[attempt.worker][index].append(attempt)
-    return [_worker(name, work[name]) for name in sorted(work, key=lambda name: (len(name), name))]
-
-
-def _worker(name: str, work: list[list[Record | Attempt]]) -> dict[str, Any]:
-    """The entry of a worker with its ``work`` by run."""
-    records = [piece for of_run in work for piece in of_run if isinstance(piece, Record)]
-    attempts = [piece for of_run in work for piece in of_run if isinstance(piece, Attempt)]
-    frames, busy = sum(len(record.chunk.frames) for record in records), sum(_busy_s(record) for record in records)
-    lost, idle = sum(_busy_s(attempt) for attempt in attempts), sum(_idle_s(of_run) for of_run in work)
-    return {
-        "name": name,
-        "device": "; ".join(dict.fromkeys(record.device for record in records)),
-        "chunks": len(records),
-        "frames": frames,
-        "frames_per_s": _s(frames / busy) if busy else 0.0,
-        "start_s": _s(sum(start_s(record) for record in records)),
-        "busy_s": _s(busy),
-        "failed_s": _s(lost),
-        "idle_s": _s(idle),
-        "idle_share": _s(idle / (busy + lost + idle)) if busy + lost + idle else 0.0,
-    }
-
-
-def _idle_s(work: Sequence[Record | Attempt]) -> float:
-    """Seconds between the first and the last piece of work of one worker in one run in which it had none."""
-    if not work:
-        return 0.0
-    span = max(piece.ended for piece in work) - min(piece.began for piece in work)
-    return max(0.0, span - sum(_busy_s(piece) for piece in work))
-
-
-def _bar(run: int, record: Record, zero: float) -> dict[str, Any]:
+def _bar(run: int, record: Record, zero: float) -> Bar:
     return {
         "run": run,
         "worker": record.worker,
         "chunk": record.chunk.name,
-        "began_s": _s(record.began - zero),
-        "ended_s": _s(record.ended - zero),
-        "start_s": _s(start_s(record)),
+        "began_s": rounded(record.began - zero),
+        "ended_s": rounded(record.ended - zero),
+        "start_s": rounded(start_s(record)),
+    }
+
+
+def _note(record: Record, note: Note) -> FrameNote:
+    return {
+        "frame": note.frame,
+        "kind": note.kind,
+        "text": note.text,
+        "chunk": record.chunk.name,
+        "worker": record.worker,
     }
 
 
@@ -246,13 +179,5 @@ def _frames(records: Sequence[Record]) -> set[int]:
     return {frame for record in records for frame in record.chunk.frames}
 
 
-def _busy_s(piece: Record | Attempt) -> float:
-    return max(0.0, piece.ended - piece.began)
-
-
 def _mean(seconds: float, frames: int) -> float:
-    return _s(seconds / frames) if frames else 0.0
-
-
-def _s(seconds: float) -> float:
-    return round(seconds, 6)
+    return rounded(seconds / frames) if frames else 0.0

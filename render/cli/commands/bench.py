@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from render.bench import compare, results
 from render.bench import options as read
-from render.bench.tables import headline
+from render.bench.headline import headline
+from render.bench.schema import Report
 from render.cli.parser import add_trust
 
 __all__ = ["EXAMPLES", "add", "describe_bench", "run"]
@@ -67,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(options: argparse.Namespace) -> dict[str, Any]:
+def _measure(options: argparse.Namespace) -> Report:
     from render.bench.bench import bench
     from render.cli.terminal import Steps
 
@@ -95,7 +94,7 @@ def _wanted(options: argparse.Namespace) -> read.Options:
     )
 
 
-def describe_bench(report: Mapping[str, Any], out: Path | None) -> str:
+def describe_bench(report: Report, out: Path | None) -> str:
     """A line a case, what failed, and where the report is."""
     lines = [headline(report)] if headline(report) else []
     for entry in report["results"]:
