@@ -1,1 +1,5 @@
-"""What a picture costs and what it loses: benchmarks for users (``render bench``), their report and its comparison."""
+"""``render bench``: what a picture costs and what approximations lose, its report, and the comparison of two reports.
+
+Knows the engine, and the farm for films in this process; no Ray, and no torch outside ``probes/``.
+Read ``options``, ``case``, ``suite``; ``candidate``, ``timing``, ``runner``; ``schema``, ``results``, ``tables``.
+"""

@@ -43,18 +43,18 @@ def film_of(case: Case, plan: Plan, folder: Path, *, trust: bool = False) -> Fil
 def _ours(case: Case, plan: Plan, folder: Path, *, trust: bool) -> Film:
     """The whole of ``render run --local``, its figures out of the job's own report."""
     frames = plan.spec.num_frames
-    with TemporaryDirectory(prefix="render-bench-") as place:
+    with TemporaryDirectory(prefix="render-bench-") as out:
         job = job_of(
             case,
             frames,
             str(folder) if case.model != "demo" else "demo",
-            f"output.dir={json.dumps(place)}",
+            f"output.dir={json.dumps(out)}",
             f"engine.device={plan.settings.device}",
         )
         began = time.perf_counter()
         run_job(job, lambda: LocalFarm(trust=trust), _Quiet())
         seconds = time.perf_counter() - began
-        report: Report = json.loads((Path(place) / "report.json").read_text(encoding="utf-8"))
+        report: Report = json.loads((Path(out) / "report.json").read_text(encoding="utf-8"))
     stages = report["stages"]
     start_s = sum(stage["sum_s"] for stage in stages.values() if stage["part"] == "start")
     idle = sum(worker["idle_s"] for worker in report["workers"])

@@ -33,8 +33,8 @@ def to_html(report: Report) -> str:
 
 def _figures(table: Table) -> set[int]:
     """Columns of figures, which are set to the right; the first column is a name."""
-    longest = [max((len(row[place]) for row in table.rows), default=0) for place in range(len(table.head))]
-    return {place for place, chars in enumerate(longest) if place and chars <= FIGURE_CHARS}
+    longest = [max((len(row[column]) for row in table.rows), default=0) for column in range(len(table.head))]
+    return {column for column, chars in enumerate(longest) if column and chars <= FIGURE_CHARS}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Bar:
 
 
 def _result_bars(results: Sequence[Result]) -> list[Bar]:
-    """Each as long as an image takes, by stage; diffusers' one stage is grey: its pipeline does not tell them apart."""
+    """Each as long as an image takes, by stage; diffusers' one stage is grey: its pipeline has no stopwatch."""
     longest_s = max((result["seconds_per_image"] for result in results), default=1.0)
     bars = []
     for result in results:

@@ -1,6 +1,6 @@
-"""Times that can be compared: subjects take turns, so that what slows the machine down slows all of them. Pure.
+"""Times that can be compared: candidates take turns, so that what slows the machine down slows all of them. Pure.
 
-A ratio is taken within each round, where both ran under the same load, and its median is what is told, with the least
+A ratio is taken within each round, where both ran under the same load, and its median is what counts, with the least
 and the largest of the rounds beside it.
 """
 
@@ -28,7 +28,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast one subject is as another: median, least and largest of the rounds."""
+    """How many times as fast one candidate is as another: median, least and largest of the rounds."""
 
     median: float
     least: float
@@ -36,21 +36,21 @@ class Ratio:
 
 
 def paired(
-    subjects: Mapping[str, Callable[[], int]],
+    candidates: Mapping[str, Callable[[], int]],
     rounds: int,
     *,
     clock: Callable[[], float] = time.perf_counter,
     on_run: Callable[[str], None] | None = None,
 ) -> dict[str, Timing]:
-    """Call every subject once a round; each returns the number of pictures it made. Every other round goes backwards,
-    so that a machine that grows slower favours neither end. What a subject raises goes through."""
-    times: dict[str, list[float]] = {name: [] for name in subjects}
+    """Call every candidate once a round; each returns the number of pictures it made. Every other round goes backwards,
+    so that a machine that grows slower favours neither end. What a candidate raises goes through."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(rounds):
-        for name in list(subjects) if number % 2 == 0 else list(reversed(list(subjects))):
+        for name in list(candidates) if number % 2 == 0 else list(reversed(list(candidates))):
             if on_run is not None:
                 on_run(name)
             began = clock()
-            pictures = subjects[name]()
+            pictures = candidates[name]()
             times[name].append((clock() - began) / pictures)
     return {name: Timing(tuple(values)) for name, values in times.items()}
 

@@ -1,4 +1,8 @@
-"""report."""
+"""What a run directory tells people: how far a job is, what it cost, what went wrong; as words, as JSON, as a page.
+
+Knows plans, records and the log; no worker, no command line, and no library but Jinja2, in ``html.py``.
+Read ``log``, ``status``; ``schema``, ``runs``, ``workers``, ``failures``, ``summary``; ``page``, ``gantt``, ``html``.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a job will cost, before it runs: rough arithmetic for ``render plan``, or measured speed where there is some.
 
-Rough means within a factor of three; what it is good for is telling a minute from a night.
+Rough means within a factor of three; it is good for knowing a minute from a day.
 """
 
 from __future__ import annotations

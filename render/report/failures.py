@@ -37,14 +37,14 @@ def find_problems(runs: Sequence[Run], zero: float, done: Set[str]) -> Problems:
 
 def _logged(runs: Sequence[Run], zero: float) -> Iterator[tuple[LogEntry, Where, Piece | None]]:
     """Every entry, when and where it was logged, and the attempt that it ended."""
-    for index, run in enumerate(runs):
+    for number, run in enumerate(runs):
         attempts = attempts_of(run.entries)
-        for place, entry in enumerate(run.entries):
-            attempt = attempts.get(place)
+        for index, entry in enumerate(run.entries):
+            attempt = attempts.get(index)
             piece: Piece | None = (
                 {"chunk": attempt.chunk, "began_s": rounded(attempt.began - zero)} if attempt is not None else None
             )
-            yield entry, {"run": index, "time_s": rounded(entry.time - zero), "worker": entry.worker}, piece
+            yield entry, {"run": number, "time_s": rounded(entry.time - zero), "worker": entry.worker}, piece
 
 
 def _loss(entry: LogEntry, where: Where, piece: Piece | None) -> Loss:

@@ -48,8 +48,8 @@ class _Axis:
             left += (ended - began) * scale + gap
         return cls(spans, lefts, scale, gap)
 
-    def place(self, run: int, time_s: float) -> float:
-        """Percent of the width, kept inside it whatever two clocks say."""
+    def percent(self, run: int, time_s: float) -> float:
+        """From the left, kept inside it whatever two clocks say."""
         return min(max(self.lefts[run] + (time_s - self.spans[run][0]) * self.scale, 0.0), 100.0)
 
 
@@ -124,7 +124,7 @@ def _rows(report: Report, axis: _Axis) -> Rows:
     rows: Rows = {}
 
     def add(kind: str, piece: Bar | Failure | Loss, began_s: float, ended_s: float, text: str) -> None:
-        left, right = axis.place(piece["run"], began_s), axis.place(piece["run"], ended_s)
+        left, right = axis.percent(piece["run"], began_s), axis.percent(piece["run"], ended_s)
         bar = _Bar(left, right, text, piece["chunk"], piece["chunk"])
         rows.setdefault(str(piece["worker"]), {}).setdefault(kind, []).append(bar)
 
@@ -177,7 +177,7 @@ def _grid(axis: _Axis) -> Iterator[Mark]:
         if left := axis.lefts[run]:
             yield Mark("cut", left - axis.gap / 2)
         for tick in range(int((ended - began) / step) + 1):
-            at = axis.place(run, began + tick * step)
+            at = axis.percent(run, began + tick * step)
             room = at - labelled > 9 and at < 96
             yield Mark("tick", at, _tick(tick * step, step) if room else "")
             labelled = at if room else labelled

@@ -93,14 +93,14 @@ def _is_of(run: Run, names: set[str]) -> bool:
 
 
 def attempts_of(entries: Iterable[LogEntry]) -> dict[int, Attempt]:
-    """Unfinished attempts of one run, by the place of the entry that ended each.
+    """Unfinished attempts of one run, by the index of the entry that ended each.
 
     A worker renders what it was sent in order.
     """
     found: dict[int, Attempt] = {}
     sent: dict[str, dict[str, float]] = defaultdict(dict)
     free: dict[str, float] = {}
-    for place, entry in enumerate(entries):
+    for index, entry in enumerate(entries):
         time, worker, chunk = entry.time, str(entry.worker), str(entry.chunk)
         match entry.event:
             case Event.SENT:
@@ -111,10 +111,10 @@ def attempts_of(entries: Iterable[LogEntry]) -> dict[int, Attempt]:
             case Event.FAILED:
                 began = max(sent[worker].pop(chunk, time), free.get(worker, 0.0))
                 free[worker] = time
-                found[place] = Attempt(worker, chunk, began, time)
+                found[index] = Attempt(worker, chunk, began, time)
             case Event.WORKER_LOST if entry.details.get("preempted") and sent[worker]:
                 chunk, since = next(iter(sent.pop(worker).items()))
-                found[place] = Attempt(worker, chunk, max(since, free.get(worker, 0.0)), time)
+                found[index] = Attempt(worker, chunk, max(since, free.get(worker, 0.0)), time)
     return found
 
 

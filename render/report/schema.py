@@ -1,7 +1,7 @@
 """What ``report.json`` holds, type by type: plain data that JSON gives back equal.
 
 Names that end in ``_s`` are seconds. ``began_s``, ``ended_s`` and ``time_s`` count since the first run began, which is
-``began``, in seconds since 1970. ``run`` is a place in ``runs``, ``chunk`` a chunk's name.
+``began``, in seconds since 1970. ``run`` is an index of ``runs``, ``chunk`` a chunk's name.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def run_status(entries: Sequence[LogEntry], frames: Mapping[str, int], chunks_le
 
 
 def _last_run(entries: Sequence[LogEntry]) -> Sequence[LogEntry]:
-    starts = [place for place, entry in enumerate(entries) if entry.event == Event.RUN_STARTED]
+    starts = [index for index, entry in enumerate(entries) if entry.event == Event.RUN_STARTED]
     return entries[starts[-1] :] if starts else entries
 
 
@@ -143,9 +143,9 @@ def _speed(done: Sequence[tuple[float, int]]) -> float | None:
     return sum(frames for _, frames in done[1:]) / (done[-1][0] - done[0][0])
 
 
-def job_status(place: Location) -> JobStatus:
+def job_status(location: Location) -> JobStatus:
     """How far a job is, from its run directory alone. Raises RunDirError where there is no job."""
-    with contextlib.closing(RunDir(place)) as rundir:
+    with contextlib.closing(RunDir(location)) as rundir:
         plan = rundir.read_plan()
         if plan is not None:
             return _status_of(plan, rundir)

@@ -1,26 +1,33 @@
-"""The story of one job: load -> plan -> dispatch -> reduce -> report."""
+"""Pictures of a finished job for its page, decoded from the segments."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from render.store import Record, RunDir
+
+__all__ = ["decode_thumbnails"]
 
 THUMBNAILS = 24  # on the report's contact sheet
 
 
-def decode_thumbnails(rundir: RunDir, records: list[Record]) -> list[tuple[int, bytes]]:
-    """(frame index, JPEG) of evenly spaced frames, decoded from the segments that hold them."""
+def decode_thumbnails(rundir: RunDir, records: Sequence[Record]) -> list[tuple[int, bytes]]:
+    """(frame index, JPEG) of evenly spaced frames of a film; ``records`` of its chunks in order.
+
+    Raises VideoError, StoreError.
+    """
     from itertools import islice
 
     from render.video.reader import decode
     from render.video.stills import encode_still
 
-    total = records[-1].chunk.stop if records else 0
-    wanted = sorted({round(place * (total - 1) / max(THUMBNAILS - 1, 1)) for place in range(THUMBNAILS)})
+    last = records[-1].chunk.stop - 1 if records else -1
+    wanted = sorted({round(number * last / (THUMBNAILS - 1)) for number in range(THUMBNAILS)})
     found = []
     for record in records:
         inside = [index for index in wanted if index in record.chunk.frames]
         if inside:
-            frames = islice(decode(rundir.fetch(str(record.file))), inside[-1] - record.chunk.start + 1)
-            pictures = {record.chunk.start + place: pixels for place, pixels in enumerate(frames)}
+            start = record.chunk.start
+            pictures = dict(enumerate(islice(decode(rundir.fetch(str(record.file))), inside[-1] - start + 1), start))
             found += [(index, encode_still(pictures[index], ".jpg", 85)) for index in inside]
     return found
