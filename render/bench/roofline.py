@@ -9,7 +9,6 @@ from pathlib import Path
 from render.bench.candidate import Candidate
 from render.bench.failures import Failures
 from render.bench.probes.flops import Work, picture_work
-from render.bench.schema import Peak
 
 __all__ = ["Roofline", "Rooflines"]
 
@@ -26,7 +25,7 @@ class Roofline:
 class Rooflines:
     """The networks of a model are counted once for equal work."""
 
-    def __init__(self, folder: Path, peaks: Mapping[str, Peak], failures: Failures) -> None:
+    def __init__(self, folder: Path, peaks: Mapping[str, Mapping[str, float]], failures: Failures) -> None:
         self._folder, self._peaks, self._failures = folder, peaks, failures
         self._works: dict[tuple[object, ...], tuple[Work, Work]] = {}
 

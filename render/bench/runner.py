@@ -81,7 +81,7 @@ class BenchRunner:
             self._step(f"peak of {self._machine.device} in {dtype}")
             with self._failures.kept(f"peak in {dtype}"):
                 peak = measure_peak(dtype, self._machine.device, self._machine.cores)
-                self.report["peaks"][dtype] = {"flops_per_s": peak.flops_per_s, "bytes_per_s": peak.bytes_per_s}
+                self.report["peaks"][dtype] = asdict(peak)
 
     def _speed(self) -> None:
         """Baselines, ablations and grid, in turns with each other.

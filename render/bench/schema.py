@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["Cause", "Distances", "Failed", "Film", "FilmEntry", "Parts", "Peak", "Report", "Result", "Times"]
+__all__ = ["Cause", "Distances", "Failed", "Film", "FilmEntry", "Report", "Result", "Times"]
 
 Case = Mapping[str, Any]
 
@@ -84,20 +84,6 @@ class FilmEntry(Film):
     best_is_times_as_fast: Times | None
 
 
-class Peak(TypedDict):
-    """The device at its best in one dtype."""
-
-    flops_per_s: float
-    bytes_per_s: float
-
-
-class Parts(TypedDict, total=False):
-    """Seconds of each part of an image alone; empty where it could not be measured."""
-
-    case: Case
-    seconds: dict[str, float]
-
-
 class Failed(TypedDict):
     """What could not be measured, and why."""
 
@@ -107,7 +93,11 @@ class Failed(TypedDict):
 
 
 class Report(TypedDict):
-    """All of it; a table is there from the beginning and filled when it is measured. ``seconds``: it all took."""
+    """All of it; a table is there from the beginning and filled when it is measured.
+
+    ``peaks``: the device at its best by dtype; ``parts``: the ``seconds`` of each part of an image alone, and their
+    ``case``; ``seconds``: it all took.
+    """
 
     bench_version: int
     made: str
@@ -120,6 +110,6 @@ class Report(TypedDict):
     variations: list[Result]
     films: Sequence[FilmEntry]
     failed: list[Failed]
-    peaks: dict[str, Peak]
-    parts: Parts
+    peaks: dict[str, dict[str, float]]
+    parts: Mapping[str, Mapping[str, Any]]
     seconds: NotRequired[float]

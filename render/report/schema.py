@@ -27,13 +27,6 @@ __all__ = [
 ]
 
 
-class Count(TypedDict):
-    """How many of how many."""
-
-    total: int
-    rendered: int
-
-
 class Setting(TypedDict):
     """A value that every worker used, and why; no reason where the job says it."""
 
@@ -41,24 +34,16 @@ class Setting(TypedDict):
     reason: str | None
 
 
-class Model(TypedDict):
-    """``name`` as the job says it; the digests are of its files."""
-
-    name: str
-    family: str
-    fingerprint: str
-    revision: str | None
-
-
 class Job(TypedDict):
-    """What was to be rendered. ``spec`` and ``spec_yaml`` say the same, every default written out."""
+    """What was to be rendered. ``spec`` and ``spec_yaml`` say the same, every default written out; ``model`` has name,
+    family, and the digests ``fingerprint`` and ``revision`` of its files."""
 
     name: str
     digest: str
     spec: dict[str, Any]
     spec_yaml: str
     settings: dict[str, Setting]
-    model: Model
+    model: dict[str, str | None]
 
 
 class Film(TypedDict):
@@ -78,13 +63,6 @@ class RunTimes(TypedDict):
     frames: int
 
 
-class SecondsPerImage(TypedDict):
-    """Of one worker, with its model loaded, and with the loading shared among all its frames."""
-
-    rendering: float
-    with_start: float
-
-
 class StageSeconds(TypedDict):
     """The sum over all workers, and the mean over all frames."""
 
@@ -94,9 +72,10 @@ class StageSeconds(TypedDict):
 
 
 class Seconds(TypedDict):
-    """Where every second went."""
+    """Where every second went. An image's seconds are of one worker: ``rendering`` with its model loaded,
+    ``with_start`` with the loading shared among all its frames."""
 
-    seconds_per_image: SecondsPerImage
+    seconds_per_image: dict[str, float]
     stages: dict[str, StageSeconds]
 
 
@@ -185,14 +164,14 @@ class FrameNote(TypedDict):
 
 
 class Report(Job, Seconds, Problems):
-    """All of it. ``wall_s``: the sum over the runs without the time between them; ``bytes``: of all segments;
-    ``remarks``: what a reader must know about the whole film."""
+    """All of it. ``frames`` and ``chunks``: ``rendered`` of ``total``; ``wall_s``: the sum over the runs without the
+    time between them; ``bytes``: of all segments; ``remarks``: what a reader must know of the whole film."""
 
     report_version: int
     film: Film
     complete: bool
-    frames: Count
-    chunks: Count
+    frames: dict[str, int]
+    chunks: dict[str, int]
     bytes: int
     began: float
     wall_s: float
