@@ -13,7 +13,7 @@ from render.farm.base import Answered, ChunkDone, Message, Opened, Resources, Wo
 from render.farm.client import Client
 from render.farm.dispatch import supervisor as crew
 from render.farm.driver import Driver
-from render.farm.progress import Progress, Sample
+from render.farm.progress import Sample, Silent
 from render.farm.runner import JobThread, run_together
 from render.plan import Chunk, Plan
 from render.spec import JobSpec
@@ -135,21 +135,11 @@ class SimulatedFarm:
         return Segment(record, b"data")
 
 
-class Quiet:
-    """A watcher that does not watch."""
-
-    def progress(self, progress: Progress) -> None:
-        """Nothing."""
-
-    def notice(self, text: str) -> None:
-        """Nothing."""
-
-
 def dispatch(plan: Plan, farm: SimulatedFarm, look: Callable[[int], None] = lambda _done: None) -> float:
     """Drive a plan's chunks over the farm; returns seconds of this process. ``look`` hears how many chunks are done."""
     with _clock_of(farm):
         driver = Driver(lambda: farm)
-        client = driver.client(Quiet())
+        client = driver.client(Silent())
         teller = JobThread(lambda: _tell(client, plan, farm, look), client)
         began = time.process_time()
         run_together(driver, [teller])

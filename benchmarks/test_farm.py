@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.simulated import Quiet, SimulatedFarm, dispatch
+from benchmarks.simulated import SimulatedFarm, dispatch
 from render import models
 from render.farm.base import Farm
 from render.farm.local import LocalFarm
+from render.farm.progress import Silent
 from render.farm.runner import run_job
 from render.plan import Chunk, Machine, Plan, resolve
 from render.spec import load
@@ -34,7 +35,7 @@ FRAMES, CHUNK, CARD_S = 96, 8, 0.05
 
 def render(out: Path, make_farm: Callable[[], Farm], *overrides: str) -> dict[str, Any]:
     """Run the test card job; its report."""
-    run_job(load(JOBS / "testcard.yaml", [f"output.dir={out}", *overrides]), make_farm, Quiet())
+    run_job(load(JOBS / "testcard.yaml", [f"output.dir={out}", *overrides]), make_farm, Silent())
     report: dict[str, Any] = json.loads((out / "report.json").read_text())
     return report
 
@@ -118,7 +119,7 @@ def test_resume_of_10_000_chunks(benchmark: BenchmarkFixture, tmp_path: Path) ->
 
     def resume() -> None:
         with contextlib.suppress(Begun):
-            run_job(job, Beginning, Quiet())
+            run_job(job, Beginning, Silent())
 
     resume()
     plan = RunDir(tmp_path).read_plan()

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.simulated import Quiet
 from render.farm.base import Answered, Farm, Message, Opened
+from render.farm.progress import Silent
 from render.farm.runner import run_job
 from render.spec import load
 from render.store import RunDir
@@ -71,7 +71,7 @@ def test_workers_that_sleep(
         *(f"model=testcard:{1000 * CHUNK_S:.0f}ms", f"output.dir={tmp_path}"),
     ]
     job = load(JOBS / "testcard.yaml", settings)
-    benchmark.pedantic(lambda: run_job(job, lambda: Together(ray_farm(), workers), Quiet()), rounds=1)
+    benchmark.pedantic(lambda: run_job(job, lambda: Together(ray_farm(), workers), Silent()), rounds=1)
     records = RunDir(tmp_path).records().values()
     taken_s = max(record.ended for record in records) - min(record.began for record in records)
     ends = [sorted(record.ended for record in records if record.worker == f"w{worker}") for worker in range(workers)]

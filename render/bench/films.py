@@ -14,6 +14,7 @@ from render.bench.candidate import open_candidate
 from render.bench.case import Case, job_of
 from render.bench.schema import Film
 from render.farm.local import LocalFarm
+from render.farm.progress import Silent
 from render.farm.runner import run_job
 from render.plan import Plan, Stopwatch
 from render.report import Report
@@ -21,16 +22,6 @@ from render.video.pixels import Pixels
 from render.video.segment import SegmentWriter
 
 __all__ = ["encoding_s", "film_of"]
-
-
-class _Quiet:
-    """A watcher that does not watch."""
-
-    def progress(self, progress: object) -> None:
-        """Nothing."""
-
-    def notice(self, text: str) -> None:
-        """Nothing."""
 
 
 def film_of(case: Case, plan: Plan, folder: Path, *, trust: bool = False) -> Film:
@@ -52,7 +43,7 @@ def _ours(case: Case, plan: Plan, folder: Path, *, trust: bool) -> Film:
             f"engine.device={plan.settings.device}",
         )
         began = time.perf_counter()
-        run_job(job, lambda: LocalFarm(trust=trust), _Quiet())
+        run_job(job, lambda: LocalFarm(trust=trust), Silent())
         seconds = time.perf_counter() - began
         report: Report = json.loads((Path(out) / "report.json").read_text(encoding="utf-8"))
     stages = report["stages"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-__all__ = ["METRICS", "Metric", "Progress", "Sample", "Watcher"]
+__all__ = ["METRICS", "Metric", "Progress", "Sample", "Silent", "Watcher"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ class Watcher(Protocol):
     def notice(self, text: str) -> None:
         """Something a person wants to know: a retry, a lost worker."""
         ...
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def notice(self, text: str) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)
