@@ -21,7 +21,7 @@ from render.plan import Machine
 
 if TYPE_CHECKING:  # candidates hold engines; a report that is read does not
     from render.bench.candidate import Candidate
-    from render.bench.roofline import Roofline
+    from render.bench.roofline import Rooflines
 
 __all__ = ["REPORT_VERSION", "causes", "film_entry", "load", "new_report", "result", "to_json"]
 
@@ -52,8 +52,9 @@ def new_report(options: Options, machine: Machine, model: ModelInfo, *, random_w
     }
 
 
-def result(name: str, candidate: Candidate, timing: Timing, work: Roofline) -> Result:
-    """One measured case; ``work`` is what its pictures cost at least."""
+def result(name: str, candidate: Candidate, timing: Timing, rooflines: Rooflines) -> Result:
+    """One measured case, beside what its pictures cost at least."""
+    work = rooflines.of(candidate)
     flops, peak, floor_s = work.tflop_per_image, work.peak_flops_per_s, work.floor_s
     made = max(candidate.pictures_made, 1)
     return {
