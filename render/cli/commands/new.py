@@ -15,7 +15,7 @@ EXAMPLES = "example: render new dream > job.yaml"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """What kind of job."""
-    parser.add_argument("mode", help="what kind of job: dream")
+    parser.add_argument("mode", help=f"what kind of job: {', '.join(MODES)}")
     parser.set_defaults(only_prints=True)
 
 
