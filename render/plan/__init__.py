@@ -1,7 +1,7 @@
 """JobSpec -> ``Plan``: the states of all frames, the chunks, every ``auto`` as a value, and the digest over it all.
 
 Pure: knows no torch, no disk and no farm; the same spec, machine and model give the same plan.
-Read plan first, then modes/ (what a mode makes of its fields), timeline, tracks and chunks; auto, presets, graphs and
+Read plan first, then modes/ (what a mode makes of its fields), timeline and chunks; auto, presets, graphs and
 settings (the values of ``auto``); machine and stages stand by themselves.
 """
 
@@ -13,9 +13,8 @@ from render.plan.graphs import graph_mistakes
 from render.plan.machine import Machine, has_gpu, this_cpu
 from render.plan.plan import Plan, film_name, select
 from render.plan.settings import GRAPH_BACKENDS, BatchTimings, Settings
-from render.plan.stages import OPENING_STAGES, STAGES, Part, Stage, Stopwatch, stage_info
-from render.plan.timeline import FrameState
-from render.plan.tracks import Blend
+from render.plan.stages import OPENING_STAGES, STAGES, Stage, Stopwatch, stage_info
+from render.plan.timeline import Blend, FrameState
 
 __all__ = [
     "GRAPH_BACKENDS",

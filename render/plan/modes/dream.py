@@ -7,8 +7,7 @@ from typing import TypeVar
 
 from render.plan.chunks import Chunk, tiles
 from render.plan.settings import Settings
-from render.plan.timeline import Timeline
-from render.plan.tracks import Pin, Track
+from render.plan.timeline import Pin, Timeline, Track
 from render.spec import DreamSpec, Keyframe
 
 __all__ = ["chunks", "timeline"]

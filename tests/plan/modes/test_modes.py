@@ -17,8 +17,7 @@ from render.models import describe
 from render.plan import Chunk, Machine, Plan, Settings, resolve
 from render.plan.chunks import tiles
 from render.plan.modes import MODES
-from render.plan.timeline import Timeline
-from render.plan.tracks import Pin, Track
+from render.plan.timeline import Pin, Timeline, Track
 from render.spec import MODES as SPECS
 from render.spec import JobSpec, Mistake, dump, json_schema, validate
 from render.spec.document import parse
