@@ -39,8 +39,9 @@ def load(
     """
     pipeline = open_pipeline(source, dtype)
     vae = pipeline.vae if tiny_vae is None else _tiny_vae(tiny_vae, dtype)
-    models = EagerModel(pipeline.unet, vae, source.family, dtype, device)
-    pipeline.register_modules(unet=None, vae=None)
+    denoiser = source.family.row.denoiser
+    models = EagerModel(getattr(pipeline, denoiser), vae, source.family, dtype, device)
+    pipeline.register_modules(vae=None, **{denoiser: None})
     return models, TextEncoder(pipeline.to(device), source.family, device)
 
 
@@ -63,18 +64,20 @@ def load_text(source: Source, device: torch.device) -> TextEncoder:
 
 
 def open_pipeline(source: Source, dtype: torch.dtype, **given: Any) -> Any:
-    """diffusers' pipeline of a folder, UNet and VAE in ``dtype``: nothing from the network.
+    """diffusers' pipeline of a folder, denoiser and VAE in ``dtype``: nothing from the network.
 
     ``given`` modules are not read. Raises ModelError.
     """
-    dtypes = {_dtype_argument(): {"default": torch.float32, "unet": dtype, "vae": dtype}}
+    name = source.family.row.denoiser
+    dtypes = {_dtype_argument(): {"default": torch.float32, name: dtype, "vae": dtype}}
     try:
         pipeline = pipeline_class(source.family).from_pretrained(
             source.folder, local_files_only=True, **what_is_read(source), **dtypes, **given
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"{source.folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
-    if pipeline.unet is not None and pipeline.unet.config.time_cond_proj_dim is not None:
+    denoiser = getattr(pipeline, name)
+    if denoiser is not None and denoiser.config.get("time_cond_proj_dim") is not None:
         raise ModelError(
             f"{source.folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
         )

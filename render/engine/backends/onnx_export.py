@@ -43,7 +43,7 @@ def export_denoiser(models: EagerModel, folder: Path, on_part: OnPart | None = N
 def export_model(source: Source, dtype: torch.dtype, folder: Path, on_part: OnPart | None = None) -> None:
     """Write all of a model in diffusers' layout as ONNX graphs into ``folder``. Raises ModelError, EngineError."""
     pipeline, family = open_pipeline(source, dtype), source.family
-    models = EagerModel(pipeline.unet, pipeline.vae, family, dtype, torch.device("cpu"))
+    models = EagerModel(getattr(pipeline, family.row.denoiser), pipeline.vae, family, dtype, torch.device("cpu"))
     export_denoiser(models, folder, on_part)
     _export(onnx_modules.vae_encoder(models), folder, on_part)
     for name in family.row.text_encoders:

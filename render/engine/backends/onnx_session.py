@@ -90,7 +90,7 @@ class Graph:
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # its exceptions have no common ancestor
-            raise self._told(error) from error
+            raise self._explained(error) from error
         return result
 
     def all(self, **inputs: Tensor) -> dict[str, Tensor]:
@@ -99,7 +99,7 @@ class Graph:
         try:
             values = self._session.run(None, feed)
         except Exception as error:  # its exceptions have no common ancestor
-            raise self._told(error) from error
+            raise self._explained(error) from error
         return {name: torch.from_numpy(value) for name, value in zip(self.outputs, values, strict=True)}
 
     def _as_wanted(self, name: str, tensor: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class Graph:
             )
         return tensor.to(dtype).contiguous()
 
-    def _told(self, error: Exception) -> Exception:
+    def _explained(self, error: Exception) -> Exception:
         text = str(error)
         if any(words in text.lower() for words in OUT_OF_MEMORY):
             return torch.OutOfMemoryError(text)

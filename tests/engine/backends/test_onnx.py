@@ -286,8 +286,8 @@ def test_fractions_do_not_become_whole_numbers_in_silence(tmp_path: Path) -> Non
 def test_out_of_memory_is_told_as_torch_tells_it(tmp_path: Path) -> None:
     opened = Graph(graph(tmp_path), SETTINGS)
     error = RuntimeError("bfc_arena.cc: Failed to allocate memory for requested buffer of size 8589934592")
-    assert isinstance(opened._told(error), torch.OutOfMemoryError)
-    assert isinstance(opened._told(RuntimeError("Invalid rank")), EngineError)
+    assert isinstance(opened._explained(error), torch.OutOfMemoryError)
+    assert isinstance(opened._explained(RuntimeError("Invalid rank")), EngineError)
 
 
 @pytest.mark.parametrize("backend", ["onnx", "tensorrt"])
