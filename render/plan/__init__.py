@@ -13,7 +13,7 @@ from render.plan.graphs import graph_mistakes
 from render.plan.machine import Machine, has_gpu, this_cpu
 from render.plan.plan import Plan, film_name, select
 from render.plan.settings import GRAPH_BACKENDS, BatchTimings, Settings
-from render.plan.stages import OPENING_STAGES, STAGES, Stage, Stopwatch, stage_info
+from render.plan.stages import OPENING_STAGES, STAGES, Part, Stage, Stopwatch, stage_info
 from render.plan.timeline import Blend, FrameState
 
 __all__ = [
