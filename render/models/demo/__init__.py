@@ -1,7 +1,7 @@
 """The demo model that ships inside: a small latent diffusion model of landscapes, in diffusers' layout.
 
-Knows where its weights lie and nothing else: they are found and loaded as any model's. How they were made stays in the
-repository: read `README.md`, then `world/` (what it was shown), then `training/` (how it learned).
+Knows where its weights lie and nothing else: they are found and loaded as any model's. Read `README.md`, the model
+card; how they were made stands in `benchmarks/demo_model/` of the repository.
 """
 
 from pathlib import Path

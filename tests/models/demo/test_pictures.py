@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from render.models.demo.world.captions import WORDS, draw_caption, plain_caption
-from render.models.demo.world.pictures import draw_picture
-from render.models.demo.world.reader import read_body
-from render.models.demo.world.scene import (
+from benchmarks.demo_model.world.captions import WORDS, draw_caption, plain_caption
+from benchmarks.demo_model.world.pictures import draw_picture
+from benchmarks.demo_model.world.reader import read_body
+from benchmarks.demo_model.world.scene import (
     COLOURS,
     GROUNDS,
     PLACES,

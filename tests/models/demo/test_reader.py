@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from render.models.demo.world.pictures import draw_picture
-from render.models.demo.world.reader import Discriminant, Reader
-from render.models.demo.world.scene import draw_scene
+from benchmarks.demo_model.world.pictures import draw_picture
+from benchmarks.demo_model.world.reader import Discriminant, Reader
+from benchmarks.demo_model.world.scene import draw_scene
 
 
 @pytest.fixture(scope="module")

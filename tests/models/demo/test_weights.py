@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from benchmarks.demo_model.training.tokenizer import BOS, EOS, MAX_LENGTH, learn_merges, vocabulary, write_tokenizer
+from benchmarks.demo_model.world.captions import WORDS
 from render.models.demo import WEIGHTS
-from render.models.demo.training.tokenizer import BOS, EOS, MAX_LENGTH, learn_merges, vocabulary, write_tokenizer
-from render.models.demo.world.captions import WORDS
 
 transformers = pytest.importorskip("transformers")
 
@@ -89,9 +89,9 @@ def test_a_quick_render_shows_the_scene(pipeline: Any) -> None:
 
 
 def test_the_autoencoder_gives_a_picture_back(pipeline: Any) -> None:
-    from render.models.demo.training.autoencoder import psnr_db, reconstruct
-    from render.models.demo.world.pictures import draw_picture
-    from render.models.demo.world.scene import Scene
+    from benchmarks.demo_model.training.autoencoder import psnr_db, reconstruct
+    from benchmarks.demo_model.world.pictures import draw_picture
+    from benchmarks.demo_model.world.scene import Scene
 
     known = draw_picture(Scene("noon", "big", "red", "right", "hills", "green", detail=3))[None]
     assert psnr_db(known, reconstruct(pipeline.vae, known)) > 26
@@ -101,7 +101,7 @@ def test_the_tiny_decoder_paints_what_the_autoencoder_paints() -> None:
     from diffusers import AutoencoderTiny
     from diffusers.utils import logging
 
-    from render.models.demo.training.tiny_decoder import fidelity_db
+    from benchmarks.demo_model.training.tiny_decoder import fidelity_db
 
     folder = WEIGHTS / "vae_tiny"
     assert (folder / "diffusion_pytorch_model.safetensors").stat().st_size < 1e6

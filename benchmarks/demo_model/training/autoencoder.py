@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from render.models.demo.training.projection import LATENT_CHANNELS, Projection, write_encoder
+from benchmarks.demo_model.training.projection import LATENT_CHANNELS, Projection, write_encoder
 
 LATENT_NOISE: Final = 0.07  # the decoder learns to forgive what the diffusion model gets slightly wrong
 

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from render.models.demo.training.projection import LATENT_CHANNELS
-from render.models.demo.training.tokenizer import MAX_LENGTH, write_tokenizer
-from render.models.demo.world.captions import WORDS
+from benchmarks.demo_model.training.projection import LATENT_CHANNELS
+from benchmarks.demo_model.training.tokenizer import MAX_LENGTH, write_tokenizer
+from benchmarks.demo_model.world.captions import WORDS
 
 TEXT_WIDTH: Final = 160
 LATENT_SIDE: Final = 16

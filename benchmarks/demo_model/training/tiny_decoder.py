@@ -1,4 +1,4 @@
-"""Distil the demo model's decoder into a tiny one: `python -m render.models.demo.training.tiny_decoder --help`.
+"""Distil the demo model's decoder into a tiny one: `python -m benchmarks.demo_model.training.tiny_decoder --help`.
 
 A student of plain convolutions (`AutoencoderTiny`: the architecture of TAESD, https://github.com/madebyollin/taesd)
 learns to paint what the demo VAE paints from the same latents. Kill it at any time: the same command goes on.
@@ -20,12 +20,12 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.demo_model.training.autoencoder import LATENT_NOISE, decode, psnr_db, to_tensor
+from benchmarks.demo_model.training.loop import Stage, save_atomically, train_stage
+from benchmarks.demo_model.training.projection import LATENT_CHANNELS
+from benchmarks.demo_model.world.pictures import draw_picture
+from benchmarks.demo_model.world.scene import draw_scene, draw_training_scene
 from render.models.demo import WEIGHTS
-from render.models.demo.training.autoencoder import LATENT_NOISE, decode, psnr_db, to_tensor
-from render.models.demo.training.loop import Stage, save_atomically, train_stage
-from render.models.demo.training.projection import LATENT_CHANNELS
-from render.models.demo.world.pictures import draw_picture
-from render.models.demo.world.scene import draw_scene, draw_training_scene
 
 BATCH: Final = 4
 LATENT_SCALE: Final = 4.0  # the student squeezes its input with tanh(x / 3): latents must be well within 3

@@ -15,10 +15,10 @@ from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
-from render.models.demo.training import autoencoder, data
-from render.models.demo.training.diffusion import diffusion_loss, draw_captions
-from render.models.demo.training.loop import Stage, save_atomically, train_stage
-from render.models.demo.training.model import (
+from benchmarks.demo_model.training import autoencoder, data
+from benchmarks.demo_model.training.diffusion import diffusion_loss, draw_captions
+from benchmarks.demo_model.training.loop import Stage, save_atomically, train_stage
+from benchmarks.demo_model.training.model import (
     TEXT_WIDTH,
     Denoiser,
     Listener,
@@ -26,9 +26,9 @@ from render.models.demo.training.model import (
     build_scheduler,
     build_unet,
 )
-from render.models.demo.training.projection import Projection, fit_projection, project
-from render.models.demo.training.text import Heads
-from render.models.demo.world.captions import draw_caption
+from benchmarks.demo_model.training.projection import Projection, fit_projection, project
+from benchmarks.demo_model.training.text import Heads
+from benchmarks.demo_model.world.captions import draw_caption
 
 
 @dataclass(frozen=True)

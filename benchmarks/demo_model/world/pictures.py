@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from render.models.demo.world import palette, sky
-from render.models.demo.world.canvas import OVERSAMPLE, Canvas
-from render.models.demo.world.land import PAINTERS
-from render.models.demo.world.scene import Scene
+from benchmarks.demo_model.world import palette, sky
+from benchmarks.demo_model.world.canvas import OVERSAMPLE, Canvas
+from benchmarks.demo_model.world.land import PAINTERS
+from benchmarks.demo_model.world.scene import Scene
 
 SIZE_PX: Final = 128
 

@@ -13,8 +13,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from render.models.demo.world.captions import draw_caption
-from render.models.demo.world.scene import Scene
+from benchmarks.demo_model.world.captions import draw_caption
+from benchmarks.demo_model.world.scene import Scene
 
 Predictor = Callable[..., Any]  # a UNet2DConditionModel, or the same compiled
 

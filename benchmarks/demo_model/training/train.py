@@ -1,4 +1,4 @@
-"""Train the demo model from nothing: `python -m render.models.demo.training.train --out DIR --work DIR`.
+"""Train the demo model from nothing: `python -m benchmarks.demo_model.training.train --out DIR --work DIR`.
 
 Pictures, latents, decoder, text encoder, UNet, export, evaluation. Every stage resumes: kill it at any time and
 give the same command again. The work folder holds everything but the result.
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from render.models.demo.training import data, evaluate, model, stages
-from render.models.demo.training.loop import Stage
+from benchmarks.demo_model.training import data, evaluate, model, stages
+from benchmarks.demo_model.training.loop import Stage
 
 
 def main() -> None:

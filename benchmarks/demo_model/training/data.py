@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from render.models.demo.world.pictures import draw_picture
-from render.models.demo.world.scene import Scene, draw_training_scene
+from benchmarks.demo_model.world.pictures import draw_picture
+from benchmarks.demo_model.world.scene import Scene, draw_training_scene
 
 PART: Final = 1000
 

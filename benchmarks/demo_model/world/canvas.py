@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from render.models.demo.world.palette import Rgb
+from benchmarks.demo_model.world.palette import Rgb
 
 Array = NDArray[np.float32]
 

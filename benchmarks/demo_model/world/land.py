@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from render.models.demo.world import palette
-from render.models.demo.world.canvas import Array, Canvas, mix, noise_1d, noise_2d, smoothstep, times
-from render.models.demo.world.scene import Scene
-from render.models.demo.world.sky import Body
+from benchmarks.demo_model.world import palette
+from benchmarks.demo_model.world.canvas import Array, Canvas, mix, noise_1d, noise_2d, smoothstep, times
+from benchmarks.demo_model.world.scene import Scene
+from benchmarks.demo_model.world.sky import Body
 
 HORIZON_Y: Final = 0.60  # of the sea
 

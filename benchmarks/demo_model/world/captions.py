@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from render.models.demo.world.scene import Scene
+from benchmarks.demo_model.world.scene import Scene
 
 TIME_PHRASES: Final = {
     "dawn": ("at dawn", "at sunrise", "in the morning", "at daybreak", "in the early morning"),

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from render.models.demo.world import palette
-from render.models.demo.world.canvas import Array, Canvas, noise_2d, smoothstep
-from render.models.demo.world.scene import Scene
+from benchmarks.demo_model.world import palette
+from benchmarks.demo_model.world.canvas import Array, Canvas, noise_2d, smoothstep
+from benchmarks.demo_model.world.scene import Scene
 
 # Units of the picture's side.
 RADIUS: Final = {"small": 0.058, "big": 0.108, "huge": 0.170}

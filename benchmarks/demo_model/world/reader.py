@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from render.models.demo.world import palette
-from render.models.demo.world.pictures import blur, draw_picture
-from render.models.demo.world.scene import TERRAINS, TIMES, draw_scene
+from benchmarks.demo_model.world import palette
+from benchmarks.demo_model.world.pictures import blur, draw_picture
+from benchmarks.demo_model.world.scene import TERRAINS, TIMES, draw_scene
 
 Floats = NDArray[np.float64]
 Frame = NDArray[np.uint8]

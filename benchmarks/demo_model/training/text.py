@@ -14,7 +14,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from render.models.demo.world.scene import COLOURS, GROUNDS, PLACES, SIZES, TERRAINS, TIMES, Scene
+from benchmarks.demo_model.world.scene import COLOURS, GROUNDS, PLACES, SIZES, TERRAINS, TIMES, Scene
 
 QUESTIONS: Final = {
     "time": TIMES,

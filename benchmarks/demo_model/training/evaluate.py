@@ -1,7 +1,7 @@
 """Does the demo model draw what it is told? Prompts in, pictures out, attributes read back: a table.
 
-`python -m render.models.demo.training.evaluate [--weights DIR]`. The reader is judged first on pictures whose scene is
-known, and on the same pictures after the autoencoder, so that its own errors can be told from the model's.
+`python -m benchmarks.demo_model.training.evaluate [--weights DIR]`. The reader is judged first on pictures whose scene
+is known, and on the same pictures after the autoencoder, so that its own errors can be told from the model's.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from numpy.typing import NDArray
 
+from benchmarks.demo_model.training.autoencoder import psnr_db, reconstruct
+from benchmarks.demo_model.world.captions import plain_caption
+from benchmarks.demo_model.world.pictures import draw_picture
+from benchmarks.demo_model.world.reader import Reader
+from benchmarks.demo_model.world.scene import Scene, draw_scene
 from render.models.demo import WEIGHTS
-from render.models.demo.training.autoencoder import psnr_db, reconstruct
-from render.models.demo.world.captions import plain_caption
-from render.models.demo.world.pictures import draw_picture
-from render.models.demo.world.reader import Reader
-from render.models.demo.world.scene import Scene, draw_scene
 
 ATTRIBUTES: Final = ("time", "terrain", "colour", "place")
 FLOORS: Final = {"time": 0.90, "terrain": 0.90, "colour": 0.80, "place": 0.80}
