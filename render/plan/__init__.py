@@ -12,12 +12,11 @@ from render.plan.chunks import Chunk, parse_frames
 from render.plan.graphs import graph_mistakes
 from render.plan.machine import Machine, has_gpu, this_cpu
 from render.plan.plan import Plan, film_name, select
-from render.plan.settings import GRAPH_BACKENDS, BatchTimings, Settings
+from render.plan.settings import BatchTimings, Settings
 from render.plan.stages import OPENING_STAGES, STAGES, Part, Stage, Stopwatch, stage_info
 from render.plan.timeline import Blend, FrameState
 
 __all__ = [
-    "GRAPH_BACKENDS",
     "OPENING_STAGES",
     "STAGES",
     "BatchTimings",
