@@ -22,8 +22,9 @@ from render.farm.base import (
     WorkerReady,
 )
 from render.farm.driver import Driver
-from render.farm.job import render_chunks
+from render.farm.job import commit
 from render.farm.progress import Sample
+from render.farm.run_log import RunLog
 from render.farm.runner import JobThread, run_together
 from render.farm.signals import Stop
 from render.plan import Chunk, Plan
@@ -189,8 +190,11 @@ def play(
         client = driver.client(watcher, plan.spec.farm.priority)
 
         def tell(client: Any = client, plan: Plan = plan, missing: Any = missing, rundir: RunDir = rundir) -> int:
-            client.log_into(lambda line: rundir.log(line.event, time=line.time, **line.details))
-            return render_chunks(client, plan, missing, rundir, done_before)
+            log = RunLog(rundir, BEGINNING)
+            client.log_into(log.append)
+            for segment in client.render(plan, missing, done_before):
+                commit(segment, rundir, client, log)
+            return sum(len(chunk.frames) for chunk in missing)
 
         tellers.append(JobThread(tell, client))
     return run_together(driver, tellers)

@@ -19,7 +19,29 @@ from render.store import Event, Record, RunDir
 from render.video.overlay import write_text
 from render.video.pixels import Pixels
 
-__all__ = ["damaged", "film_stands", "gaps_name", "make_film", "make_film_with_gaps", "marked", "ordered", "write_film"]
+__all__ = [
+    "damaged",
+    "film_stands",
+    "gaps_name",
+    "make_film",
+    "make_film_with_gaps",
+    "marked",
+    "ordered",
+    "valid_records",
+    "write_film",
+]
+
+STRIPE = 1 / 8  # of the height of a picture that marks a gap
+
+
+def valid_records(plan: Plan, rundir: RunDir, chunks: Iterable[Chunk]) -> dict[Chunk, Record]:
+    """The records of those chunks, in their order, that count for this plan and hold the stills it asks for."""
+    found, suffix = rundir.records(), plan.spec.output.frames
+    return {
+        chunk: record
+        for chunk in chunks
+        if (record := found.get(chunk)) and record.digest == plan.digest and suffix in (None, record.stills)
+    }
 
 
 def ordered(plan: Plan, records: Mapping[Chunk, Record]) -> list[Record]:
@@ -56,9 +78,9 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     size = rundir.size(name)
     if size is None:
         return False
-    told, animation = _bytes_of(name, plan, rundir), name.endswith((".gif", ".webp"))
-    if animation or (told is not None and isinstance(rundir.place(name), str)):
-        return size == told  # the frames of an animation cannot be counted exactly; a film far away is not downloaded
+    logged, animation = _logged_bytes(name, plan, rundir), name.endswith((".gif", ".webp"))
+    if animation or (logged is not None and isinstance(rundir.place(name), str)):
+        return size == logged  # frames of an animation cannot be counted exactly; a film in a store is not downloaded
     try:
         film = probe(rundir.fetch(name))
     except VideoError:
@@ -66,7 +88,7 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     return film.frames == plan.spec.num_frames and film.metadata.get("render-digest") == plan.digest
 
 
-def _bytes_of(name: str, plan: Plan, rundir: RunDir) -> int | None:
+def _logged_bytes(name: str, plan: Plan, rundir: RunDir) -> int | None:
     """The size of the plan's film as the last run published it here."""
     wanted = (Event.RUN_FINISHED, name, plan.digest)
     for entry in reversed(rundir.events()):
@@ -113,13 +135,13 @@ def write_film(plan: Plan, segments: Sequence[Path], target: Path, metadata: Map
         from render.video.join import join
 
         counts = [len(chunk.frames) for chunk in plan.chunks]
-        told = {**metadata, "render-spec": dump(_without_place(plan.spec))}
-        written = join(segments, counts, target, plan.video, told).frames
+        described = {**metadata, "render-spec": dump(_without_location(plan.spec))}
+        written = join(segments, counts, target, plan.video, described).frames
     if written != plan.spec.num_frames:
         raise VideoError(f"the film came out with {written} frames instead of {plan.spec.num_frames}")
 
 
-def _without_place(spec: JobSpec) -> JobSpec:
+def _without_location(spec: JobSpec) -> JobSpec:
     """The spec without its run directory: where a film was made concerns nobody who gets it."""
     return spec.model_copy(update={"output": spec.output.model_copy(update={"dir": None})})
 
@@ -129,9 +151,6 @@ def _frames(segments: Iterable[Path]) -> Iterator[Pixels]:
 
     for segment in segments:
         yield from decode(segment)
-
-
-STRIPE = 1 / 8  # of the height
 
 
 def gaps_name(plan: Plan) -> str | None:

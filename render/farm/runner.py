@@ -18,11 +18,9 @@ from render.spec import JobFile
 
 __all__ = ["JobThread", "run_job", "run_jobs", "run_together"]
 
-
 T = TypeVar("T")
 
-
-LAST_WORDS_S = 10.0  # for threads to end when everything is stopped at once: a commit takes no longer
+JOIN_TIMEOUT_S = 10.0  # for threads to end when everything is stopped at once: a commit takes no longer
 
 
 def run_job(
@@ -71,7 +69,7 @@ def run_jobs(
 
 
 def notify_end(watcher: Watcher, outcome: Outcome | BaseException) -> None:
-    """The morning's table is hours away."""
+    """Say how a job ended: the table of all jobs is hours away."""
     if isinstance(outcome, StoppedError):
         watcher.notice("stopped")
     elif isinstance(outcome, BaseException):
@@ -82,50 +80,52 @@ def notify_end(watcher: Watcher, outcome: Outcome | BaseException) -> None:
 
 
 class JobThread(threading.Thread, Generic[T]):
-    """A job's thread, with what becomes of it; ``announce`` hears of that as soon as it is known."""
+    """A job's thread; ``outcome`` is what its work returned or raised, and ``notify`` hears of that at once."""
 
     def __init__(
         self,
-        tell: Callable[[], T],
+        work: Callable[[], T],
         client: Client,
-        announce: Callable[[Watcher, T | BaseException], None] | None = None,
+        notify: Callable[[Watcher, T | BaseException], None] | None = None,
     ) -> None:
         super().__init__(name=f"job-{client.number}", daemon=True)
-        self._tell, self._client, self._announce = tell, client, announce
+        self._work, self._client, self._notify = work, client, notify
         self.outcome: T | BaseException | None = None
 
     def run(self) -> None:
+        """Work; whatever happens, the client leaves the driver."""
         try:
             try:
-                self.outcome = self._tell()
+                self.outcome = self._work()
             except BaseException as error:  # noqa: BLE001 - what becomes of the job; read in the main thread
                 self.outcome = error
-            if self._announce is not None:
-                self._announce(self._client.watcher, self.outcome)
+            if self._notify is not None:
+                self._notify(self._client.watcher, self.outcome)
         finally:
             self._client.leave()
 
-
-def run_together(driver: Driver, threads: Sequence[JobThread[T]]) -> list[T | Exception]:
-    """Start the threads, drive until all have left, and say what became of each."""
-    for thread in threads:
-        thread.start()
-    fell: RenderError | None = None
-    try:
-        driver.run()
-    except RenderError as error:  # the farm's own: jobs that had not ended were told to
-        fell = error
-    finally:
-        until = time.monotonic() + LAST_WORDS_S
-        for thread in threads:
-            thread.join(max(until - time.monotonic(), 0.0))
-    found: list[T | Exception] = []
-    for thread in threads:
-        outcome = thread.outcome
-        if fell is not None and (outcome is None or isinstance(outcome, StoppedError)):
-            outcome = fell
+    def result(self, farm_error: RenderError | None) -> T | Exception:
+        """What became of the job; where the farm stopped it, the farm's error. Raises what is no Exception."""
+        outcome = self.outcome
+        if farm_error is not None and (outcome is None or isinstance(outcome, StoppedError)):
+            return farm_error
         if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
             raise outcome
         assert outcome is not None
-        found.append(outcome)
-    return found
+        return outcome
+
+
+def run_together(driver: Driver, threads: Sequence[JobThread[T]]) -> list[T | Exception]:
+    """Start the threads, drive until all clients have left, and return what became of each."""
+    for thread in threads:
+        thread.start()
+    farm_error: RenderError | None = None
+    try:
+        driver.run()
+    except RenderError as error:  # jobs that had not ended were stopped
+        farm_error = error
+    finally:
+        until = time.monotonic() + JOIN_TIMEOUT_S
+        for thread in threads:
+            thread.join(max(until - time.monotonic(), 0.0))
+    return [thread.result(farm_error) for thread in threads]

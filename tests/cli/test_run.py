@@ -17,7 +17,7 @@ import pytest
 
 from render.cli import main
 from render.errors import EngineError, FarmError, ModelError, StoppedError, StoreError, VideoError
-from render.farm import job as story
+from render.farm import job, outputs
 from render.farm import reducer as reduce
 from render.farm.base import WorkerLost
 from render.farm.driver import Driver
@@ -166,13 +166,13 @@ def test_the_end_of_each_of_many_jobs_is_told_at_once(
 def test_a_mistake_of_the_program_ends_its_job_alone(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    finish = JobRun._finish
+    finish = job.finish
 
-    def broken(story: JobRun, plan: Plan, records: Any) -> None:
-        assert story.job_spec.name != "a", "what must hold"
-        finish(story, plan, records)
+    def broken(run: JobRun, plan: Plan, records: Any) -> None:
+        assert run.job_spec.name != "a", "what must hold"
+        finish(run, plan, records)
 
-    monkeypatch.setattr(JobRun, "_finish", broken)
+    monkeypatch.setattr(job, "finish", broken)
     assert main(["run", "a.yaml", "b.yaml", "--local"]) == 1
     out, err = capfd.readouterr()
     assert "b.yaml  done" in out
@@ -193,7 +193,7 @@ def test_a_farm_that_falls_ends_every_job_with_its_cause(job_of: Make, watcher: 
 
 
 def test_the_last_words_of_all_take_no_longer_than_those_of_one(watcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("render.farm.runner.LAST_WORDS_S", 0.3)
+    monkeypatch.setattr("render.farm.runner.JOIN_TIMEOUT_S", 0.3)
     driver, ended = Driver(LocalFarm), threading.Event()
     monkeypatch.setattr(driver, "run", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     tellers = [JobThread(lambda: ended.wait(20), driver.client(watcher)) for _ in range(8)]
@@ -277,8 +277,8 @@ def test_nothing_hides_why_a_job_failed(job_of: Make, watcher: Any, monkeypatch:
         raise VideoError("the joint is broken")
 
     poison(monkeypatch, "card")
-    monkeypatch.setattr(JobRun, "_report", refuse)
-    monkeypatch.setattr(story, "make_film_with_gaps", refuse)
+    monkeypatch.setattr(outputs, "write_report", refuse)
+    monkeypatch.setattr(outputs, "make_film_with_gaps", refuse)
     with pytest.raises(FarmError) as caught:
         run_job(job_of(), LocalFarm, watcher, allow_gaps=True)
     first, *_, last = str(caught.value).splitlines()
