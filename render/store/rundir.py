@@ -57,6 +57,7 @@ class RunDir:
 
     def __init__(self, at: Location | Store) -> None:
         self._store = _opened(at) if isinstance(at, Path | str) else at
+        self._known: dict[tuple[str, int], Record] | None = None  # by name and size; only while nobody else writes
 
     def __str__(self) -> str:
         return str(self._store.place())
@@ -65,12 +66,18 @@ class RunDir:
         """Make the directory where it is missing."""
         self._store.create()
 
-    def lock(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
         """Hold the directory for one driver. Raises LockedError while another one lives; a dead one's lock falls to us.
 
-        Local copies that ``fetch`` made are removed with it.
+        Local copies that ``fetch`` made are removed with it. While it is held a record is read once.
         """
-        return self._store.lock()
+        with self._store.lock():
+            self._known = {}
+            try:
+                yield
+            finally:
+                self._known = None
 
     def locked(self) -> bool:
         """Whether a driver is at work in the directory now."""
@@ -133,24 +140,26 @@ class RunDir:
             self._store.write({f"frames/{index:06}.{record.stills}": data for index, data in segment.stills.items()})
         if record.file:
             self._store.write({record.file: segment.data})
-        self._store.mark(_record_name(record), record.to_json().encode())
+        name, text = _record_name(record), record.to_json().encode()
+        self._store.mark(name, text)
+        if self._known is not None:
+            self._known[name, len(text)] = record
 
     def records(self) -> dict[Chunk, Record]:
         """The chunks that count: a readable done record of all frames, and every file of it there in full size.
 
         Sums are not computed here, so that ten thousand chunks resume at once; ``intact`` does before joining.
         """
-        found: dict[Chunk, Record] = {}
         sizes = self._store.sizes("segments") | self._store.sizes("frames")
-        marks = self._store.read_marks({name: size for name, size in sizes.items() if name.endswith(".json")})
-        for _, data in sorted(marks.items(), key=lambda item: item[0].startswith("frames/")):
-            try:
-                record = Record.from_json(data.decode("utf-8"))
-            except (ValueError, KeyError, TypeError):
-                continue  # torn or foreign: the chunk does not count and is rendered again
-            if len(record.pictures) == len(record.chunk.frames) and _complete(record, sizes):
-                found[record.chunk] = record
-        return found
+        listed = [mark for mark in sizes.items() if mark[0].endswith(".json")]
+        known = {} if self._known is None else self._known
+        unread = dict(mark for mark in listed if mark not in known)
+        for name, data in self._store.read_marks(unread).items():
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # torn or foreign: the chunk is rendered again
+                known[name, unread[name]] = Record.from_json(data.decode("utf-8"))
+        listed.sort(key=lambda mark: mark[0].startswith("frames/"))
+        read = [known[mark] for mark in listed if mark in known]
+        return {record.chunk: record for record in read if _complete(record, sizes)}
 
     def intact(self, record: Record) -> bool:
         """Whether the segment's bytes are still those that were committed."""
@@ -232,7 +241,9 @@ def _record_name(record: Record) -> str:
 
 
 def _complete(record: Record, sizes: Mapping[str, int]) -> bool:
-    """Whether the listing shows every file of a record in full size."""
+    """Whether a record is of all frames of its chunk, and the listing shows every file of it in full size."""
+    if len(record.pictures) != len(record.chunk.frames):
+        return False
     wanted = {f"frames/{name}": size for name, size in record.stills_bytes.items()}
     if record.file:
         wanted[record.file] = record.bytes

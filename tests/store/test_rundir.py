@@ -142,6 +142,41 @@ def test_a_selection_has_its_records_beside_the_stills(folder: Path, rundir: Run
     assert rundir.intact(record)
 
 
+class Counting(DiskStore):
+    """Remembers the records that were read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.read_names: list[str] = []
+
+    def read_marks(self, sizes: Mapping[str, int]) -> dict[str, bytes]:
+        self.read_names += sizes
+        return super().read_marks(sizes)
+
+
+def test_a_driver_reads_a_record_once_but_looks_every_time(folder: Path, rundir: RunDir) -> None:
+    """Thousands of small reads take seconds on a network disk; the listing still says what counts."""
+    rundir.commit(SEGMENT)
+    later = replace(RECORD, chunk=Chunk(2, 4), file="segments/000002-000004.mp4", stills=None, stills_bytes={})
+    store = Counting(folder)
+    driver, first, second = (
+        RunDir(store),
+        folder / "segments/000000-000002.json",
+        folder / "segments/000002-000004.json",
+    )
+    with driver.lock():
+        assert list(driver.records()) == [RECORD.chunk]
+        driver.commit(replace(SEGMENT, record=later, stills={}))
+        assert driver.records() == {RECORD.chunk: RECORD, later.chunk: later}
+        assert store.read_names == ["segments/000000-000002.json"]
+        second.write_text(second.read_text()[:-1])
+        assert list(driver.records()) == [RECORD.chunk], "torn meanwhile"
+        first.unlink()
+        assert driver.records() == {}
+    first.write_text(RECORD.to_json().replace("w0", "w1"))
+    assert driver.records()[RECORD.chunk].worker == "w1", "without the lock others may write"
+
+
 def test_a_failed_write_leaves_the_old_file(folder: Path, rundir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     rundir.write("plan.json", b"old")
 
