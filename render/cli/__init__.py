@@ -16,14 +16,13 @@ from render.cli.commands import parse
 from render.cli.output import error_json, report_error
 from render.cli.streams import silence, unbreakable
 from render.errors import RenderError
-from render.farm import signals
+from render.farm.signals import Interrupted, interruptible
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    signals.interrupting()
     with unbreakable("stderr"):
         try:
             options = parse(arguments)
@@ -39,14 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        code: int = options.run(options)
+        with interruptible():
+            code: int = options.run(options)
     except RenderError as error:
         if options.json:
             print(json.dumps(error_json(error)))
         code = report_error(error)
-    except KeyboardInterrupt as stopped:
-        word, code = signals.ending()
-        what = f"; {stopped}" if str(stopped) else options.interrupted
-        print(f"render: {word}{what}", file=sys.stderr)
+    except Interrupted as stopped:
+        what = f"; {stopped.text}" if stopped.text else options.interrupted
+        print(f"render: {stopped.word}{what}", file=sys.stderr)
+        code = stopped.exit_code
     sys.stdout.flush()  # here, where a closed pipe is caught
     return code

@@ -6,62 +6,31 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
 
-__all__ = ["CODES", "Stop", "draining", "ending", "heeded", "interrupting"]
-
+__all__ = ["CODES", "Interrupted", "Stop", "heeded", "interruptible"]
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+CODES = tuple(128 + number for number in STOPPING)  # by the convention of shells
 
 
-CODES = tuple(128 + number for number in STOPPING)  # as shells tell them
+class Interrupted(KeyboardInterrupt):
+    """A signal ends the command at once. ``text`` is what to say of it; empty where the command has nothing special."""
 
+    def __init__(self, number: int, text: str = "") -> None:
+        super().__init__(text)
+        self.signal = signal.Signals(number)
+        self.text = text
 
-_arrived: list[int] = []  # on the way through Ray's C code an exception of our own gets lost
+    @property
+    def word(self) -> str:
+        """What happened to the command."""
+        return WORDS[self.signal]
 
-
-def heeded() -> list[signal.Signals]:
-    """The stopping signals that are not ignored: ``nohup`` has a command ignore SIGHUP, and means it."""
-    return [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-def interrupting() -> None:
-    """From now on SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
-    _arrived.clear()
-    for number in heeded():
-        if number != signal.SIGINT:
-            signal.signal(number, _interrupt)
-
-
-def ending() -> tuple[str, int]:
-    """Of the signal that interrupted the command: a word for it, and the exit code."""
-    number = signal.Signals(_arrived[-1]) if _arrived else signal.SIGINT
-    return WORDS[number], 128 + number
-
-
-@contextlib.contextmanager
-def draining(stop: Stop) -> Iterator[None]:
-    """Within, the first signal asks to stop, the second one stops at once."""
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.requested:
-            _interrupt(number, frame)
-        stop.request(number)
-
-    before = {number: signal.signal(number, on_signal) for number in {signal.SIGINT, *heeded()}}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    _arrived.append(number)
-    raise KeyboardInterrupt
+    @property
+    def exit_code(self) -> int:
+        """As shells expect it."""
+        return 128 + self.signal
 
 
 class Stop:
@@ -78,3 +47,37 @@ class Stop:
     def requested(self) -> bool:
         """Whether somebody has asked."""
         return self.signal is not None
+
+
+def heeded() -> list[signal.Signals]:
+    """The stopping signals that are not ignored: ``nohup`` has a command ignore SIGHUP, and means it."""
+    return [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+@contextlib.contextmanager
+def interruptible(stop: Stop | None = None) -> Iterator[None]:
+    """A block that a stopping signal leaves as Interrupted; with ``stop`` the first signal only asks to stop.
+
+    A KeyboardInterrupt becomes one as well: Python's own of Ctrl-C, and what Ray's C code makes of ours.
+    """
+    arrived: list[int] = [signal.SIGINT]
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop is not None and not stop.requested:
+            stop.request(number)
+            return
+        arrived.append(number)
+        raise Interrupted(number)
+
+    # without ``stop`` Ctrl-C is left to Python, and so to asyncio, which winds up its tasks
+    numbers = {*heeded(), signal.SIGINT} if stop else {*heeded()} - {signal.SIGINT}
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(arrived[-1]) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

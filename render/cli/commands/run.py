@@ -15,11 +15,11 @@ from render.cli.output import error_json, exit_code, report_error
 from render.cli.parser import add_jobs
 from render.cli.terminal import ProgressBars
 from render.errors import FarmError, SpecError, StoppedError, message_of
-from render.farm import signals
 from render.farm.base import Farm
 from render.farm.job import Outcome
 from render.farm.local import LocalFarm
 from render.farm.runner import run_jobs
+from render.farm.signals import Stop, interruptible
 from render.report import count, duration
 
 __all__ = ["EXAMPLES", "add", "describe_jobs", "describe_outcome", "run"]
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         raise SpecError("--local and --address exclude each other")
     if options.frames and options.allow_gaps:
         raise SpecError("--frames makes no film, so there is none for --allow-gaps")
-    stop = signals.Stop()
+    stop = Stop()
     with ExitStack() as cluster, ProgressBars() as bars:
         here = options.local or not address
         loaded = load_all(options.jobs, options.overrides, options.frames, models=here, trust=options.trust)
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
             report_error(error)  # now, not when the others have ended
         jobs = [(each.job, bars.job(each.path.name)) for each in loaded if each.job]
         farm = _farm_maker(address, cluster, local=options.local, trust=options.trust)
-        with signals.draining(stop):
+        with interruptible(stop):
             ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
     results = [(each, each.error or next(ended)) for each in loaded]
     _report(options, results)

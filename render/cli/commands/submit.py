@@ -12,6 +12,7 @@ from render.cli.jobs import files_in
 from render.cli.parser import add_jobs
 from render.farm.ray.package import check_portable
 from render.farm.ray.submission import JobServer
+from render.farm.signals import Interrupted, interruptible
 from render.plan import parse_frames
 from render.spec import load
 
@@ -71,10 +72,12 @@ def _follow(options: argparse.Namespace, cluster: JobServer, job: str) -> int:
     """The job's log as it grows, on stderr where stdout is for JSON. Ctrl-C leaves the job alone."""
     stream = sys.stderr if options.json else sys.stdout
     try:
-        state = cluster.follow(job, lambda text: print(text, end="", file=stream, flush=True))
-    except KeyboardInterrupt:
+        with interruptible():
+            state = cluster.follow(job, lambda text: print(text, end="", file=stream, flush=True))
+    except Interrupted as error:
         again = cluster.follow_command(job)
-        raise KeyboardInterrupt(f"the job goes on without being followed; `{again}` follows it again") from None
+        text = f"the job goes on without being followed; `{again}` follows it again"
+        raise Interrupted(error.signal, text) from None
     if options.json:
         print(json.dumps(asdict(state)))
     state.check()
