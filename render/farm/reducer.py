@@ -16,6 +16,7 @@ from render.errors import RunDirError, VideoError
 from render.plan import Chunk, Plan, film_name
 from render.spec import JobSpec, dump
 from render.store import Event, Record, RunDir
+from render.video.codecs import ANIMATIONS
 from render.video.overlay import write_text
 from render.video.pixels import Pixels
 
@@ -78,7 +79,7 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     size = rundir.size(name)
     if size is None:
         return False
-    logged, animation = _logged_bytes(name, plan, rundir), name.endswith((".gif", ".webp"))
+    logged, animation = _logged_bytes(name, plan, rundir), name.endswith(ANIMATIONS)
     if animation or (logged is not None and isinstance(rundir.place(name), str)):
         return size == logged  # frames of an animation cannot be counted exactly; a film in a store is not downloaded
     try:
@@ -127,7 +128,7 @@ def write_film(plan: Plan, segments: Sequence[Path], target: Path, metadata: Map
 
     Raises VideoError for segments that do not fit together, and for a film that is not as long as planned.
     """
-    if target.suffix in (".gif", ".webp"):
+    if target.suffix[1:] in ANIMATIONS:
         from render.video.animation import write_animation
 
         written = write_animation(target, _frames(segments), plan.spec.fps.value)

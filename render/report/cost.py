@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from render.plan import Plan
 from render.store import Record
+from render.video.codecs import CODECS
 
 __all__ = ["Estimate", "estimate", "measured_s_per_frame"]
 
@@ -17,7 +18,6 @@ UNET_FLOP_PER_PARAMETER_AND_LATENT_PIXEL = 0.23  # SD 1.5: 0.803 TFLOP, 860 M pa
 VAE_FLOP_PER_PIXEL = 9.6e6  # SD's decoder: 2.51 TFLOP at 512 x 512
 SHALLOW_SHARE = 0.1  # of a UNet evaluation that is spared its deep half: SD 1.5 0.07, the demo model 0.17
 EFFECTIVE_FLOPS = {"cuda": 3.0e14, "cpu": 1.5e11}  # eager, guided batches: an H100 in fp16; two server cores in bf16
-FILM_BITS_PER_PIXEL = {"h264": 0.25, "h265": 0.15, "av1": 0.12, "vp9": 0.15, "prores": 4.0, "ffv1": 10.0}
 STILL_BITS_PER_PIXEL = {"png": 14.0, "jpg": 4.0, "webp": 3.0}
 
 
@@ -41,7 +41,7 @@ def estimate(plan: Plan, unet_parameters: int, vae_parameters: int, records: Ite
     return Estimate(
         seconds=spec.num_frames * (per_frame if measured is None else measured),
         measured=measured is not None,
-        film_bytes=int(2 * pixels * FILM_BITS_PER_PIXEL[spec.output.codec] / 8),  # segments and film
+        film_bytes=int(2 * pixels * CODECS[spec.output.codec].bits_per_pixel / 8),  # segments and film
         stills_bytes=int(pixels * STILL_BITS_PER_PIXEL[stills] / 8) if stills else 0,
     )
 

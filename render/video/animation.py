@@ -15,12 +15,11 @@ import av
 import numpy as np
 
 from render.errors import VideoError
+from render.video.codecs import ANIMATIONS
 from render.video.pixels import Pixels
 from render.video.reader import open_video, packets, video_errors
 
-__all__ = ["ANIMATION_SUFFIXES", "write_animation"]
-
-ANIMATION_SUFFIXES = (".gif", ".webp")
+__all__ = ["write_animation"]
 
 _GIF_MAX_FPS = 50  # players show a delay under 2 hundredths of a second as 10
 _PALETTE_SIDE = 128  # pixels: a palette from the picture at this size is as good, and four times as fast at 512x512
@@ -37,8 +36,8 @@ def write_animation(path: Path, frames: Iterable[Pixels], fps: Fraction, quality
 
     Raises VideoError: no frame, unlike sizes, GIF above 50 frames a second, a file that does not read back whole.
     """
-    if path.suffix not in ANIMATION_SUFFIXES:
-        raise VideoError(f"{path}: is no animation; choose one of {', '.join(ANIMATION_SUFFIXES)}")
+    if path.suffix[1:] not in ANIMATIONS:
+        raise VideoError(f"{path}: is no animation; choose one of {', '.join(f'.{name}' for name in ANIMATIONS)}")
     if path.suffix == ".gif" and fps > _GIF_MAX_FPS:
         raise VideoError(f"{path}: GIF shows at most {_GIF_MAX_FPS} frames a second, not {fps}; write .webp")
     iterator = iter(frames)

@@ -10,12 +10,12 @@ ffmpeg's MOV refuses FFV1, its MP4 takes it as RFC 9043, section 4.3.3, describe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
 
-__all__ = ["CODECS", "Codec", "VideoFormat", "encoder_options"]
+__all__ = ["ANIMATIONS", "CODECS", "CONTAINERS", "Codec", "VideoFormat"]
 
 _MIN_TIMESCALE = 10_000  # ticks a second: ffmpeg's own floor for MP4; players round times that are coarser
 _MAX_TIMESCALE = 2**31 - 1  # the field of ISO 14496-12, as ffmpeg reads it (signed)
@@ -33,13 +33,16 @@ class Codec:
     not a number: lossless FFV1, and ProRes, whose presets are its profiles. `presets` go from fast to slow, or from
     small to large for ProRes. `even` says which of (width, height) must be even, because colour is stored at half
     resolution there. `reorder` is how many frames decoding may run ahead of showing: 2 for a pyramid of B-frames,
-    however many there are.
+    however many there are. `bits_per_pixel` is a rule of thumb, for estimates of a film's size. `options` gives the
+    encoder's private options, by ffmpeg's names, for a format without faults.
     """
 
     name: str
     encoder: str
     containers: tuple[str, ...]
     pixel_format: str
+    bits_per_pixel: float
+    options: Callable[[VideoFormat], dict[str, str]]
     crf_range: range | None = None
     default_crf: int | None = None
     presets: tuple[str, ...] = ()
@@ -55,22 +58,59 @@ def _digits(slowest: int, fastest: int) -> tuple[str, ...]:
     return tuple(str(level) for level in range(fastest, slowest - 1, -1))
 
 
+def _x264_options(fmt: VideoFormat) -> dict[str, str]:
+    return {"crf": str(fmt.quality), "preset": str(fmt.speed)}
+
+
+def _x265_options(fmt: VideoFormat) -> dict[str, str]:
+    """info=0: its note on the CPU would make segments of unlike workers impossible to join."""
+    pools = "none" if fmt.threads == 1 else str(fmt.threads)
+    params = f"log-level=none:info=0:open-gop=0:frame-threads=1:pools={pools}"
+    return {"crf": str(fmt.quality), "preset": str(fmt.speed), "x265-params": params}
+
+
+def _svtav1_options(fmt: VideoFormat) -> dict[str, str]:
+    return {"crf": str(fmt.quality), "preset": str(fmt.speed), "svtav1-params": f"lp={min(fmt.threads, 6)}"}
+
+
+def _vp9_options(fmt: VideoFormat) -> dict[str, str]:
+    """b=0: constant quality; else crf is only a floor."""
+    return {"crf": str(fmt.quality), "b": "0", "deadline": "good", "cpu-used": str(fmt.speed), "row-mt": "1"}
+
+
+def _prores_options(fmt: VideoFormat) -> dict[str, str]:
+    """apl0: some editors refuse ProRes of an unknown maker."""
+    return {"profile": str(fmt.speed), "vendor": "apl0"}
+
+
+def _ffv1_options(_fmt: VideoFormat) -> dict[str, str]:
+    """Version 3 with checksums, every frame by itself: the archives' settings."""
+    return {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}
+
+
 _PROFILES = ("proxy", "lt", "standard", "hq")
 
 # Ranges: x264's crf 0 is lossless in a profile that browsers and phones refuse, so it starts at 1 (take ffv1 instead).
 # VP9's levels beyond 5 are for live video. hvc1: Apple's players refuse ffmpeg's default tag for HEVC, hev1.
 # fmt: off
 _ROWS = (
-    Codec("h264", "libx264", ("mp4", "mov"), "yuv420p", range(1, 52), 18, _X26X_PRESETS, "medium", reorder=2),
-    Codec("h265", "libx265", ("mp4", "mov"), "yuv420p", range(52), 20, _X26X_PRESETS, "medium", reorder=2, tag="hvc1"),
-    Codec("av1", "libsvtav1", ("mp4",), "yuv420p", range(64), 24, _digits(0, 12), "8"),
-    Codec("vp9", "libvpx-vp9", ("mp4",), "yuv420p", range(64), 24, _digits(0, 5), "4"),
-    Codec("prores", "prores_ks", ("mov",), "yuv422p10le", None, None, _PROFILES, "hq", even=(True, False)),
-    Codec("ffv1", "ffv1", ("mp4",), "bgr0", even=(False, False), lossless=True),
+    Codec("h264", "libx264", ("mp4", "mov"), "yuv420p", 0.25, _x264_options, range(1, 52), 18, _X26X_PRESETS, "medium",
+          reorder=2),
+    Codec("h265", "libx265", ("mp4", "mov"), "yuv420p", 0.15, _x265_options, range(52), 20, _X26X_PRESETS, "medium",
+          reorder=2, tag="hvc1"),
+    Codec("av1", "libsvtav1", ("mp4",), "yuv420p", 0.12, _svtav1_options, range(64), 24, _digits(0, 12), "8"),
+    Codec("vp9", "libvpx-vp9", ("mp4",), "yuv420p", 0.15, _vp9_options, range(64), 24, _digits(0, 5), "4"),
+    Codec("prores", "prores_ks", ("mov",), "yuv422p10le", 4.0, _prores_options, None, None, _PROFILES, "hq",
+          even=(True, False)),
+    Codec("ffv1", "ffv1", ("mp4",), "bgr0", 10.0, _ffv1_options, even=(False, False), lossless=True),
 )
 # fmt: on
 CODECS: Mapping[str, Codec] = MappingProxyType({row.name: row for row in _ROWS})
 """Every codec by the name that a job spec uses."""
+CONTAINERS = tuple(dict.fromkeys(container for row in _ROWS for container in row.containers))
+"""Suffixes, without the dot, that segments and films can have."""
+ANIMATIONS = ("gif", "webp")
+"""Suffixes of films that are moving pictures instead: made of segments, never a segment."""
 
 
 @dataclass(frozen=True)
@@ -168,24 +208,3 @@ class VideoFormat:
             cure = f"choose one of {', '.join(codec.presets)}" if codec.presets else "leave it out"
             faults.append(f"{self.codec} has no preset {self.preset!r}; {cure}")
         return faults
-
-
-def encoder_options(fmt: VideoFormat) -> dict[str, str]:
-    """The encoder's private options, by ffmpeg's names. `fmt` has no faults."""
-    quality, speed, threads = str(fmt.quality), str(fmt.speed), fmt.threads
-    match fmt.codec:
-        case "h264":
-            return {"crf": quality, "preset": speed}
-        case "h265":  # info=0: its note on the CPU would make segments of unlike workers impossible to join
-            pools = "none" if threads == 1 else str(threads)
-            params = f"log-level=none:info=0:open-gop=0:frame-threads=1:pools={pools}"
-            return {"crf": quality, "preset": speed, "x265-params": params}
-        case "av1":
-            return {"crf": quality, "preset": speed, "svtav1-params": f"lp={min(threads, 6)}"}
-        case "vp9":  # b=0: constant quality; else crf is only a floor
-            return {"crf": quality, "b": "0", "deadline": "good", "cpu-used": speed, "row-mt": "1"}
-        case "prores":  # apl0: some editors refuse ProRes of an unknown maker
-            return {"profile": speed, "vendor": "apl0"}
-        case "ffv1":  # version 3 with checksums, every frame by itself: the archives' settings
-            return {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}
-    raise AssertionError(fmt.codec)

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 
 from render.errors import VideoError
-from render.video.codecs import VideoFormat, encoder_options
+from render.video.codecs import VideoFormat
 
 __all__ = ["Colour", "add_stream", "container_options"]
 
@@ -40,7 +40,7 @@ def add_stream(container: av.container.OutputContainer, fmt: VideoFormat) -> av.
     """A stream of ``container``, its encoder open. Raises VideoError where this build of PyAV lacks it."""
     codec = fmt.settings
     _require_encoder(codec.encoder)
-    stream = container.add_stream(codec.encoder, rate=fmt.fps, options=encoder_options(fmt) | _cpu_options(fmt))
+    stream = container.add_stream(codec.encoder, rate=fmt.fps, options=codec.options(fmt) | _cpu_options(fmt))
     assert isinstance(stream, av.VideoStream)
     stream.width, stream.height, stream.pix_fmt = fmt.width, fmt.height, codec.pixel_format
     context = stream.codec_context

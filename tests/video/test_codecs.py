@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from render.video.codecs import CODECS, VideoFormat
+from render.video.codecs import ANIMATIONS, CODECS, CONTAINERS, VideoFormat
 
 GOOD = VideoFormat("h264", 64, 48, Fraction(24))
 RATES = [Fraction(24), Fraction(25), Fraction(30), Fraction(60), Fraction(24000, 1001), Fraction(15, 7), Fraction(1, 3)]
@@ -26,6 +26,21 @@ def test_defaults_are_within_their_own_ranges(name: str) -> None:
     assert codec.default_preset is None or codec.default_preset in codec.presets
     for container in codec.containers:
         assert VideoFormat(name, 64, 48, Fraction(24), container=container).faults() == ()
+
+
+def test_containers_are_those_of_the_codecs() -> None:
+    assert CONTAINERS == ("mp4", "mov")
+    assert not set(CONTAINERS) & set(ANIMATIONS)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_options_say_quality_and_speed(name: str) -> None:
+    """A setting that a codec takes reaches its encoder."""
+    fmt = VideoFormat(name, 64, 48, Fraction(24))
+    options = fmt.settings.options(fmt)
+    assert all(isinstance(value, str) for value in options.values())
+    assert (options.get("crf") == str(fmt.quality)) == (fmt.settings.crf_range is not None)
+    assert fmt.speed is None or fmt.speed in options.values()
 
 
 @pytest.mark.parametrize("fps", RATES, ids=str)
