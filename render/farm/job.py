@@ -92,9 +92,9 @@ class JobRun:
     def _outcome(self, plan: Plan, rendered: int) -> Outcome:
         """What stands in the run directory now; of a selection neither film nor report."""
         name = None if self.frames else film_name(plan)
-        film = self.rundir.place(name) if name else None
-        page = None if self.frames else self.rundir.place("report.html")
-        stills = self.rundir.place("frames") if plan.spec.output.frames else None
+        film = self.rundir.location(name) if name else None
+        page = None if self.frames else self.rundir.location("report.html")
+        stills = self.rundir.location("frames") if plan.spec.output.frames else None
         return Outcome(plan, rendered, time.time() - self.began, film, page, stills)
 
 

@@ -42,7 +42,7 @@ def salvage(plan: Plan, rundir: RunDir, log: RunLog, error: RenderError, *, allo
     Returns what became of that film, if anything. Nothing that fails here may hide the error itself.
     """
     if not isinstance(error, StoreError):  # a store that refuses takes no report either
-        with contextlib.suppress(RenderError):  # a damaged segment has no thumbnail, and is not what to tell now
+        with contextlib.suppress(RenderError):  # a damaged segment has no thumbnail, and is not what matters now
             write_report(plan, rundir, list(valid_records(plan, rundir, plan.chunks).values()))
     if not allow_gaps or isinstance(error, StoppedError):
         return ""
@@ -61,4 +61,4 @@ def _with_gaps(plan: Plan, rundir: RunDir, log: RunLog) -> str:
     if name is None:
         return "no film with gaps: no chunk is done, or the job wants no film"
     log.write(Event.FILM_WITH_GAPS, film=name, missing=len(plan.chunks) - len(whole))
-    return f"the film with its missing frames marked: {rundir.place(name)}"
+    return f"the film with its missing frames marked: {rundir.location(name)}"

@@ -1,4 +1,4 @@
-"""Segments in any order -> the film: ordered, gapless, verified, and only then in its place.
+"""Segments in any order -> the film: ordered, gapless, verified, and only then where it counts.
 
 The reducer trusts nothing: it checks the chunks against the plan, every segment's sum before joining, and the frame
 count of what it wrote. It ends with a whole film or with an error; there is no third way.
@@ -70,7 +70,7 @@ def damaged(rundir: RunDir, records: Iterable[Record]) -> list[Record]:
 
 
 def film_stands(plan: Plan, rundir: RunDir) -> bool:
-    """Whether a whole film of this plan lies in its place."""
+    """Whether a whole film of this plan lies where it counts."""
     from render.video.reader import probe
 
     name = film_name(plan)
@@ -80,7 +80,7 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     if size is None:
         return False
     logged, animation = _logged_bytes(name, plan, rundir), name.endswith(ANIMATIONS)
-    if animation or (logged is not None and isinstance(rundir.place(name), str)):
+    if animation or (logged is not None and isinstance(rundir.location(name), str)):
         return size == logged  # frames of an animation cannot be counted exactly; a film in a store is not downloaded
     try:
         film = probe(rundir.fetch(name))
@@ -100,10 +100,10 @@ def _logged_bytes(name: str, plan: Plan, rundir: RunDir) -> int | None:
 
 
 def make_film(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> Path | None:
-    """Join all segments, verify the frame count, bring the film to its place; None for a job that wants none.
+    """Join all segments, verify the frame count, publish the film; None for a job that wants none.
 
     Returns a local path of it; in an object store that is a copy, there until the directory's lock is released.
-    Raises RunDirError for a gap, VideoError for segments that do not fit together; the film's place stays as it was.
+    Raises RunDirError for a gap, VideoError for segments that do not fit together; an older film stays as it was.
     """
     name = film_name(plan)
     in_order = ordered(plan, records)

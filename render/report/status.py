@@ -181,7 +181,7 @@ def _status_of(plan: Plan, rundir: RunDir) -> JobStatus:
         failures=sum(entry.event == Event.FAILED for entry in entries),
         troubles=[line_of(entry) for entry in problems(entries)[-LAST_PROBLEMS:]],
         last_event=entries[-1].to_dict() if entries else None,
-        film=str(rundir.place(name)) if name and there else None,
+        film=str(rundir.location(name)) if name and there else None,
         complete=len(records) == len(plan.chunks) and (there or name is None),
     )
 

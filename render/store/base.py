@@ -1,7 +1,7 @@
-"""What a run directory asks of the place it lies in. ``disk.py`` and ``filesystems.py`` are such places.
+"""What a run directory asks of the store it lies in. ``disk.py`` and ``object_store.py`` are such stores.
 
 A store moves whole files by name (``segments/000000-000008.mp4``) and keeps a log and a lock. It knows neither plans
-nor pictures. Every method raises StoreError, with the cure, when the place refuses.
+nor pictures. Every method raises StoreError, with the cure, when the store refuses.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["Store"]
 
 
 class Store(Protocol):
-    """A place for one run directory."""
+    """A location for one run directory, and what can be done there."""
 
     def create(self) -> None:
-        """Make the place where it has to be made."""
+        """Make the location where it has to be made."""
         ...
 
-    def place(self, name: str = "") -> Location:
+    def location(self, name: str = "") -> Location:
         """Where a file is, for people and for programs on this machine. Holds no credentials."""
         ...
 
@@ -79,13 +79,13 @@ class Store(Protocol):
         ...
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the place for this process. Raises LockedError while another one does; a dead one's lock falls to us."""
+        """Hold it for this process. Raises LockedError while another one does; a dead one's lock falls to us."""
         ...
 
     def locked(self) -> bool:
-        """Whether a process holds the place now."""
+        """Whether a process holds it now."""
         ...
 
     def tidy(self, folders: Sequence[str]) -> None:
-        """Take away these folders where nothing is in them; an empty name is the place itself."""
+        """Take away these folders where nothing is in them; an empty name is the location itself."""
         ...

@@ -1,6 +1,6 @@
 """A run directory on a local or network disk.
 
-Every file is written beside its place, synced and renamed, its folder synced. The lock is an flock, which the kernel
+Every file is written beside its target, synced and renamed, its folder synced. The lock is an flock, which the kernel
 drops with its process; NFS carries it from machine to machine.
 """
 
@@ -34,7 +34,7 @@ class DiskStore:
         with disk_errors(self._folder):
             (self._folder / "segments").mkdir(parents=True, exist_ok=True)
 
-    def place(self, name: str = "") -> Path:
+    def location(self, name: str = "") -> Path:
         """The file itself."""
         return self._folder / name
 
@@ -74,7 +74,7 @@ class DiskStore:
         return found
 
     def write(self, files: Mapping[str, bytes]) -> None:
-        """Each beside its place, synced, renamed; then their folders are synced."""
+        """Each beside its target, synced, renamed; then their folders are synced."""
         for name, data in files.items():
             self._write(self._folder / name, data)
         for folder in {(self._folder / name).parent for name in files}:
@@ -83,7 +83,7 @@ class DiskStore:
 
     def _write(self, target: Path, data: bytes) -> None:
         with disk_errors(target):
-            # a folder below must not bring back the whole place: its disk may have been unmounted a moment ago
+            # a folder below must not bring back the whole directory: its disk may have been unmounted a moment ago
             target.parent.mkdir(parents=target.parent == self._folder, exist_ok=True)
             beside = target.with_name(f".{target.name}.part")
             try:
@@ -106,7 +106,7 @@ class DiskStore:
                 (self._folder / name).unlink(missing_ok=True)
 
     def scratch(self, name: str) -> Path:
-        """Beside its place: a rename crosses no disks."""
+        """Beside its target: a rename crosses no disks."""
         target = self._folder / name
         return target.with_name(f".part.{target.name}")
 

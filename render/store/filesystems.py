@@ -1,17 +1,21 @@
-"""Addresses of object stores -> fsspec's filesystems. The only file that knows fsspec, and it imports it late.
+"""Where a run directory is -> the store that opens it. The only file that knows fsspec, and it imports it late.
 
 Credentials are found by the stores' own conventions (environment, ``~/.aws``, ``gcloud auth`` …); this file neither
-takes nor tells any.
+takes nor prints any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from render.errors import SpecError, StoreError
-from render.store.object_errors import scrubbed, store_errors
+from render.spec import Location
+from render.store.base import Store
+from render.store.disk import DiskStore
+from render.store.object_errors import one_line, store_errors
 from render.store.object_store import ObjectStore
 
 __all__ = ["open_store", "unusable"]
@@ -29,11 +33,21 @@ S3_OPTIONS = {  # botocore's own would wait a minute for each of five attempts; 
     "config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"mode": "standard", "max_attempts": 2}}
 }
 OPTIONS: Mapping[str, dict[str, Any]] = {"s3": S3_OPTIONS, "s3a": S3_OPTIONS}
+OPENERS: Mapping[str, Callable[[Any], Store]] = {"": DiskStore}
+"""Stores of our own by the scheme of their address, a folder's first. Of all others fsspec is asked."""
+
+
+def open_store(location: Location) -> Store:
+    """The store at a location. Raises SpecError for an address that ``unusable`` refuses, StoreError for a store that
+    wants to know more than its own tools' settings say."""
+    return OPENERS.get(_scheme(location), _open_filesystem)(location)
 
 
 def unusable(url: str) -> str | None:
     """Why run directories cannot lie at this address, with the cure; None where they can. Asks no network."""
-    scheme = url.split("://", 1)[0]
+    scheme = _scheme(url)
+    if scheme in OPENERS:
+        return None
     if scheme in UNFIT:
         return f"{url}: {scheme}:// is no place for a run directory: {UNFIT[scheme]}"
     try:
@@ -51,20 +65,23 @@ def unusable(url: str) -> str | None:
     return None
 
 
-def open_store(url: str) -> ObjectStore:
-    """The store at an address. Raises SpecError for an address that ``unusable`` refuses, StoreError for a store that
-    wants to know more than its own tools' settings tell."""
+def _open_filesystem(url: str) -> ObjectStore:
     if refusal := unusable(url):
         raise SpecError(refusal)
     from fsspec import get_filesystem_class
 
-    scheme = url.split("://", 1)[0]
+    scheme = _scheme(url)
     fresh = {"skip_instance_cache": True, "use_listings_cache": False}  # what others write must be seen
     with store_errors(url):
         try:
             filesystem = get_filesystem_class(scheme)(**fresh, **OPTIONS.get(scheme, {}))
         except (ImportError, TypeError, ValueError) as error:
             raise StoreError(
-                f"{url}: cannot be opened ({scrubbed(str(error))}); set it up as for the store's own tools"
+                f"{url}: cannot be opened ({one_line(str(error))}); set it up as for the store's own tools"
             ) from None
         return ObjectStore(url, filesystem)
+
+
+def _scheme(location: Location) -> str:
+    """What stands before ``://``; empty for a folder."""
+    return "" if isinstance(location, Path) else location.split("://", 1)[0]

@@ -17,36 +17,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from render.errors import LockedError, StoreError
+from render.store.cell import Cell
 
-__all__ = ["BEAT_S", "LEASE_S", "Cell", "Lease"]
+__all__ = ["BEAT_S", "LEASE_S", "Lease"]
 
 BEAT_S = 3.0  # between two beats: what a status or a second driver waits to see life
 LEASE_S = 30.0  # without a beat: ten are missed, longer than a store's retries take
 SILENT_BEATS = 3  # no beat for so long and ``held`` takes the holder for dead
 GONE_STATES = "ZX"  # a zombie renders nothing
-
-
-class Cell(Protocol):
-    """One object of a store."""
-
-    def read(self) -> bytes | None:
-        """Its bytes, None where it is not there."""
-        ...
-
-    def create(self, data: bytes) -> bool:
-        """Write it where it is not there; False where it is, also when somebody else was faster."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Write it, there or not."""
-        ...
-
-    def delete(self) -> None:
-        """Delete it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +58,7 @@ class Holder:
         return json.dumps(asdict(self)).encode()
 
     def gone(self) -> bool:
-        """Whether it was a process of this machine that is no more. False where that cannot be told."""
+        """Whether it was a process of this machine that is no more. False where that cannot be known."""
         return self.machine is not None and self.machine == _machine() and self.started != _started(self.pid)
 
 
@@ -165,7 +145,7 @@ class Lease:
         return self._changes(seen, SILENT_BEATS * self._beat_s)
 
     def check(self) -> None:
-        """Nothing while the lease is ours. Raises LockedError when another took it, StoreError when none can tell."""
+        """Nothing while the lease is ours. Raises LockedError when another took it, StoreError when nobody knows."""
         if self._lost is not None:
             raise self._lost
         if _clock() - self._renewed > self._lease_s / 2:
@@ -180,7 +160,7 @@ class Lease:
 
     def _live(self) -> None:
         while not self._ended.wait(self._beat_s):
-            with contextlib.suppress(StoreError):  # tried again at the next beat; ``check`` tells if it lasts
+            with contextlib.suppress(StoreError):  # tried again at the next beat; ``check`` raises if it lasts
                 try:
                     self._renew()
                     self._tick()
@@ -213,7 +193,7 @@ def _name(data: bytes) -> str:
 
 
 def _clock() -> float:
-    """Seconds that go on while the machine sleeps, where it can tell: a lease runs out meanwhile."""
+    """Seconds that go on while the machine sleeps, where it can: a lease runs out meanwhile."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 

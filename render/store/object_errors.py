@@ -1,6 +1,6 @@
 """What fsspec and the stores' own libraries raise -> StoreError: what happened, the cure, and no secrets.
 
-Knows none of these libraries: their errors are told by the package they come from.
+Knows none of these libraries: their errors are known by the package they come from.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from tempfile import gettempdir
 
 from render.errors import StoreError, redacted
 
-__all__ = ["StoreUnavailableError", "scrubbed", "store_errors"]
+__all__ = ["StoreUnavailableError", "one_line", "store_errors"]
 
 VENDORS = ("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "ocifs", "ossfs", "requests")
 LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the disk with the temporary files: no store says that
-READ_CHARS, TOLD_CHARS = 2_000, 300  # of what a library says
+READ_CHARS, SHOWN_CHARS = 2_000, 300  # of what a library says
 
 
 class StoreUnavailableError(StoreError):
@@ -31,21 +31,21 @@ def store_errors(where: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in VENDORS:
             raise
-        lasting = _lasting(error)  # the chain would tell what the message leaves out: from None
+        lasting = _lasting(error)  # from None: the chain would show what the message leaves out
         raise (
             StoreError(f"{where}: {lasting}") if lasting else StoreUnavailableError(f"{where}: {_outage(error)}")
         ) from None
 
 
-def scrubbed(text: str) -> str:
-    """One short line without what may be a secret."""
+def one_line(text: str) -> str:
+    """``text`` as one short line without what may be a secret."""
     text = redacted(" ".join(text[:READ_CHARS].split()), strict=True)
-    return text if len(text) <= TOLD_CHARS else f"{text[:TOLD_CHARS]}…"
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
 
 
 def _lasting(error: Exception) -> str | None:
     """What stays so until somebody mends it, with the cure; None for what may pass."""
-    text = scrubbed(str(error)) or type(error).__name__
+    text = one_line(str(error)) or type(error).__name__
     if isinstance(error, FileNotFoundError):
         return "there is no such bucket; make it, or choose another output.dir"
     if isinstance(error, PermissionError):
@@ -67,7 +67,7 @@ def _lasting(error: Exception) -> str | None:
 
 
 def _outage(error: Exception) -> str:
-    text = scrubbed(str(error)) or type(error).__name__
+    text = one_line(str(error)) or type(error).__name__
     return (
         f"the store refuses or cannot be reached ({text}); what is committed stays: when it answers again, "
         "run the same command again, it goes on where it stopped"

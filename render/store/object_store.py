@@ -3,7 +3,7 @@
 An object is put whole or not at all, so nothing is renamed: stills and segment first, then the done record, and a
 record counts while the listing shows its files in full size. The log grows in numbered parts; the records are kept a
 second time in such parts (``index/``), because thousands of small objects cannot be read in seconds. The lock is a
-lease. While it is held a passing outage is waited for: nobody sits beside a job at night.
+lease. While it is held a passing outage is waited for.
 """
 
 from __future__ import annotations
@@ -11,26 +11,20 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from render.errors import RenderError, StoreError
+from render.store.cell import ObjectCell
 from render.store.journal import Journal
 from render.store.lease import BEAT_S, LEASE_S, Lease
-from render.store.object_errors import StoreUnavailableError, store_errors
+from render.store.retry import Retry, each
 
 __all__ = ["ObjectStore"]
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-CALLS = 32  # at a time: a store answers many as fast as one
-PATIENCE_S = 60.0  # an outage that lasts longer ends the job; it can be gone on with
-PAUSES_S = (1.0, 10.0)  # between two tries: the first, the longest
 
 
 class ObjectStore:
@@ -42,7 +36,7 @@ class ObjectStore:
         self._root = str(filesystem._strip_protocol(self._url)).rstrip("/")
         self._times = {"beat_s": beat_s, "lease_s": lease_s}
         self._lease: Lease | None = None
-        self._patient = False
+        self._retry = Retry()
         self._local: TemporaryDirectory[str] | None = None
         self._events = self._journal("events")
         self._index = self._journal("index")
@@ -50,7 +44,7 @@ class ObjectStore:
     def create(self) -> None:
         """Nothing: a prefix is there as soon as something lies in it."""
 
-    def place(self, name: str = "") -> str:
+    def location(self, name: str = "") -> str:
         """The URL."""
         return f"{self._url}/{name}" if name else self._url
 
@@ -76,7 +70,7 @@ class ObjectStore:
                 indexed[entry["name"]] = entry["text"].encode()
         found = {name: indexed[name] for name, size in sizes.items() if name in indexed and len(indexed[name]) == size}
         others = [name for name in sizes if name not in found]
-        texts = zip(others, self._each(self.read, others), strict=True)
+        texts = zip(others, each(self.read, others), strict=True)
         read = {name: data for name, data in texts if data is not None}
         if read and self._lease is not None:
             self._index.append(_entry(name, data) for name, data in read.items())
@@ -99,7 +93,7 @@ class ObjectStore:
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """Put objects, many at a time."""
-        self._each(lambda name: self._put(name, files[name]), files)
+        each(lambda name: self._put(name, files[name]), files)
 
     def _put(self, name: str, data: bytes) -> None:
         self._change(name, lambda: self._files.pipe_file(self._path(name), data))
@@ -116,7 +110,7 @@ class ObjectStore:
             with contextlib.suppress(FileNotFoundError):
                 self._files.rm_file(self._path(name))
 
-        self._each(lambda name: self._change(name, lambda: delete(name)), names)
+        each(lambda name: self._change(name, lambda: delete(name)), names)
 
     def scratch(self, name: str) -> Path:
         """In the folder of temporary files, of this name's own."""
@@ -129,14 +123,15 @@ class ObjectStore:
         arrived = self._ask(name, lambda: self._files.info(self._path(name))["size"])
         if arrived != size:
             raise StoreError(
-                f"{self.place(name)}: {arrived} of {size} bytes arrived; run the same command again, it puts it again"
+                f"{self.location(name)}: {arrived} of {size} bytes arrived; "
+                "run the same command again, it puts it again"
             )
         return beside.replace(self._copy(name))
 
     def fetch(self, names: Sequence[str]) -> list[Path]:
         """Downloaded into a folder of temporary files, once."""
         missing = [name for name in dict.fromkeys(names) if not self._copy(name).exists()]
-        self._each(self._download, missing)
+        each(self._download, missing)
         return [self._copy(name) for name in names]
 
     def _download(self, name: str) -> None:
@@ -171,14 +166,14 @@ class ObjectStore:
         """Hold the lease. What the log still holds in memory is put away before it is given back."""
         lease = self._claim()
         lease.take()
-        self._lease, self._patient = lease, True
+        self._lease, self._retry.patient = lease, True  # nobody waits for an answer
         self._events, self._index = self._journal("events"), self._journal("index")  # others may have written parts
         try:
             yield
             self._flush()
         except BaseException:
-            self._patient = False
-            with contextlib.suppress(RenderError):  # what ended the work is what to tell
+            self._retry.patient = False
+            with contextlib.suppress(RenderError):  # what ended the work is what counts
                 self._flush()
             with contextlib.suppress(RenderError):
                 lease.release()
@@ -186,7 +181,7 @@ class ObjectStore:
         else:
             lease.release()
         finally:
-            self._lease, self._patient = None, False
+            self._lease, self._retry.patient = None, False
             self.close()
 
     def locked(self) -> bool:
@@ -197,7 +192,7 @@ class ObjectStore:
         """Nothing: a prefix without objects is gone."""
 
     def _claim(self) -> Lease:
-        cell = _Cell(self, self._files, self._path("lock"))
+        cell = ObjectCell(self._files, self._path("lock"), self.location("lock"), lambda: self.read("lock"))
         return Lease(cell, self._url, self._flush, **self._times)
 
     def _flush(self) -> None:
@@ -220,7 +215,7 @@ class ObjectStore:
         return sorted(name for name in self.sizes(folder) if re.fullmatch(r"\d{6}\.jsonl", name.rsplit("/", 1)[-1]))
 
     def _text(self, folder: str) -> bytes:
-        return b"\n".join(part for part in self._each(self.read, self._parts(folder)) if part is not None)
+        return b"\n".join(part for part in each(self.read, self._parts(folder)) if part is not None)
 
     def _change(self, name: str, call: Callable[[], Any]) -> None:
         """Write or delete, while the run directory is still ours; a local copy is old then."""
@@ -235,25 +230,7 @@ class ObjectStore:
             self._copy(name).unlink(missing_ok=True)
 
     def _ask(self, name: str, call: Callable[[], Result]) -> Result:
-        """Call the store. With the lock in hand a passing outage is waited for."""
-        until, pause_s = time.monotonic() + PATIENCE_S, PAUSES_S[0]
-        while True:
-            try:
-                with store_errors(self.place(name)):
-                    return call()
-            except StoreUnavailableError:
-                if not self._patient or time.monotonic() + pause_s > until:
-                    raise
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, PAUSES_S[1])
-
-    def _each(self, call: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Results in order, calls many at a time: a store answers each in its own time."""
-        items = list(items)
-        if len(items) < 2:
-            return [call(item) for item in items]
-        with ThreadPoolExecutor(min(CALLS, len(items))) as callers:
-            return list(callers.map(call, items))
+        return self._retry.call(self.location(name), call)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
@@ -263,36 +240,6 @@ class ObjectStore:
         if self._local is None:
             self._local = TemporaryDirectory(prefix="render-", ignore_cleanup_errors=True)
         return Path(self._local.name) / name
-
-
-class _Cell:
-    """The object of the lease. It is written without asking for the lease first."""
-
-    def __init__(self, store: ObjectStore, filesystem: Any, path: str) -> None:
-        self._store = store
-        self._files = filesystem
-        self._path = path
-
-    def read(self) -> bytes | None:
-        return self._store.read("lock")
-
-    def create(self, data: bytes) -> bool:
-        if self.read() is not None:  # not every store heeds a put that must not overwrite
-            return False
-        with store_errors(self._store.place("lock")):
-            try:
-                self._files.pipe_file(self._path, data, mode="create")
-            except FileExistsError:
-                return False
-        return True
-
-    def write(self, data: bytes) -> None:
-        with store_errors(self._store.place("lock")):
-            self._files.pipe_file(self._path, data)
-
-    def delete(self) -> None:
-        with store_errors(self._store.place("lock")), contextlib.suppress(FileNotFoundError):
-            self._files.rm_file(self._path)
 
 
 def _entry(name: str, data: bytes) -> bytes:

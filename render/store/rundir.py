@@ -1,17 +1,4 @@
-"""The run directory: everything one job wrote, and the only truth about its progress.
-
-::
-
-    job.yaml                          the resolved spec
-    plan.json                         plan, digest, resolved settings
-    segments/000000-000024.mp4        a chunk, encoded
-    segments/000000-000024.json       its done record: the segment counts only while this stands
-    frames/000000.png                 stills, when asked for
-    frames/000000-000100x2.json       the done record of a ``--frames`` selection
-    video.mp4                         the film, in its place when it is whole
-    video.gaps.mp4                    with --allow-gaps, of a job that failed: missing frames are marked
-    report.json, report.html, lock
-    events.jsonl                      the log; in an object store ``events/000000.jsonl``, … and ``index/…`` of records
+"""The run directory: everything one job wrote, and the only truth about its progress. ``layout.py`` shows its files.
 
 It lies in a store (``base.py``): a disk or an object store. Every file is written whole or not at all; a done record
 is written last. Knows nothing of pictures: it moves bytes and records.
@@ -22,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -31,36 +17,24 @@ from typing import Any
 from render.errors import RunDirError, SpecError, redacted
 from render.plan import Chunk, Plan
 from render.spec import Location
+from render.store import filesystems
 from render.store.base import Store
-from render.store.disk import DiskStore
 from render.store.events import Event, LogEntry, parse_log
+from render.store.layout import FOLDERS, is_ours, record_name
 from render.store.record import Record, Segment
 
 __all__ = ["RunDir"]
-
-
-CHUNK_NAME = r"\d{6,}-\d{6,}(x\d+)?"
-SEGMENT_FILE = re.compile(rf"segments/({CHUNK_NAME}\.(mp4|mov|json)|\.{CHUNK_NAME}\.(mp4|mov|json)\.part)")
-STILL_FILE = re.compile(rf"frames/(\d{{6,}}\.(png|jpg|webp)|{CHUNK_NAME}\.json|\..*\.part)")
-LEFTOVER = re.compile(r"\.part\.video\..*|\..*\.part")
-LOG_PART = re.compile(r"(events|index)/\d{6}\.jsonl")
-FILES = (
-    *(f"video{gaps}.{suffix}" for gaps in ("", ".gaps") for suffix in ("mp4", "mov", "gif", "webp")),
-    *("report.json", "report.html", "preview.png"),
-    *("job.yaml", "events.jsonl", "plan.json", "lock"),
-)
-FOLDERS = ("segments", "frames", "events", "index")
 
 
 class RunDir:
     """One job's directory. Every method raises StoreError when its store refuses."""
 
     def __init__(self, at: Location | Store) -> None:
-        self._store = _opened(at) if isinstance(at, Path | str) else at
+        self._store = filesystems.open_store(at) if isinstance(at, Path | str) else at
         self._known: dict[tuple[str, int], Record] | None = None  # by name and size; only while nobody else writes
 
     def __str__(self) -> str:
-        return str(self._store.place())
+        return str(self._store.location())
 
     def create(self) -> None:
         """Make the directory where it is missing."""
@@ -83,9 +57,9 @@ class RunDir:
         """Whether a driver is at work in the directory now."""
         return self._store.locked()
 
-    def place(self, name: str = "") -> Location:
-        """Where a file is, to tell people: a path of a disk, a URL of an object store."""
-        return self._store.place(name)
+    def location(self, name: str = "") -> Location:
+        """Where a file is, for people: a path of a disk, a URL of an object store."""
+        return self._store.location(name)
 
     def fetch(self, name: str) -> Path:
         """A local path to read a file from: itself on a disk, a copy of an object; not there where the file is not."""
@@ -118,7 +92,7 @@ class RunDir:
             return Plan.from_json(text)
         except (ValueError, KeyError, TypeError, SpecError) as error:
             raise RunDirError(
-                f"{self.place('plan.json')}: cannot be read ({error}); choose another output.dir"
+                f"{self.location('plan.json')}: cannot be read ({error}); choose another output.dir"
             ) from None
 
     def write(self, name: str, data: bytes) -> None:
@@ -140,7 +114,7 @@ class RunDir:
             self._store.write({f"frames/{index:06}.{record.stills}": data for index, data in segment.stills.items()})
         if record.file:
             self._store.write({record.file: segment.data})
-        name, text = _record_name(record), record.to_json().encode()
+        name, text = record_name(record), record.to_json().encode()
         self._store.mark(name, text)
         if self._known is not None:
             self._known[name, len(text)] = record
@@ -173,7 +147,7 @@ class RunDir:
 
     def discard(self, record: Record) -> None:
         """Make a chunk not count any more: the record goes first."""
-        self._store.delete([_record_name(record)])
+        self._store.delete([record_name(record)])
         if record.file:
             self._store.delete([record.file])
 
@@ -185,12 +159,12 @@ class RunDir:
     def log(self, event: Event, **details: Any) -> None:
         """Add one line to the log: what happened and to whom, now or at ``time``. Foreign causes may hold secrets."""
         moment = round(details.pop("time", time.time()), 3)
-        told = {
+        shown = {
             key: redacted(value) if isinstance(value, str) else value
             for key, value in details.items()
             if key != "details" or value  # a stack trace, where there is one
         }
-        self._store.append(json.dumps({"time": moment, "event": event, **told}).encode() + b"\n")
+        self._store.append(json.dumps({"time": moment, "event": event, **shown}).encode() + b"\n")
 
     def events(self) -> list[LogEntry]:
         """All entries of the log so far, oldest first; a line torn by a crash is passed over."""
@@ -205,9 +179,9 @@ class RunDir:
         if self.size("plan.json") is None:
             raise RunDirError(f"{self}: no plan.json in it, so this is no run directory; nothing was deleted")
         with self.lock():
-            written = [name for folder in FOLDERS for name in self._written(folder, keep_film=keep_film)]
+            written = [name for folder in FOLDERS for name in self._ours(folder, keep_film=keep_film)]
             self._store.delete(written)
-            rest = list(self._written("", keep_film=keep_film))  # last: it says that this is a run directory
+            rest = list(self._ours("", keep_film=keep_film))  # last: it says that this is a run directory
             self._store.delete(rest)
             self._store.tidy(FOLDERS if keep_film else (*FOLDERS, ""))
             if keep_film:
@@ -219,25 +193,8 @@ class RunDir:
         turns = [entry.event for entry in self.events() if entry.event in (Event.CLEANED, Event.RUN_FINISHED)]
         return bool(turns) and turns[-1] == Event.CLEANED
 
-    def _written(self, folder: str, *, keep_film: bool) -> Iterator[str]:
-        """The files of ours in a folder by their exact names. A film that stays keeps its stills, plan and log."""
-        patterns = [SEGMENT_FILE, LEFTOVER] if keep_film else [SEGMENT_FILE, LEFTOVER, STILL_FILE, LOG_PART]
-        for name in self._store.sizes(folder):
-            if any(pattern.fullmatch(name) for pattern in patterns) or (not keep_film and name in FILES):
-                yield name
-
-
-def _opened(place: Location) -> Store:
-    if isinstance(place, Path):
-        return DiskStore(place)
-    from render.store.filesystems import open_store
-
-    return open_store(place)
-
-
-def _record_name(record: Record) -> str:
-    folder = "segments" if record.file else "frames"
-    return f"{folder}/{record.chunk.name}.json"
+    def _ours(self, folder: str, *, keep_film: bool) -> Iterator[str]:
+        return (name for name in self._store.sizes(folder) if is_ours(name, keep_film=keep_film))
 
 
 def _complete(record: Record, sizes: Mapping[str, int]) -> bool:

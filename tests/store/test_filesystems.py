@@ -29,7 +29,8 @@ from render.farm.runner import run_job
 from render.spec import JobFile
 from render.spec.location import parse_location
 from render.store import RunDir, unusable
-from render.store.filesystems import open_store
+from render.store.disk import DiskStore
+from render.store.filesystems import OPENERS, open_store
 from render.store.object_store import ObjectStore
 from render.video.reader import decode
 from render.video.stills import read_still
@@ -137,14 +138,14 @@ class Refusing(MemoryFileSystem):  # type: ignore[misc]
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> str:
     """An address whose store is in memory, and refuses when it is told to."""
-    monkeypatch.setattr("render.store.object_store.PATIENCE_S", 0.0)
+    monkeypatch.setattr("render.store.retry.PATIENCE_S", 0.0)
     Refusing.left, Refusing.pattern, Refusing.error = None, "", PermissionError("Access Denied")
 
     def opened(url: str) -> ObjectStore:
         inside = url.replace("s3://", "memory://")
         return ObjectStore(inside, Refusing(skip_instance_cache=True), beat_s=0.05, lease_s=0.5)
 
-    monkeypatch.setattr("render.store.filesystems.open_store", opened)
+    monkeypatch.setattr("render.store.filesystems.OPENERS", {**OPENERS, "s3": opened})
     return f"s3://{uuid.uuid4()}/run"
 
 
@@ -199,9 +200,9 @@ def test_a_passing_outage_is_waited_for(
         calls = 0
 
     store = ObjectStore(f"memory://{uuid.uuid4()}/run", Flaky(skip_instance_cache=True), beat_s=0.05, lease_s=5)
-    monkeypatch.setattr("render.store.filesystems.open_store", lambda url: store)
-    monkeypatch.setattr("render.store.object_store.PATIENCE_S", 5.0)
-    monkeypatch.setattr("render.store.object_store.PAUSES_S", (0.01, 0.1))
+    monkeypatch.setattr("render.store.filesystems.OPENERS", {**OPENERS, "s3": lambda _url: store})
+    monkeypatch.setattr("render.store.retry.PATIENCE_S", 5.0)
+    monkeypatch.setattr("render.store.retry.PAUSES_S", (0.01, 0.1))
     Flaky.calls = 0
     assert run_job(job_of(f"output.dir={place}"), LocalFarm, watcher).rendered == 12
     assert Flaky.calls > 20
@@ -286,7 +287,7 @@ def test_who_lost_the_lock_commits_no_more(place: str, job_of: Jobs, watcher: Wa
 def test_a_server_that_dies_in_the_middle(
     job_of: Jobs, watcher: Watcher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("render.store.object_store.PATIENCE_S", 0.0)
+    monkeypatch.setattr("render.store.retry.PATIENCE_S", 0.0)
     moto = pytest.importorskip("moto.server")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -380,3 +381,11 @@ def test_a_store_that_wants_to_know_more(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("fsspec.get_filesystem_class", lambda scheme: make)
     with pytest.raises(StoreError, match=r"^s3://b/x: cannot be opened \(give account_name .*\); set it up as for"):
         open_store("s3://b/x")
+
+
+def test_a_store_of_our_own_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fsspec does not know: one file, one row."""
+    assert "unknown kind of store ours://" in str(unusable("ours://x"))
+    monkeypatch.setattr("render.store.filesystems.OPENERS", {**OPENERS, "ours": lambda _url: DiskStore(tmp_path)})
+    assert unusable("ours://x") is None
+    assert RunDir("ours://x").location() == RunDir(tmp_path).location() == tmp_path

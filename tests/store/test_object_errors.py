@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from render.errors import StoreError
-from render.store.object_errors import scrubbed, store_errors
+from render.store.object_errors import one_line, store_errors
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from render.store.object_errors import scrubbed, store_errors
     ],
 )
 def test_secrets_are_taken_out(text: str) -> None:
-    assert "SECRET" not in scrubbed(text).replace("AWS_SECRET", "")
+    assert "SECRET" not in one_line(text).replace("AWS_SECRET", "")
 
 
 def test_harmless_words_stay() -> None:
-    assert scrubbed("The specified bucket\ndoes not exist") == "The specified bucket does not exist"
-    assert len(scrubbed("x" * 10_000)) == 301
+    assert one_line("The specified bucket\ndoes not exist") == "The specified bucket does not exist"
+    assert len(one_line("x" * 10_000)) == 301
 
 
 def test_an_error_of_a_vendor_is_told_and_one_of_ours_is_not() -> None:

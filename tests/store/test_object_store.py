@@ -147,7 +147,7 @@ def test_copies_go_with_the_lock(rundir: RunDir) -> None:
         assert copy.read_bytes() == b"segment"
         assert rundir.fetch(str(RECORD.file)) == copy
         assert not rundir.fetch("segments/none.mp4").exists()
-    assert copy.exists() == isinstance(rundir.place(), Path)
+    assert copy.exists() == isinstance(rundir.location(), Path)
 
 
 def names(store: Store) -> set[str]:
