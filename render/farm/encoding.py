@@ -1,4 +1,4 @@
-"""One process on one device: a chunk in, an encoded segment out. No Ray here; the engine is imported inside."""
+"""The thread of a worker in which pictures are summed, encoded and kept, beside the rendering of the next batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AHEAD = 32  # pictures rendered but not yet encoded: one or two batches, so that
 
 
 class SegmentEncoder:
-    """Sums, encodes and keeps pictures in a thread of its own, beside the rendering of the next batch."""
+    """Makes the segment, the stills and the sums of a chunk's pictures, in a thread of its own."""
 
     def __init__(self, plan: Plan, suffix: str | None, *, film: bool) -> None:
         from render.video.segment import SegmentWriter

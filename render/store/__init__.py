@@ -1,4 +1,8 @@
-"""store."""
+"""The run directory of a job: everything it wrote, whole or not at all, on a disk or in an object store.
+
+It knows neither pictures nor workers: it moves bytes, plans and done records.
+Read ``rundir.py`` and ``layout.py``, then ``record.py``, ``events.py``, ``base.py``, ``disk.py``, ``object_store.py``.
+"""
 
 from __future__ import annotations
 

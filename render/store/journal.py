@@ -17,7 +17,7 @@ PART_BYTES = 256 << 10  # what is written again at every flush stays small
 
 
 class Journal:
-    """One text in parts. ``count`` tells the number of the first part of this run, ``put`` writes one whole."""
+    """One text in parts. ``count`` returns the number of the first part of this run, ``put`` writes one whole."""
 
     def __init__(self, folder: str, count: Callable[[], int], put: Callable[[str, bytes], None]) -> None:
         self._folder = folder

@@ -24,7 +24,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Record:
-    """The done record of a chunk: what was rendered, by whom, how long it took, and how to tell that it is whole.
+    """The done record of a chunk: what was rendered, by whom, how long it took, and how to see that it is whole.
 
     ``pictures`` holds the sha256 of every frame's RGB bytes, in order of ``chunk.frames``; ``timings_s`` the seconds
     the worker spent by stage; ``began`` and ``ended`` are seconds since 1970 by the worker's clock. ``file`` is None

@@ -1,4 +1,4 @@
-"""``model: testcard``: pictures without a network, for proving a cluster, a codec or a disk in seconds."""
+"""Words on a picture: the index on a test card, the number of a frame that is missing."""
 
 from __future__ import annotations
 

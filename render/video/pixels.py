@@ -1,4 +1,4 @@
-"""A rendered picture, and what makes pictures: the seam between a chunk and whatever draws it."""
+"""The type of a picture, wherever one is drawn, encoded or compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Video files: encode frames into segments, count and decode what is on disk. `join.py` joins segments."""
+"""Video files as they are on disk: what they hold, their frames, their packets. Writes nothing.
+
+Every failure is a `VideoError` that names the file, but for those of the disk, which are a `StoreError`.
+"""
 
 from __future__ import annotations
 

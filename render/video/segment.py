@@ -1,4 +1,4 @@
-"""Video files: encode frames into segments, count and decode what is on disk. `join.py` joins segments.
+"""Frames in, one segment out: a short video file that stands for itself. `join.py` joins segments.
 
 Frames are uint8 RGB arrays of shape (H, W, 3), "HWC". Knows codecs and containers (PyAV); knows no chunk, plan or run
 directory, and no still pictures (`stills.py`). Every failure is a `VideoError` that names the file or the setting.
@@ -115,7 +115,7 @@ class SegmentWriter:
 
     def _discard(self) -> None:
         """Leave nothing that could pass for a segment. libav insists on writing a trailer, so the file is cut after."""
-        with suppress(av.FFmpegError):  # the error that led here is the one to tell
+        with suppress(av.FFmpegError):  # the error that led here is the one that counts
             self._container.close()
         self._file.seek(0)
         self._file.truncate()

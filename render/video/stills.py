@@ -1,4 +1,4 @@
-"""Single pictures: read, encode, and lay out on a contact sheet. The only place with imageio.
+"""Single pictures: read, encode, and lay out on a contact sheet. The only file with imageio.
 
 Frames are uint8 RGB arrays of shape (H, W, 3). Every failure is a `VideoError` that names the file.
 """
