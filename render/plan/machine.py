@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from render import __version__
+from render.video.cpu import cpu_info
 
 __all__ = ["Machine", "has_gpu", "this_cpu", "versions"]
 
@@ -47,7 +48,7 @@ PACKAGES = ("torch", "diffusers", "transformers", "onnxruntime", "onnxruntime-gp
 
 def this_cpu() -> Machine:
     """This machine as a CPU renderer: the cores this process may use, and whether bfloat16 is fast on them."""
-    facts = _cpuinfo()
+    facts = cpu_info()
     return Machine(
         device="cpu",
         name=facts.get("model name") or platform.machine(),
@@ -62,13 +63,3 @@ def this_cpu() -> Machine:
 def has_gpu() -> bool:
     """Whether an NVIDIA driver shows a GPU here."""
     return any(Path("/proc/driver/nvidia/gpus").glob("*"))
-
-
-def _cpuinfo() -> dict[str, str]:
-    """The first processor's entries; empty where there is no /proc."""
-    try:
-        first = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import av
 
 from render.errors import VideoError
 from render.video.codecs import VideoFormat
+from render.video.cpu import cpu_info
 
 __all__ = ["Colour", "add_stream", "container_options"]
 
@@ -68,8 +68,7 @@ def _cpu_options(fmt: VideoFormat) -> dict[str, str]:
 
 @cache
 def _has_avx512() -> bool:
-    cpu = Path("/proc/cpuinfo")
-    return cpu.exists() and "avx512" in cpu.read_text()
+    return "avx512" in cpu_info().get("flags", "")
 
 
 def _require_encoder(name: str) -> None:
