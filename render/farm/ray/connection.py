@@ -19,6 +19,8 @@ from render.farm.signals import heeded
 __all__ = ["await_head", "connected", "head_answers", "last_line"]
 
 OBJECT_STORE_BYTES = 1 << 30  # segments are small; Ray's own default takes a third of the memory
+# Ray's own default, 15, lets any busy process beside have the cores: a chunk takes two to three times as long.
+SYSTEM_CONFIG = {"worker_niceness": 0}
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ANSWER_TIMEOUT_S = 5.0
 GONE_AFTER_S = 30.0  # a head that starts again is waited for; after 60 s Ray ends the whole process without a word
@@ -63,7 +65,11 @@ def head_answers() -> bool:
 def _connect(address: str | None) -> None:
     from ray._private import ray_constants
 
-    here: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    here: dict[str, Any] = {
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_system_config": SYSTEM_CONFIG,
+    }
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     # Where no other machine may join, as on a Mac, Ray listens on loopback alone; `_node_ip_address` does not do it.
     # A driver that joins such a Ray has to look for it there.

@@ -303,6 +303,15 @@ def test_a_running_cluster_is_joined(tmp_path: Path, cluster: Callable[[], Farm]
     assert [node["Alive"] for node in ray.nodes()] == [True]  # whoever joins a cluster leaves it running
 
 
+def test_workers_of_a_ray_of_ours_are_as_nice_as_the_driver(cluster: Callable[[], Farm]) -> None:
+    """Ray's default of 15 leaves them what others leave."""
+    import ray
+
+    assert ray.get(ray.remote(lambda: os.getpriority(os.PRIO_PROCESS, 0)).remote()) == os.getpriority(
+        os.PRIO_PROCESS, 0
+    )
+
+
 def test_a_farm_of_this_machine_is_reached_from_this_machine_alone(cluster: Callable[[], Farm]) -> None:
     psutil = pytest.importorskip("psutil")
     from ray._private.authentication.authentication_utils import is_token_auth_enabled
