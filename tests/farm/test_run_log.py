@@ -26,9 +26,9 @@ def test_the_first_line_says_when_the_run_began(rundir: RunDir) -> None:
     log.append(Logged(Event.SENT, {"chunk": "000000-000004"}, time=105.0))
     log.write(Event.DRAINING)
     events = rundir.events()
-    assert [event["event"] for event in events] == ["run-started", "sent", "draining"]
-    assert [event["time"] for event in events[:2]] == [100.0, 105.0]
-    assert events[1]["chunk"] == "000000-000004"
+    assert [line.event for line in events] == ["run-started", "sent", "draining"]
+    assert [line.time for line in events[:2]] == [100.0, 105.0]
+    assert events[1].chunk == "000000-000004"
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_what_ends_a_run_is_its_last_line(
     with pytest.raises(type(error)), RunLog(rundir, 0.0).ending():
         raise error
     last = rundir.events()[-1]
-    assert (last["event"], last["cause"]) == (event, cause)
-    assert last.get("details", "").partition("\n")[0] == details
+    assert (last.event, last.details["cause"]) == (event, cause)
+    assert last.details.get("details", "").partition("\n")[0] == details
 
 
 @pytest.mark.parametrize("error", [LockedError, OtherPlanError])
