@@ -87,6 +87,7 @@ def hub() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_token_is_neither_printed_nor_stored(hub: str, tmp_path: Path) -> None:
     """A model that the hub refuses while it tells the token back, then a film, with every message of every stage."""
     environment = os.environ | {

@@ -10,11 +10,12 @@ import pytest
 from tests import fuzz
 
 
-def test_mutated_specs_load_or_are_refused() -> None:
-    figures = fuzz.run(range(2_000))
+@pytest.mark.parametrize("cases", [200, pytest.param(2_000, marks=pytest.mark.slow)])
+def test_mutated_specs_load_or_are_refused(cases: int) -> None:
+    figures = fuzz.run(range(cases))
     assert not figures.failed, figures.failed[0]
-    assert figures.outcomes["loaded"] > 50
-    assert figures.outcomes["refused"] > 1_000
+    assert figures.outcomes["loaded"] > cases / 40
+    assert figures.outcomes["refused"] > cases / 2
 
 
 def test_a_case_is_its_number() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -226,12 +227,14 @@ def test_light_commands_import_nothing_heavy(job: str, render: Render) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "job.yaml"]], ids=" ".join)
 def test_light_commands_answer_in_under_a_second(arguments: list[str], job: str) -> None:
-    """The better of two: the first may find a cold disk, or a neighbour's test in its way."""
+    """Of a processor's time: they wait for nobody, and a neighbour's work is not theirs. The better of two, since the
+    first may compile modules."""
     seconds = []
     for _ in range(2):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert process(*arguments).returncode == 0
-        seconds.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         if seconds[-1] < 1.0:
             break
     assert min(seconds) < 1.0
@@ -437,7 +440,13 @@ def test_a_closed_pipe_is_no_error(here: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, id="Ctrl-C"),
+    ],
+)
 def test_an_interrupted_run_says_so_and_goes_on(
     number: signal.Signals, code: int, job: str, render: Render, here: Path
 ) -> None:

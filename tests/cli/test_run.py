@@ -78,7 +78,7 @@ def poison(patch: pytest.MonkeyPatch, name: str, start: int = 4) -> None:
 # The terminal
 
 
-@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+@pytest.mark.parametrize("closed", [pytest.param("stdout", marks=pytest.mark.slow), "stderr"])
 def test_nobody_listens_any_more(closed: str, here: Path) -> None:
     """``2>&1 | head -1``: the work goes on, and the exit code is that of the work."""
     command = [sys.executable, "-m", "render", "run", "nowhere.yaml", "a.yaml", "--local"]
@@ -100,7 +100,10 @@ def test_without_stdout_and_stderr(here: Path) -> None:
     assert (here / "out/a/video.mp4").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGHUP, id="SIGHUP", marks=pytest.mark.slow)],
+)
 def test_a_night_that_is_stopped_says_so_to_the_scheduler(number: signal.Signals, here: Path) -> None:
     """Slurm begins again what ends with 128 + its signal, also where another job had failed before."""
     slow = (here / "a.yaml").read_text().replace("testcard", "testcard:100ms").replace("frames: 12", "frames: 96")

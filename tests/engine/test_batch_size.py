@@ -13,6 +13,7 @@ from render.errors import EngineError
 from tests.engine.conftest import plan_for
 
 
+@pytest.mark.slow
 def test_a_curve_doubles_from_one(tiny_sd: Path) -> None:
     curve = saturation.measure(plan_for(tiny_sd, "frames=6", "keyframes=[{at: 0, prompt: a}]"), tiny_sd)
     assert curve.batches in ((1, 2, 4), (1, 2))
@@ -23,8 +24,12 @@ def test_a_curve_doubles_from_one(tiny_sd: Path) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("too much"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
-    ids=["gpu", "cpu"],
+    [
+        pytest.param(torch.OutOfMemoryError("too much"), id="gpu"),
+        pytest.param(
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), id="cpu", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_it_ends_where_memory_does(error: Exception, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = EagerModel.denoise

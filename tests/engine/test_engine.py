@@ -82,7 +82,9 @@ def by_pipeline(engine: Engine, folder: Path, seed: int, *, prompt: str, guidanc
     return pictures
 
 
-@pytest.mark.parametrize("guidance", [1.0, 5.0], ids=["unguided", "guided"])
+@pytest.mark.parametrize(
+    "guidance", [pytest.param(1.0, id="unguided", marks=pytest.mark.slow), pytest.param(5.0, id="guided")]
+)
 @pytest.mark.parametrize("sampler", COMPARED)
 def test_pictures_agree_with_the_pipeline(tiny_sd: Path, open_engine: Open, sampler: str, guidance: float) -> None:
     engine = open_engine(tiny_sd, f"sampler={sampler}", f"guidance={guidance}", "steps=6", "engine.batch=1")
@@ -117,7 +119,8 @@ def test_a_picture_depends_neither_on_its_batch_nor_on_its_neighbours(tiny_sd: P
     assert len(set(together.values())) == 9  # the walk moves: equal sums would prove nothing
 
 
-@pytest.mark.parametrize("batch", [9, pytest.param(13, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [9, 13])
 def test_a_picture_depends_not_on_its_place_in_a_batch_that_the_vae_takes_in_parts(
     open_engine: Open, batch: int
 ) -> None:

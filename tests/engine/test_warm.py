@@ -28,7 +28,7 @@ from tests.engine.test_engine import sums
 Open = Callable[..., Engine]
 Graphs = list["weakref.ref[torch.fx.GraphModule]"]
 
-MORE = ("dtype=fp32", "interpolate_frames=2", "threads=2", "tiny_vae=demo")
+MORE = ("memory=low", "dtype=fp32", "interpolate_frames=2", "threads=2", "tiny_vae=demo")
 COMPILED = ("engine.backend=compile", "steps=1", "guidance=1")
 
 
@@ -66,7 +66,7 @@ def then(engine: Engine, model: Path | str, *overrides: str) -> Engine:
 
 @pytest.mark.parametrize(
     "loads",
-    ["dtype=bf16", "memory=low", *(pytest.param(each, marks=pytest.mark.slow) for each in MORE)],
+    ["dtype=bf16", *(pytest.param(each, marks=pytest.mark.slow) for each in MORE)],
 )
 def test_a_warm_model_renders_the_next_plan_as_a_fresh_one_would(
     loads: str, tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
@@ -111,6 +111,7 @@ def test_a_compiled_decoder_is_brought_to_its_device(
     assert brought == [engine._loaded.models.unet, engine._loaded.models.vae]  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_ten_plans_of_as_many_shapes_compile_in_one_process(tiny_sd: Path, open_engine: Open, graphs: Graphs) -> None:
     """Dynamo gives up at the ninth graph of one function."""
     engine = open_engine(tiny_sd, *COMPILED, "engine.batch=1")
@@ -163,7 +164,8 @@ def test_weights_frozen_into_one_models_graphs_are_not_anothers() -> None:
             assert torch.allclose(found, layers.predict(latents), atol=1e-5)
 
 
-@pytest.mark.parametrize("measured", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["opened", "measured"])
+@pytest.mark.slow
+@pytest.mark.parametrize("measured", [False, True], ids=["opened", "measured"])
 def test_a_worker_lets_go_of_a_model_before_it_loads_another(
     measured: bool, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,6 +175,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("render.report.thumbnails.decode_thumbnails", lambda _rundir, _records: [])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_fast")
 @settings(max_examples=120)
 @given(frames=st.integers(1, 9), chunk=st.integers(1, 4), seed=st.integers(0, 999), episodes=EPISODES, last=HARM)

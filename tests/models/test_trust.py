@@ -18,7 +18,10 @@ from render.models import describe, find
 from render.plan import Plan, Stopwatch, resolve
 from render.spec import JobSpec
 
-JOB = "version: 1\nmode: dream\nmodel: {}\nframes: 2\nsteps: 1\nkeyframes:\n  - {{at: 0, prompt: hills}}\n"
+JOB = (
+    "version: 1\nmode: dream\nmodel: {}\nframes: 2\nsteps: 1\nengine: {{batch: 2}}\n"
+    "keyframes:\n  - {{at: 0, prompt: hills}}\n"
+)
 
 
 @pytest.fixture

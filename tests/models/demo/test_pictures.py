@@ -64,7 +64,7 @@ def test_held_out_combinations_are_fixed_few_and_never_drawn_for_training() -> N
     assert is_held_out(draw_scene(rng, held_out=True))
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", [COLOURS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in COLOURS[1:])])
 @pytest.mark.parametrize("place", PLACES)
 def test_the_reader_finds_the_body(colour: str, place: str) -> None:
     for k, time in enumerate(TIMES):

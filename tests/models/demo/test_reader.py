@@ -13,6 +13,7 @@ def reader() -> Reader:
     return Reader(num_examples=120)
 
 
+@pytest.mark.slow
 def test_it_reads_what_the_picture_maker_drew(reader: Reader) -> None:
     rng = np.random.default_rng(9)
     scenes = [draw_scene(rng) for _ in range(24)]

@@ -97,6 +97,7 @@ def test_the_autoencoder_gives_a_picture_back(pipeline: Any) -> None:
     assert psnr_db(known, reconstruct(pipeline.vae, known)) > 26
 
 
+@pytest.mark.slow
 def test_the_tiny_decoder_paints_what_the_autoencoder_paints() -> None:
     from diffusers import AutoencoderTiny
     from diffusers.utils import logging
