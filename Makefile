@@ -11,13 +11,21 @@ OLDER := transformers==4.57.6 diffusers==0.39.0 huggingface_hub==0.36.2 tokenize
 	optimum==2.1.0 optimum-onnx==0.1.0
 OLDER_NAMES := ^(transformers|diffusers|huggingface_hub|tokenizers|httpx2|httpcore2)==
 
-.PHONY: help setup demo test quick fuzz check optimum bench bench-farm chaos format clean
+# Modules are compiled where they are first imported, which most of what is installed never is: half of pip's time.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+unexport PYTHONDONTWRITEBYTECODE
+
+# Two processes: what waits in one (Ray, sleeps) leaves its core to the other. A file's tests stay together.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: help install setup demo test quick test-all fuzz check optimum bench bench-farm chaos format clean
 
 help:
-	@echo "make setup   a virtual environment in $(VENV)"
-	@echo "make demo    render $(DEMO) on this machine and say where the film is"
-	@echo "make test    every test"
+	@echo "make demo    install what a user needs into $(VENV), render $(DEMO) here and say where the film is"
+	@echo "make setup   install what the tests and checks need as well"
+	@echo "make test    every test but the longest ones, before every push"
 	@echo "make quick   the tests without Ray and without long renders, for every save"
+	@echo "make test-all  the longest tests: chaos on a cluster, real models compiled and exported"
 	@echo "make fuzz    100,000 mutated job specs through the loader"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make optimum what exchanges models with Optimum, tested in $(OPTIMUM)"
@@ -27,23 +35,33 @@ help:
 	@echo "make format  put the code into its form"
 	@echo "make clean   delete $(VENV) and what tests and demo wrote"
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.dev
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+install: $(VENV)/.user
+
+$(VENV)/.user: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "render needs Python 3.11 to 3.13; say make PYTHON=python3.11"'
 	@began=$$(date +%s); \
 	$(PYTHON) -m venv $(VENV) && \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' && \
+	$(PIP_INSTALL) -c constraints.txt -e . && \
+	touch $@ && echo "install: $$(( $$(date +%s) - began )) s"
+
+$(VENV)/.dev: $(VENV)/.user
+	@began=$$(date +%s); \
+	$(PIP_INSTALL) -c constraints.txt -e '.[dev]' && \
 	touch $@ && echo "setup: $$(( $$(date +%s) - began )) s"
 
-demo: setup
+demo: install
 	@began=$$(date +%s); $(BIN)/render run $(DEMO) && echo "demo: $$(( $$(date +%s) - began )) s"
 
 test: setup
-	$(BIN)/python -m pytest --durations=5
+	$(BIN)/python -m pytest $(SPREAD) -m "not long" --durations=5
 
 quick: setup
-	$(BIN)/python -m pytest -m "not ray and not slow"
+	$(BIN)/python -m pytest $(SPREAD) -m "not ray and not slow and not long"
+
+test-all: setup
+	$(BIN)/python -m pytest $(SPREAD) -m long --durations=5
 
 fuzz: setup
 	$(BIN)/python -m tests.fuzz 100000

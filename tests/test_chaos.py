@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_survives_chaos(tmp_path: Path) -> None:
     """Every kind of fault once. In a process of its own: a process has one Ray cluster."""
     scale = ["--faults", "8", "--chunks", "60", "--chunk-s", "0.6", "--gap", "1", "3", "--limit", "400"]

@@ -119,8 +119,7 @@ def test_a_picture_depends_neither_on_its_batch_nor_on_its_neighbours(tiny_sd: P
     assert len(set(together.values())) == 9  # the walk moves: equal sums would prove nothing
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("batch", [9, 13])
+@pytest.mark.parametrize("batch", [pytest.param(9, marks=pytest.mark.slow), pytest.param(13, marks=pytest.mark.long)])
 def test_a_picture_depends_not_on_its_place_in_a_batch_that_the_vae_takes_in_parts(
     open_engine: Open, batch: int
 ) -> None:

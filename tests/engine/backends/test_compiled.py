@@ -23,8 +23,6 @@ from tests.tiny import COMPILED, HALVES
 
 Open = Callable[..., Engine]
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def compiled(tiny_sdxl: Path, open_engine: Open) -> Engine:
@@ -44,6 +42,7 @@ def distance(one: Engine, other: Engine) -> float:
     return float((a - b).abs().max())
 
 
+@pytest.mark.long
 def test_latents_of_the_demo_model_agree_with_eager(open_engine: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Float32, 20 steps, a size that is not square, an odd batch: within 1e-4. So for SDXL below, whose VAE is compiled
     too."""
@@ -52,12 +51,14 @@ def test_latents_of_the_demo_model_agree_with_eager(open_engine: Open, monkeypat
     assert distance(*(open_engine("demo", f"engine.backend={name}", *options) for name in ("eager", "compile"))) < 1e-4
 
 
+@pytest.mark.slow
 def test_latents_and_pictures_of_sdxl_agree_with_eager(compiled: Engine, eager: Engine) -> None:
     assert distance(compiled, eager) < 1e-4
     for found, expected in zip(*(engine.pictures(range(5), Stopwatch()) for engine in (compiled, eager)), strict=True):
         assert abs(found.pixels.astype(int) - expected.pixels).max() <= 1
 
 
+@pytest.mark.slow
 def test_both_halves_agree_with_the_whole(compiled: Engine, eager: Engine) -> None:
     states = [eager._plan.timeline.state(index) for index in range(3)]
     conditioning = eager._sampler.inputs.conditionings(states).both
@@ -75,6 +76,7 @@ def test_both_halves_agree_with_the_whole(compiled: Engine, eager: Engine) -> No
     assert features.shape == expected.shape
 
 
+@pytest.mark.slow
 def test_frames_do_not_depend_on_their_chunk_or_worker(compiled: Engine, tiny_sdxl: Path) -> None:
     """The second worker finds the kernels in the folder that the first one left."""
     whole = sums(compiled, range(10))

@@ -57,7 +57,7 @@ def distance(one: Engine, other: Engine) -> float:
     return float((latents(one) - latents(other)).abs().max())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_latents_of_the_demo_model_agree_with_eager(open_engine: Open) -> None:
     """Float32, 20 steps, a size that is not square, an odd batch: within 1e-4. So for SDXL below."""
     job = ("size=128x192", "steps=20", "engine.batch=3")

@@ -115,7 +115,7 @@ def test_same_pictures_whatever_the_farm(
     assert len(set(pictures(runs[0]))) == 26
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["compile", "onnx"])
 def test_same_pictures_with_every_backend(
     tmp_path: Path, cluster: Callable[[], Farm], tiny_sdxl: Path, backend: str
