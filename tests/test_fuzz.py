@@ -31,7 +31,7 @@ def test_a_case_is_its_number() -> None:
     ],
 )
 def test_what_must_not_be_is_found(breaks: Callable[[], object], reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz, "LIMIT_S", 0.01)
+    monkeypatch.setattr(fuzz, "LIMIT_S", 0.05)
     monkeypatch.setattr(fuzz, "load", lambda _path: breaks())
     figures = fuzz.run(range(3, 4))
     assert [(number, told.split(":")[0]) for number, told in figures.failed] == [(3, reason)]

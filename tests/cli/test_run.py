@@ -241,16 +241,16 @@ def test_lines_say_when_it_happened_not_when_they_were_written(
     commit = RunDir.commit
 
     def slow(rundir: RunDir, segment: Segment) -> None:
-        time.sleep(0.3)
+        time.sleep(0.8)
         commit(rundir, segment)
 
     monkeypatch.setattr(RunDir, "commit", slow)
-    run_job(job_of("frames=16"), LocalFarm, watcher)
+    run_job(job_of(), LocalFarm, watcher)
     logged = [entry.to_dict() for entry in RunDir(here / "out").events()]
     sent = [event["time"] for event in logged if event["event"] == "sent"]
     done = [event["time"] for event in logged if event["event"] == "done"]
-    assert sent[-1] < done[0] + 0.25
-    assert len(sent) == len(done) == 4
+    assert sent[-1] < done[0] + 0.75
+    assert len(sent) == len(done) == 3
 
 
 def test_another_plan_leaves_nothing_in_the_log(job_of: Make, watcher: Any, here: Path) -> None:

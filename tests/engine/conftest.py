@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from render import models as modelfiles
 from render.engine.device import machine
 from render.engine.engine import Engine
 from render.engine.engine import open_engine as open_fresh
-from render.plan import Plan, Stopwatch, resolve
+from render.plan import Machine, Plan, Stopwatch, resolve
 from render.spec import validate
 from render.spec.document import parse
 
@@ -54,6 +55,12 @@ def decoded(engine: Engine, latents: Tensor) -> Tensor:
     return engine._renderer.decode(latents)
 
 
+@functools.cache
+def this_machine() -> Machine:
+    """Asked once: versions are read from the disk."""
+    return machine("cpu")
+
+
 def plan_for(model: Path | str, *overrides: str) -> Plan:
     """A plan of the test job over ``model``."""
     source = parse(JOB.format(model=model), name="job.yaml")
@@ -61,4 +68,4 @@ def plan_for(model: Path | str, *overrides: str) -> Plan:
         source.override(override)
     spec = validate(source)
     info = modelfiles.describe(str(model), spec.engine.tiny_vae)
-    return Plan(spec, resolve(spec, machine("cpu"), info), info)
+    return Plan(spec, resolve(spec, this_machine(), info), info)

@@ -15,7 +15,7 @@ import pytest
 from render.errors import LockedError, StoreError
 from render.store.lease import Holder, Lease
 
-BEAT_S, LEASE_S = 0.05, 0.6
+BEAT_S, LEASE_S = 0.1, 1.0  # three beats of time for a thread of a busy machine to have its turn
 
 
 class Memory:

@@ -203,7 +203,7 @@ def test_a_frozen_worker_meets_its_deadline(tmp_path: Path, cluster: Callable[[]
     rundir = render_job(
         tmp_path / "frozen",
         cluster,
-        *("farm.workers=1", "farm.chunk=8", "farm.deadline=3s"),
+        *("farm.workers=1", "farm.chunk=8", "farm.deadline=6s"),
         model="testcard:20ms",
         watcher=watcher,
     )
