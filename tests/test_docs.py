@@ -57,6 +57,7 @@ def test_readme_commands_run(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{line}: {done.stderr}"
 
 
+@pytest.mark.slow
 def test_readme_python_runs(tmp_path: Path) -> None:
     [block] = blocks("python")
     (tmp_path / "jobs").symlink_to(ROOT / "jobs")

@@ -419,12 +419,14 @@ def test_new(render: Render) -> None:
     assert render("new", "dream", "--json").json["yaml"].strip() == answer.out.strip()
 
 
+@pytest.mark.slow
 def test_new_pipes_into_check(render: Render) -> None:
     done = process("check", "/dev/stdin", input=render("new", "dream").out)
     assert (done.returncode, done.stderr) == (0, "")
     assert "/dev/stdin: ok: dream 'my-dream', 192 frames" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error(here: Path) -> None:
     """``render schema | head -1``: no complaint, whichever side is quicker."""
     with subprocess.Popen(

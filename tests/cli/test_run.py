@@ -93,6 +93,7 @@ def test_nobody_listens_any_more(closed: str, here: Path) -> None:
     assert (here / "out/a/video.mp4").exists()
 
 
+@pytest.mark.slow
 def test_without_stdout_and_stderr(here: Path) -> None:
     command = f"{sys.executable} -m render run a.yaml --local >&- 2>&-"
     done = subprocess.run(command, shell=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)

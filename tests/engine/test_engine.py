@@ -29,16 +29,13 @@ Open = Callable[..., Engine]
 # Deterministic, ancestral, multistep, single-step, second-order: one of each kind and those people use most.
 COMPARED = [
     "ddim",
-    "pndm",
-    "euler",
-    "euler-karras",
-    "euler-a",
     "heun",
+    "euler-a",
     "dpm++2m",
-    "dpm++2m-sde",
-    "unipc",
-    "deis",
-    "lcm",
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("pndm", "euler", "euler-karras", "dpm++2m-sde", "unipc", "deis", "lcm")
+    ),
 ]
 
 
@@ -92,6 +89,7 @@ def test_pictures_agree_with_the_pipeline(tiny_sd: Path, open_engine: Open, samp
     assert psnr(by_engine(engine, [0]), expected) > 60
 
 
+@pytest.mark.slow
 def test_the_demo_model_agrees_with_the_pipeline(open_engine: Open) -> None:
     engine = open_engine("demo", "steps=20", "engine.batch=1")
     assert psnr(by_engine(engine, [0]), by_pipeline(engine, WEIGHTS, 7, prompt="red hills", guidance=5.0)) > 60
@@ -262,6 +260,7 @@ def test_a_model_that_stays_in_fp32_renders_nothing_more(
     assert engine.warm_for(engine._plan) is None
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_in_fp32_fits_again_in_16_bits(
     tiny_sd: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

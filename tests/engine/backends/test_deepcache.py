@@ -208,6 +208,7 @@ def test_a_cut_is_not_interpolated_across() -> None:
     assert anchors_of(1, 4) == (0,)
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_batch_of_anchors_too(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd, "engine.interpolate_frames=3")
     whole = engine._loaded.models.denoise_with_deep

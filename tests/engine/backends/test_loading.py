@@ -57,6 +57,7 @@ def test_low_memory_slices_and_tiles(tiny_sd: Path, open_engine: Open) -> None:
     assert psnr(by_engine(usual, [3]), by_engine(low, [3])) > 90
 
 
+@pytest.mark.slow
 def test_low_memory_tiles_a_large_picture(tiny_sd: Path, open_engine: Open) -> None:
     """Beyond a tile the VAE blends at the seams: near the whole picture, not equal to it."""
     usual, low = (open_engine(tiny_sd, "size=128x128", f"engine.memory={memory}") for memory in ("normal", "low"))

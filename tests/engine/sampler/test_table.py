@@ -123,7 +123,7 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
 
 @every_sampler
 @pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize("steps", [5, 12, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [5, *(pytest.param(steps, marks=pytest.mark.slow) for steps in (12, 30))])
 def test_table_does_what_the_scheduler_does(
     name: str, config: str, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
