@@ -45,9 +45,14 @@ LONGEST = (  # files that keep a process busy for longest begin first, so that n
     "tests/farm/ray/test_farm.py",
     "tests/engine/backends/test_compiled.py",
     "tests/engine/backends/test_onnx.py",
+    "tests/bench/test_command.py",
+    "tests/test_chaos.py",
+    "tests/cli/test_submit.py",
     "tests/engine/",
-    "tests/cli/",
+    "tests/store/test_filesystems.py",
+    "tests/test_docs.py",
     "tests/farm/",
+    "tests/cli/",
 )
 
 CPU = Machine("cpu", "test CPU", cores=2, memory_bytes=8 << 30, bf16=False, versions={"render": "test"})
