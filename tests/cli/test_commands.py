@@ -163,6 +163,7 @@ def test_wrong_specs(wrong: str, command: str, render: Render, here: Path) -> No
     assert sorted(path.name for path in here.iterdir()) == (["job.yaml"] if text is not None else [])
 
 
+@pytest.mark.slow
 def test_a_hub_model_that_is_not_here_offline(here: Path) -> None:
     (here / "job.yaml").write_text(GOOD.replace("model: testcard", "model: nobody/nothing"))
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(here / "empty")}

@@ -22,14 +22,11 @@ def test_a_curve_doubles_from_one(tiny_sd: Path) -> None:
     assert curve.free_bytes > 100 << 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
-    [
-        pytest.param(torch.OutOfMemoryError("too much"), id="gpu"),
-        pytest.param(
-            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), id="cpu", marks=pytest.mark.slow
-        ),
-    ],
+    [torch.OutOfMemoryError("too much"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
+    ids=["gpu", "cpu"],
 )
 def test_it_ends_where_memory_does(error: Exception, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = EagerModel.denoise

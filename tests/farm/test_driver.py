@@ -526,7 +526,8 @@ class OneMachine(Patient):
                 super()._work(name)
 
 
-@pytest.mark.parametrize("priority", [9, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("priority", [9, 0])
 def test_workers_of_another_kind_get_their_place_in_turn(priority: int, jobs: Jobs) -> None:
     """For hours, if need be: a start that waits for a place does not fail. A job of more weight gets it soon."""
     farm = OneMachine()

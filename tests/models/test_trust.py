@@ -60,6 +60,7 @@ def test_pickled_weights_are_refused_with_the_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_with_trust_they_are_rendered(model: Path, tiny_sd: Path, tmp_path: Path) -> None:
     """The same pictures, from weights that were pickled; what a spec says of trust is refused as any unknown key."""
     job = tmp_path / "job.yaml"
