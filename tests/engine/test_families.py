@@ -55,3 +55,10 @@ def test_a_vae_that_overflows_in_fp16_stays_in_float32(
     name: str, upcast: bool, dtype: torch.dtype, expected: torch.dtype
 ) -> None:
     assert family_of(name).vae_dtype({"force_upcast": upcast}, dtype) == expected
+
+
+@pytest.mark.parametrize("name", ["sd", "sdxl"])
+def test_a_unet_that_wants_the_guidance_as_an_input_is_refused(name: str) -> None:
+    family = family_of(name)
+    assert family.refusal({"time_cond_proj_dim": None}) is None
+    assert "LCM" in str(family.refusal({"time_cond_proj_dim": 256}))

@@ -77,10 +77,8 @@ def open_pipeline(source: Source, dtype: torch.dtype, **given: Any) -> Any:
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"{source.folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
     denoiser = getattr(pipeline, name)
-    if denoiser is not None and denoiser.config.get("time_cond_proj_dim") is not None:
-        raise ModelError(
-            f"{source.folder}: its UNet is told the guidance as an input (LCM distillation); that is not built yet"
-        )
+    if denoiser is not None and (why := source.family.refusal(denoiser.config)):
+        raise ModelError(f"{source.folder}: {why}")
     return pipeline
 
 

@@ -26,6 +26,12 @@ class StableDiffusion:
     row = FAMILIES["sd"]
     reads_hidden_states = False
 
+    def refusal(self, config: Config) -> str | None:
+        """A UNet distilled with guidance as an input."""
+        if config.get("time_cond_proj_dim") is None:
+            return None
+        return "its UNet is told the guidance as an input (LCM distillation); that is not built yet"
+
     def pipeline_arguments(self, index: Config) -> dict[str, Any]:  # noqa: ARG002
         """Without the safety checker, which changes no latents."""
         return {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
