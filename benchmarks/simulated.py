@@ -37,15 +37,15 @@ class SimulatedFarm:
         """The farm's clock."""
         return self.now
 
-    def kind(self, spec: JobSpec, device: str) -> Resources:
+    def resources(self, spec: JobSpec, device: str) -> Resources:
         """All workers are alike to the driver."""
         return Resources(gpu=True)
 
-    def capacity(self, kind: Resources) -> int:
+    def capacity(self, resources: Resources) -> int:
         """As many as were asked for."""
         return self._workers
 
-    def start(self, kind: Resources) -> str:
+    def start(self, resources: Resources) -> str:
         """Ready at once."""
         name = f"w{len(self._names)}"
         self._names.append(name)
@@ -104,7 +104,7 @@ class SimulatedFarm:
         self.ended = self.now
         return done
 
-    def has_place(self, kind: Resources) -> bool:
+    def has_room(self, resources: Resources) -> bool:
         """Never asked: nothing starts slowly here."""
         return True
 

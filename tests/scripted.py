@@ -61,10 +61,10 @@ class ScriptedFarm:
     def monotonic(self) -> float:
         return self.now
 
-    def kind(self, spec: JobSpec, device: str) -> Resources:
+    def resources(self, spec: JobSpec, device: str) -> Resources:
         return Resources(gpu=False)
 
-    def capacity(self, kind: Resources) -> int:
+    def capacity(self, resources: Resources) -> int:
         return self.workers
 
     def describe(self, worker: str, spec: JobSpec) -> None:
@@ -73,10 +73,10 @@ class ScriptedFarm:
     def measure(self, worker: str, plan_json: str) -> None:
         raise AssertionError("the plan is there already")
 
-    def has_place(self, kind: Resources) -> bool:
+    def has_room(self, resources: Resources) -> bool:
         return True
 
-    def start(self, kind: Resources) -> str:
+    def start(self, resources: Resources) -> str:
         name = f"w{len(self.started)}"
         self.started.append(name)
         match self._fate(name):

@@ -142,19 +142,19 @@ class Farm(Protocol):
     time, and chunks only of the plan it has opened.
     """
 
-    def kind(self, spec: JobSpec, device: str) -> Resources:
+    def resources(self, spec: JobSpec, device: str) -> Resources:
         """What the job's workers need of a machine; ``device`` is auto until a plan has resolved it."""
         ...
 
-    def capacity(self, kind: Resources) -> int:
+    def capacity(self, resources: Resources) -> int:
         """How many workers of a kind the farm has devices for now; it may grow and shrink."""
         ...
 
-    def has_place(self, kind: Resources) -> bool:
+    def has_room(self, resources: Resources) -> bool:
         """Whether one more worker of a kind would find a place now, beside all that runs there."""
         ...
 
-    def start(self, kind: Resources) -> str:
+    def start(self, resources: Resources) -> str:
         """Begin to start a worker and return its name; WorkerReady or WorkerLost follows."""
         ...
 

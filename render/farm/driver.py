@@ -128,16 +128,16 @@ class Driver:
 
     def _admit(self, job: Job, request: Describe | Measure | Render, farm: Farm, crew: Supervisor) -> None:
         if isinstance(request, Describe):
-            kind = farm.kind(request.spec, request.spec.engine.device)
+            resources = farm.resources(request.spec, request.spec.engine.device)
         else:
-            kind = farm.kind(request.plan.spec, request.plan.settings.device)
-        if job.kind != kind:
+            resources = farm.resources(request.plan.spec, request.plan.settings.device)
+        if job.resources != resources:
             self._dispatcher.remove_job(job.number)
-            self._dispatcher.add_job(job.number, kind, job.client.priority)
-            job.kind = kind
+            self._dispatcher.add_job(job.number, resources, job.client.priority)
+            job.resources = resources
         crew.look()
         if isinstance(request, Render):
-            self._submit(job, request, farm.capacity(kind))
+            self._submit(job, request, farm.capacity(resources))
         else:
             job.question = request
             self._dispatcher.ask(job.number)

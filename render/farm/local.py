@@ -38,19 +38,19 @@ class LocalFarm:
         self._calls: dict[Future[Any], tuple[str, Chunk | None]] = {}
         self._messages: deque[Message] = deque()
 
-    def kind(self, spec: JobSpec, device: str) -> Resources:  # noqa: ARG002 - one process is one worker
+    def resources(self, spec: JobSpec, device: str) -> Resources:  # noqa: ARG002 - one process is one worker
         """Whatever this machine is."""
         return Resources(gpu=False)
 
-    def capacity(self, kind: Resources) -> int:  # noqa: ARG002
+    def capacity(self, resources: Resources) -> int:  # noqa: ARG002
         """One."""
         return 1
 
-    def has_place(self, kind: Resources) -> bool:  # noqa: ARG002
+    def has_room(self, resources: Resources) -> bool:  # noqa: ARG002
         """Always."""
         return True
 
-    def start(self, kind: Resources) -> str:  # noqa: ARG002
+    def start(self, resources: Resources) -> str:  # noqa: ARG002
         """Ready at once."""
         name = f"local-{self._started}"
         self._started += 1

@@ -490,19 +490,19 @@ class OneMachine(Patient):
         self.waiting: dict[str, Resources] = {}
         self.since: dict[tuple[str, Chunk], float] = {}
 
-    def kind(self, spec: JobSpec, device: str) -> Resources:
+    def resources(self, spec: JobSpec, device: str) -> Resources:
         return Resources(gpu=False, share=1 if spec.farm.workers == "auto" else spec.farm.workers)
 
-    def capacity(self, kind: Resources) -> int:
-        return kind.share
+    def capacity(self, resources: Resources) -> int:
+        return resources.share
 
-    def has_place(self, kind: Resources) -> bool:
-        return sum(1 / other.share for other in self.placed.values()) + 1 / kind.share <= 1
+    def has_room(self, resources: Resources) -> bool:
+        return sum(1 / other.share for other in self.placed.values()) + 1 / resources.share <= 1
 
-    def start(self, kind: Resources) -> str:
+    def start(self, resources: Resources) -> str:
         name = f"w{len(self.started)}"
         self.started.append(name)
-        self.waiting[name] = kind
+        self.waiting[name] = resources
         self._place()
         return name
 
@@ -513,8 +513,8 @@ class OneMachine(Patient):
         self._place()
 
     def _place(self) -> None:
-        for name, kind in list(self.waiting.items()):
-            if self.has_place(kind):
+        for name, resources in list(self.waiting.items()):
+            if self.has_room(resources):
                 self.placed[name] = self.waiting.pop(name)
                 self._queues[name] = deque()
                 self._messages.append(WorkerReady(name, WorkerInfo("here", 1)))

@@ -48,7 +48,7 @@ def ready(farm: LocalFarm, plan: Plan | None = None) -> str:
 
 def test_one_worker_whatever_was_asked_for(farm: LocalFarm, plan_of: Make) -> None:
     spec = plan_of("farm.workers=8").spec
-    assert farm.capacity(farm.kind(spec, "auto")) == 1
+    assert farm.capacity(farm.resources(spec, "auto")) == 1
     farm.describe(ready(farm), spec)
     [message] = farm.wait(30)
     assert isinstance(message, Answered)

@@ -49,90 +49,94 @@ class Autoscaler:
 
     def soon(self, now: float) -> Counter[Resources]:
         """How many of each kind will be ready soon, if nothing is in their way."""
-        return Counter(kind for kind, since in self.starting.values() if now - since < SOON_S)
+        return Counter(resources for resources, since in self.starting.values() if now - since < SOON_S)
 
-    def starts(self, kind: Resources) -> bool:
+    def starts(self, resources: Resources) -> bool:
         """Whether any worker of the kind is starting."""
-        return any(kind == other for other, _ in self.starting.values())
+        return any(resources == other for other, _ in self.starting.values())
 
     def due(self, now: float) -> bool:
         """Whether it is time to look again."""
         return self.changed or now >= self._next_look
 
-    def room(self, farm: Farm, kind: Resources, now: float) -> int:
+    def room(self, farm: Farm, resources: Resources, now: float) -> int:
         """How many workers of the kind there may be: as many as devices that are not known to be bad."""
-        return max(farm.capacity(kind) - sum(until > now for until in self._benched.get(kind, ())), 1)
+        return max(farm.capacity(resources) - sum(until > now for until in self._benched.get(resources, ())), 1)
 
     def orders(self, farm: Farm, dispatcher: Dispatcher, now: float) -> ScalingPlan:
         """Workers to start for what waits; idle ones, and starts that nobody needs any more, to stop."""
         self.changed = False
         self._next_look = now + LOOK_EVERY_S
         orders, short = ScalingPlan(), set()
-        starting = Counter(kind for kind, _ in self.starting.values())
+        starting = Counter(resources for resources, _ in self.starting.values())
         demand = dispatcher.demand()
-        for kind in {*demand, *starting}:
-            wanted = min(demand.get(kind, 0), self.room(farm, kind, now))
-            missing = wanted - dispatcher.count(kind) - starting[kind]
+        for resources in {*demand, *starting}:
+            wanted = min(demand.get(resources, 0), self.room(farm, resources, now))
+            missing = wanted - dispatcher.count(resources) - starting[resources]
             if missing < 0:
-                orders.cancel += self._latest(kind, min(-missing, starting[kind]))
-            elif (missing > 0 or starting[kind]) and farm.capacity(kind):
-                short.add(kind)
-            if missing > 0 and now >= self._pauses.get(kind, (0.0, 0.0))[0]:
-                orders.start += [kind] * missing
+                orders.cancel += self._latest(resources, min(-missing, starting[resources]))
+            elif (missing > 0 or starting[resources]) and farm.capacity(resources):
+                short.add(resources)
+            if missing > 0 and now >= self._pauses.get(resources, (0.0, 0.0))[0]:
+                orders.start += [resources] * missing
         self.claims = dispatcher.claims(short)
-        orders.stop = [name for name, kind in dispatcher.idle().items() if self._in_the_way(kind)]
+        orders.stop = [name for name, resources in dispatcher.idle().items() if self._in_the_way(resources)]
         self._look_at_waiting(farm, dispatcher, now, orders)
         return orders
 
-    def _latest(self, kind: Resources, number: int) -> list[str]:
-        names = [name for name, (other, _) in self.starting.items() if other == kind]
+    def _latest(self, resources: Resources, number: int) -> list[str]:
+        names = [name for name, (other, _) in self.starting.items() if other == resources]
         return names[len(names) - number :]
 
-    def _in_the_way(self, kind: Resources) -> bool:
+    def _in_the_way(self, resources: Resources) -> bool:
         """Whether an idle worker of the kind holds a place that another kind wants, more than this one does."""
-        own = self.claims.get(kind)
-        return any(other != kind and (own is None or priority > own) for other, priority in self.claims.items())
+        own = self.claims.get(resources)
+        return any(other != resources and (own is None or priority > own) for other, priority in self.claims.items())
 
     def ready(self, worker: str) -> tuple[Resources, float]:
         """A worker has started: its kind, and when that began."""
-        kind, since = self.starting.pop(worker)
-        self._failed[kind] = 0
-        self._pauses.pop(kind, None)
+        resources, since = self.starting.pop(worker)
+        self._failed[resources] = 0
+        self._pauses.pop(resources, None)
         self.changed = True
-        return kind, since
+        return resources, since
 
     def start_failed(self, worker: str, *, counts: bool) -> int:
         """A worker could not start. How many in a row could not; a preempted start does not count."""
-        kind, _ = self.starting.pop(worker)
-        self._failed[kind] += counts
+        resources, _ = self.starting.pop(worker)
+        self._failed[resources] += counts
         self.changed = True
-        return self._failed[kind]
+        return self._failed[resources]
 
-    def pause(self, kind: Resources, now: float) -> float:
+    def pause(self, resources: Resources, now: float) -> float:
         """Start no more of the kind for a while, longer each time; returns the seconds."""
-        until, length = self._pauses.get(kind, (0.0, PAUSE_S / 2))
+        until, length = self._pauses.get(resources, (0.0, PAUSE_S / 2))
         if now >= until:
             length = min(2 * length, LONGEST_PAUSE_S)
-            self._pauses[kind] = (now + length, length)
+            self._pauses[resources] = (now + length, length)
         return length
 
-    def bench(self, kind: Resources, now: float) -> None:
+    def bench(self, resources: Resources, now: float) -> None:
         """One device of the kind is bad: go on without it, for a while."""
-        self._benched.setdefault(kind, []).append(now + BENCH_S)
+        self._benched.setdefault(resources, []).append(now + BENCH_S)
 
     def overdue(self, farm: Farm, now: float) -> list[tuple[str, float]]:
         """Workers whose start takes too long though there is a place for them, with the seconds it has taken."""
         return [
             (name, now - since)
-            for name, (kind, since) in self.starting.items()
-            if now - since > FIRST_DEADLINE_S and farm.has_place(kind)
+            for name, (resources, since) in self.starting.items()
+            if now - since > FIRST_DEADLINE_S and farm.has_room(resources)
         ]
 
     def _look_at_waiting(self, farm: Farm, dispatcher: Dispatcher, now: float, orders: ScalingPlan) -> None:
         """Say that workers wait for a place, or that none will ever come free."""
-        for name, (kind, since) in self.starting.items():
-            if now - since > HOPELESS_AFTER_S and not dispatcher.count(kind) and not farm.capacity(kind):
-                orders.hopeless.append((kind, f"no worker could start in {now - since:.0f} s: nobody offers {kind}"))
+        for name, (resources, since) in self.starting.items():
+            if now - since > HOPELESS_AFTER_S and not dispatcher.count(resources) and not farm.capacity(resources):
+                orders.hopeless.append(
+                    (resources, f"no worker could start in {now - since:.0f} s: nobody offers {resources}")
+                )
             elif now - since > ANNOUNCE_AFTER_S and name not in self._announced:
                 self._announced.add(name)
-                orders.notices.append((kind, f"worker {name} waits for {kind}: the cluster is busy, or still starting"))
+                orders.notices.append(
+                    (resources, f"worker {name} waits for {resources}: the cluster is busy, or still starting")
+                )

@@ -45,9 +45,9 @@ class Dispatcher:
 
     # Jobs
 
-    def add_job(self, number: int, kind: Resources, priority: int = 0) -> None:
+    def add_job(self, number: int, resources: Resources, priority: int = 0) -> None:
         """A job that may ask and submit."""
-        self._jobs[number] = JobState(number, kind, priority)
+        self._jobs[number] = JobState(number, resources, priority)
 
     def ask(self, number: int) -> None:
         """The job has a question for any worker of its kind."""
@@ -78,15 +78,15 @@ class Dispatcher:
         for job in self._jobs.values():
             useful = working.get(job.number, 0) + job.waiting + job.question
             limit = useful if job.max_workers is None else job.max_workers
-            found[job.kind] = found.get(job.kind, 0) + min(useful, limit)
+            found[job.resources] = found.get(job.resources, 0) + min(useful, limit)
         return found
 
     def claims(self, short: Collection[Resources]) -> dict[Resources, int]:
         """Of the kinds that want more workers than there are: the priority of the weightiest job that waits."""
         found: dict[Resources, int] = {}
         for job in self._jobs.values():
-            if job.kind in short and (job.question or job.waiting):
-                found[job.kind] = max(job.priority, found.get(job.kind, job.priority))
+            if job.resources in short and (job.question or job.waiting):
+                found[job.resources] = max(job.priority, found.get(job.resources, job.priority))
         return found
 
     def drain(self) -> None:
@@ -99,10 +99,10 @@ class Dispatcher:
 
     # Workers
 
-    def add_worker(self, name: str, kind: Resources) -> None:
+    def add_worker(self, name: str, resources: Resources) -> None:
         """A worker is ready."""
         assert name not in self._workers, name
-        self._workers[name] = WorkerState(kind)
+        self._workers[name] = WorkerState(resources)
         self._free[name] = None
 
     @property
@@ -116,11 +116,13 @@ class Dispatcher:
 
     def idle(self) -> dict[str, Resources]:
         """The workers that have nothing to do."""
-        return {name: worker.kind for name, worker in self._workers.items() if not worker.busy and not worker.retired}
+        return {
+            name: worker.resources for name, worker in self._workers.items() if not worker.busy and not worker.retired
+        }
 
-    def count(self, kind: Resources) -> int:
+    def count(self, resources: Resources) -> int:
         """The workers of a kind."""
-        return sum(worker.kind == kind for worker in self._workers.values())
+        return sum(worker.resources == resources for worker in self._workers.values())
 
     @property
     def wanting(self) -> bool:
@@ -132,9 +134,9 @@ class Dispatcher:
         """Whether any worker has something to do."""
         return any(worker.busy for worker in self._workers.values())
 
-    def kind_of(self, name: str) -> Resources:
+    def resources_of(self, name: str) -> Resources:
         """What the worker was started as."""
-        return self._workers[name].kind
+        return self._workers[name].resources
 
     def knows(self, name: str) -> bool:
         """Whether the worker has been added and not lost since."""
@@ -169,7 +171,7 @@ class Dispatcher:
     ) -> list[Assignment]:
         """What to do now. Of each kind so many workers are ``starting``: a chunk for each is left.
 
-        Jobs of less weight than another kind's ``claims`` get nothing: their workers have to make room.
+        Jobs of less weight than another resources's ``claims`` get nothing: their workers have to make room.
         """
         self._claims = claims or {}
         if self._draining or not self.wanting:
@@ -181,7 +183,7 @@ class Dispatcher:
         for depth in range(DEPTH):
             for name in self._in_line(depth):
                 worker = self._workers[name]
-                soon = (starting or {}).get(worker.kind, 0)
+                soon = (starting or {}).get(worker.resources, 0)
                 step = self._second(name, worker, now, soon) if depth else self._first(name, worker, now, soon)
                 if step is not None:
                     steps.append(step)
@@ -214,7 +216,9 @@ class Dispatcher:
     def fit_workers(self, number: int) -> list[str]:
         """The workers of the job's kind that have not failed to open its plan."""
         job = self._jobs[number]
-        return [name for name in self.workers if self._workers[name].kind == job.kind and name not in job.unfit]
+        return [
+            name for name in self.workers if self._workers[name].resources == job.resources and name not in job.unfit
+        ]
 
     def completed(self, name: str, chunk: Chunk, now: float, size: int = 0) -> None:
         """The worker rendered the chunk: a segment of so many bytes."""
@@ -226,7 +230,7 @@ class Dispatcher:
         worker.in_a_row = 0
         worker.mean_s = seconds if worker.mean_s is None else worker.mean_s + (seconds - worker.mean_s) / 4
         if job is not None and job.ledger is not None:
-            job.ledger.completed(seconds)
+            job.ledger.complete(seconds)
             job.uncommitted += size
 
     def failed(self, name: str, chunk: Chunk, cause: str, now: float) -> None:
@@ -234,7 +238,7 @@ class Dispatcher:
         worker = self._workers[name]
         job = self._pop(name, chunk, now)
         if job is not None and job.ledger is not None:
-            job.ledger.charge(Failure(chunk, name, cause))
+            job.ledger.fail(Failure(chunk, name, cause))
         worker.in_a_row += 1
         self._look_again()
         if worker.in_a_row >= RETIRE_AFTER:
@@ -256,7 +260,7 @@ class Dispatcher:
                 asked.opening -= 1
         if worker.queue and job is not None and job.ledger is not None:
             failure = Failure(worker.queue.popleft(), name, cause)
-            (job.ledger.charge if charge else job.ledger.lose)(failure)
+            (job.ledger.fail if charge else job.ledger.lose_worker)(failure)
         self._release(worker)
 
     def overdue(self, now: float) -> list[tuple[str, float]]:
@@ -282,7 +286,7 @@ class Dispatcher:
                 job.question = False
                 worker.errand = Ask(name, job.number)
             elif worker.holds != job.number:
-                if job.waiting <= job.opening or not self._has_one_for(name, job, starting):
+                if job.waiting <= job.opening or self._find(name, job, starting) is None:
                     continue
                 job.opening += 1
                 worker.errand = Open(name, job.number)
@@ -315,7 +319,7 @@ class Dispatcher:
         wanting = [
             job
             for job in self._jobs.values()
-            if job.kind == worker.kind and (job.question or job.waiting) and name not in job.unfit
+            if job.resources == worker.resources and (job.question or job.waiting) and name not in job.unfit
             if not self._yields(job)
         ]
         wanting.sort(
@@ -332,7 +336,9 @@ class Dispatcher:
 
     def _yields(self, job: JobState) -> bool:
         """Whether another kind of workers has to get this job's place first."""
-        return any(kind != job.kind and priority > job.priority for kind, priority in self._claims.items())
+        return any(
+            resources != job.resources and priority > job.priority for resources, priority in self._claims.items()
+        )
 
     def _alone(self, worker: WorkerState, job: JobState) -> bool:
         """Whether nothing may queue behind what the worker has: a chunk that failed, or might be blamed for another.
@@ -345,13 +351,14 @@ class Dispatcher:
     def _take(self, name: str, job: JobState, starting: int) -> Chunk | None:
         """The lowest waiting chunk that this worker may take: not one it failed, while another worker could."""
         assert job.ledger is not None
-        return job.ledger.take(lambda chunk: self._may_take(name, job, chunk, starting))
+        chunk = self._find(name, job, starting)
+        if chunk is not None:
+            job.ledger.pop(chunk)
+        return chunk
 
-    def _has_one_for(self, name: str, job: JobState, starting: int) -> bool:
-        chunk = self._take(name, job, starting)
-        if chunk is not None and job.ledger is not None:
-            job.ledger.put_back(chunk)
-        return chunk is not None
+    def _find(self, name: str, job: JobState, starting: int) -> Chunk | None:
+        assert job.ledger is not None
+        return job.ledger.find(lambda chunk: self._may_take(name, job, chunk, starting))
 
     def _may_take(self, name: str, job: JobState, chunk: Chunk, starting: int) -> bool:
         assert job.ledger is not None
@@ -420,4 +427,4 @@ class Dispatcher:
     def _give_back(self, worker: WorkerState, chunk: Chunk) -> None:
         job = self._jobs.get(worker.holds) if worker.holds is not None else None
         if job is not None and job.ledger is not None:
-            job.ledger.put_back(chunk)
+            job.ledger.requeue(chunk)

@@ -12,18 +12,12 @@ from typing import Any
 from render.errors import FarmError, RenderError, StoppedError
 from render.farm.base import ChunkFailed, Opened, Resources
 from render.farm.client import Client, Describe, Finished, Logged, Measure, Render
-from render.farm.dispatch.chunk_queue import ChunkQueue
+from render.farm.dispatch.chunk_queue import ChunkQueue, RetryPolicy
 from render.farm.progress import Progress, Sample
 from render.plan import Chunk, Plan
 from render.store import Event, Segment
 
 __all__ = ["Ask", "Assignment", "Job", "JobState", "Open", "Send", "WorkerState", "end_of", "stopped"]
-
-
-LEAST_FAILED = 3  # chunks given up that no job of any length minds
-
-
-SHARE_FAILED = 10  # one chunk of so many
 
 
 SMOOTHED = 8  # chunks that seconds per image are averaged over
@@ -34,7 +28,7 @@ class Job:
     """One client at the driver. Its ``ledger`` is that of its last request to render."""
 
     client: Client
-    kind: Resources | None = None
+    resources: Resources | None = None
     question: Describe | Measure | None = None
     plan: Plan | None = None
     plan_json: str = ""
@@ -63,20 +57,11 @@ class Job:
 
     def begin(self, request: Render) -> ChunkQueue:
         """Start the books of chunks to render."""
-        farm = request.plan.spec.farm
-        auto = farm.max_failed == "auto"
         self.plan, self.plan_json = request.plan, request.plan.to_json()
         self.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
         self.done_before, self.rendered, self.began, self.settled = request.done_before, 0, None, False
-        self.ledger = ChunkQueue(
-            request.chunks,
-            attempts=farm.attempts,
-            max_failed=max(LEAST_FAILED, len(request.plan.chunks) // SHARE_FAILED)
-            if farm.max_failed == "auto"
-            else farm.max_failed,
-            hopeless=LEAST_FAILED if auto and not request.done_before else None,
-            deadline_s=None if farm.deadline == "auto" else float(farm.deadline.seconds or 0),
-        )
+        policy = RetryPolicy.of(request.plan.spec.farm, len(request.plan.chunks), resumed=bool(request.done_before))
+        self.ledger = ChunkQueue(request.chunks, policy)
         return self.ledger
 
     def log(self, event: Event, **details: Any) -> None:
@@ -125,7 +110,7 @@ class Job:
 
     def fail(self, error: BaseException) -> None:
         """End what the job waits for."""
-        self.kind = self.ledger = self.question = None
+        self.resources = self.ledger = self.question = None
         self.settled = True
         self.client.deliver(error)
 
@@ -209,7 +194,7 @@ class JobState:
     """A job that may have work: a question, or the chunks of its ledger."""
 
     number: int
-    kind: Resources
+    resources: Resources
     priority: int
     question: bool = False
     ledger: ChunkQueue | None = None
@@ -229,7 +214,7 @@ class JobState:
 class WorkerState:
     """A worker: what it holds and does, and what it has done so far."""
 
-    kind: Resources
+    resources: Resources
     errand: Assignment | None = None  # asked or opening
     holds: int | None = None  # the job whose plan is open
     model: str = ""

@@ -83,28 +83,28 @@ class Supervisor:
     def _hire(self, now: float) -> None:
         orders = self._staff.orders(self._farm, self._dispatcher, now)
         for worker in orders.stop:
-            self._stop(worker, "another kind of workers wants its place")
+            self._stop(worker, "another resources of workers wants its place")
         for worker in orders.cancel:
             self._cancel(worker)
-        for kind in orders.start:
-            name = self._farm.start(kind)
-            self._staff.starting[name] = (kind, now)
-            self._tell(kind, Event.WORKER_STARTING, worker=name)
-        for kind, text in orders.notices:
-            self._notice(kind, text)
-        for kind, text in orders.hopeless:
-            self._fail_all(kind, FarmError(text))
+        for resources in orders.start:
+            name = self._farm.start(resources)
+            self._staff.starting[name] = (resources, now)
+            self._tell(resources, Event.WORKER_STARTING, worker=name)
+        for resources, text in orders.notices:
+            self._notice(resources, text)
+        for resources, text in orders.hopeless:
+            self._fail_all(resources, FarmError(text))
 
     def _stop(self, worker: str, why: str) -> None:
         """Stop a worker that is not needed; nobody is to blame, and what it holds goes to others."""
-        self._tell(self._dispatcher.kind_of(worker), Event.WORKER_STOPPED, worker=worker, cause=why)
+        self._tell(self._dispatcher.resources_of(worker), Event.WORKER_STOPPED, worker=worker, cause=why)
         self._farm.stop(worker)
         self._dispatcher.lost(worker, why, charge=False)
 
     def _cancel(self, worker: str) -> None:
         """Stop a worker that is not even ready."""
-        kind, _ = self._staff.starting.pop(worker)
-        self._tell(kind, Event.WORKER_STOPPED, worker=worker, cause="not needed any more")
+        resources, _ = self._staff.starting.pop(worker)
+        self._tell(resources, Event.WORKER_STOPPED, worker=worker, cause="not needed any more")
         self._farm.stop(worker)
 
     def _let_go(self, worker: str) -> None:
@@ -139,9 +139,9 @@ class Supervisor:
             return  # stopped a moment ago, with this message on its way; its chunks went back
         match message:
             case WorkerReady(_, hello):
-                kind, _ = self._staff.ready(worker)
-                self._dispatcher.add_worker(worker, kind)
-                self._tell(kind, Event.WORKER_READY, worker=worker, host=hello.host, pid=hello.pid)
+                resources, _ = self._staff.ready(worker)
+                self._dispatcher.add_worker(worker, resources)
+                self._tell(resources, Event.WORKER_READY, worker=worker, host=hello.host, pid=hello.pid)
             case Answered():
                 self._answered(message)
             case Refused():
@@ -199,13 +199,13 @@ class Supervisor:
         if not self._dispatcher.workers_of(job.number):
             text = f"{job.failed_opens} workers in a row could not open the job; the last one said: {cause}"
             return self._fail(job, FarmError(text))
-        return self._pause(job.kind)
+        return self._pause(job.resources)
 
     def _give_up(self, job: Job) -> None:
         """End a job that nobody is left for, nor will be: each worker that there may be has refused its plan."""
-        if job.kind is None or not job.waits or self._staff.starts(job.kind):
+        if job.resources is None or not job.waits or self._staff.starts(job.resources):
             return
-        full = self._dispatcher.count(job.kind) >= self._staff.room(self._farm, job.kind, time.monotonic())
+        full = self._dispatcher.count(job.resources) >= self._staff.room(self._farm, job.resources, time.monotonic())
         if full and not self._dispatcher.fit_workers(job.number):
             self._fail(job, job.refusal or FarmError("no worker is left that can open the job"))
 
@@ -228,39 +228,39 @@ class Supervisor:
 
     def _retire(self, worker: str) -> None:
         """Let a worker go that failed too often. A device that is bad gets no other for a while."""
-        kind, bad = self._dispatcher.kind_of(worker), self._dispatcher.bad(worker)
-        self._tell(kind, Event.WORKER_RETIRED, worker=worker, benched=bad)
+        resources, bad = self._dispatcher.resources_of(worker), self._dispatcher.bad(worker)
+        self._tell(resources, Event.WORKER_RETIRED, worker=worker, benched=bad)
         self._farm.stop(worker)
         self._dispatcher.lost(worker, "retired", charge=False)
         if bad:
-            self._staff.bench(kind, time.monotonic())
+            self._staff.bench(resources, time.monotonic())
         end = "gets no more; the others go on without it" if bad else "is replaced"
-        self._notice(kind, f"worker {worker} failed several chunks and {end}")
+        self._notice(resources, f"worker {worker} failed several chunks and {end}")
         self._staff.changed = True
-        for job in self._of_kind(kind):
+        for job in self._of_kind(resources):
             self._give_up(job)
 
     def _lost(self, message: WorkerLost) -> None:
         worker, cause = message.worker, message.cause
         self._staff.changed = True
         starting = self._staff.starting.get(worker)
-        kind = starting[0] if starting else self._dispatcher.kind_of(worker)
+        resources = starting[0] if starting else self._dispatcher.resources_of(worker)
         preempted, details = message.preempted, message.details
-        self._tell(kind, Event.WORKER_LOST, worker=worker, cause=cause, preempted=preempted, details=details)
+        self._tell(resources, Event.WORKER_LOST, worker=worker, cause=cause, preempted=preempted, details=details)
         if starting:
-            self._start_failed(kind, message)
+            self._start_failed(resources, message)
             return
         job, errand, held = self._job_of(worker), self._dispatcher.errand(worker), self._dispatcher.held(worker)
         if job is not None and held and not message.preempted:
             job.failed(ChunkFailed(worker, held[0], cause))
         else:
-            self._notice(kind, f"worker {worker} is gone ({cause}); its chunks go to others")
+            self._notice(resources, f"worker {worker} is gone ({cause}); its chunks go to others")
         self._dispatcher.lost(worker, cause, charge=not message.preempted)
         if job is not None and errand is not None:
             self._errand_lost(job, errand, message)
         if job is not None:
             job.settle()
-        for other in self._of_kind(kind):
+        for other in self._of_kind(resources):
             self._give_up(other)
 
     def _errand_lost(self, job: Job, errand: Assignment, message: WorkerLost) -> None:
@@ -271,7 +271,7 @@ class Supervisor:
                 text = f"{job.lost_opens} workers in a row were lost before they could render; the last one:"
                 self._fail(job, FarmError(f"{text} {message.cause}"))
             elif job.lost_opens >= MAX_FAILED_STARTS:
-                self._pause(job.kind)
+                self._pause(job.resources)
         elif isinstance(errand, Open):
             self._open_failed(job, message.worker, message.cause, None)
         else:
@@ -280,20 +280,20 @@ class Supervisor:
                 text = f"{job.lost_asks} workers died over the job's model; of the last one: {message.cause}"
                 self._fail(job, FarmError(text))
 
-    def _start_failed(self, kind: Resources, message: WorkerLost) -> None:
+    def _start_failed(self, resources: Resources, message: WorkerLost) -> None:
         failed = self._staff.start_failed(message.worker, counts=not message.preempted)
-        alone = not self._dispatcher.count(kind) and not self._staff.starts(kind)
-        self._notice(kind, f"worker {message.worker} could not start: {message.cause}")
+        alone = not self._dispatcher.count(resources) and not self._staff.starts(resources)
+        self._notice(resources, f"worker {message.worker} could not start: {message.cause}")
         if failed >= MAX_FAILED_STARTS and alone:
             text = f"{failed} workers in a row could not start; the last one said: {message.cause}"
-            self._fail_all(kind, FarmError(text))
+            self._fail_all(resources, FarmError(text))
         elif failed >= MAX_FAILED_STARTS:
-            self._pause(kind)
+            self._pause(resources)
 
-    def _pause(self, kind: Resources | None) -> None:
+    def _pause(self, resources: Resources | None) -> None:
         """Start no more workers of a kind for a while."""
-        if kind is not None:
-            self._tell(kind, Event.STARTS_PAUSED, seconds=self._staff.pause(kind, time.monotonic()))
+        if resources is not None:
+            self._tell(resources, Event.STARTS_PAUSED, seconds=self._staff.pause(resources, time.monotonic()))
 
     def _stop_overdue(self) -> None:
         """Workers that hang: over a chunk, over a model, or before they were ready at all."""
@@ -317,16 +317,16 @@ class Supervisor:
         number = self._dispatcher.job_of(worker)
         return None if number is None else self._jobs.get(number)
 
-    def _of_kind(self, kind: Resources | None) -> Iterator[Job]:
-        yield from [job for job in self._jobs.values() if kind is not None and job.kind == kind]
+    def _of_kind(self, resources: Resources | None) -> Iterator[Job]:
+        yield from [job for job in self._jobs.values() if resources is not None and job.resources == resources]
 
-    def _tell(self, kind: Resources, event: Event, **details: object) -> None:
+    def _tell(self, resources: Resources, event: Event, **details: object) -> None:
         """Into the log of every job that such workers serve."""
-        for job in self._of_kind(kind):
+        for job in self._of_kind(resources):
             job.log(event, **details)
 
-    def _notice(self, kind: Resources, text: str) -> None:
-        for job in self._of_kind(kind):
+    def _notice(self, resources: Resources, text: str) -> None:
+        for job in self._of_kind(resources):
             job.notice(text)
 
     def _fail(self, job: Job, error: RenderError) -> None:
@@ -334,7 +334,7 @@ class Supervisor:
         self._dispatcher.remove_job(job.number)
         job.fail(error)
 
-    def _fail_all(self, kind: Resources, error: RenderError) -> None:
-        for job in self._of_kind(kind):
+    def _fail_all(self, resources: Resources, error: RenderError) -> None:
+        for job in self._of_kind(resources):
             if job.waits:
                 self._fail(job, error)

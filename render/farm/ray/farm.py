@@ -105,7 +105,7 @@ class RayFarm:
         self._next_calls = 0.0
 
     @_needs_cluster
-    def kind(self, spec: JobSpec, device: str) -> Resources:
+    def resources(self, spec: JobSpec, device: str) -> Resources:
         """A share of a GPU where the job can use one, else of a node's CPUs: all of them, or as many workers want."""
         if _gpus(spec.model, device):
             return Resources(gpu=True, share=spec.farm.workers_per_gpu)
@@ -113,20 +113,20 @@ class RayFarm:
         return Resources(gpu=False, share=math.ceil(asked / max(len(_node_cpus()), 1)))
 
     @_needs_cluster
-    def capacity(self, kind: Resources) -> int:
+    def capacity(self, resources: Resources) -> int:
         """Workers that the nodes alive now have devices for."""
-        return kind.share * (int(_resources().get("GPU", 0)) if kind.gpu else len(_node_cpus()))
+        return resources.share * (int(_resources().get("GPU", 0)) if resources.gpu else len(_node_cpus()))
 
     @_needs_cluster
-    def has_place(self, kind: Resources) -> bool:
+    def has_room(self, resources: Resources) -> bool:
         """Whether the nodes have free what a worker takes; another command may use the rest."""
         free = ray.available_resources()
-        return all(free.get(name, 0.0) >= wanted for name, wanted in _needs(kind).items())
+        return all(free.get(name, 0.0) >= wanted for name, wanted in _needs(resources).items())
 
     @_needs_cluster
-    def start(self, kind: Resources) -> str:
+    def start(self, resources: Resources) -> str:
         """Begin to start a process; Ray finds a place for it, or waits for one."""
-        name, needs = f"w{self._started}", _needs(kind)
+        name, needs = f"w{self._started}", _needs(resources)
         self._started += 1
         self._actors[name] = actor = (
             ray.remote(_OnNode)

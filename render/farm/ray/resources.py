@@ -46,16 +46,16 @@ def _gpus(model: str, device: str) -> int:
     return max(int(_resources().get("GPU", 0)), device == "cuda")
 
 
-def _needs(kind: Resources) -> dict[str, float]:
+def _needs(resources: Resources) -> dict[str, float]:
     """What Ray sets aside for a worker."""
-    if kind.gpu:
-        return {"GPU": 1 / kind.share, "CPU": _cpus_per_gpu() / kind.share}
-    return {"GPU": 0, "CPU": _cpu_share(kind)}
+    if resources.gpu:
+        return {"GPU": 1 / resources.share, "CPU": _cpus_per_gpu() / resources.share}
+    return {"GPU": 0, "CPU": _cpu_share(resources)}
 
 
-def _cpu_share(kind: Resources) -> float:
+def _cpu_share(resources: Resources) -> float:
     """An equal share of the smallest node, so that every worker finds a place. A share, not a number of threads."""
-    share = min(_node_cpus() or [1.0]) / kind.share
+    share = min(_node_cpus() or [1.0]) / resources.share
     return math.floor(share) if share >= 1 else share
 
 

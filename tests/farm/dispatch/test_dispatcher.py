@@ -17,6 +17,7 @@ from render.farm.dispatch.chunk_queue import (
     FREE_LOSSES,
     SHORTEST_DEADLINE_S,
     ChunkQueue,
+    RetryPolicy,
 )
 from render.farm.dispatch.dispatcher import RETIRE_AFTER, Dispatcher
 from render.farm.dispatch.state import Ask, Open, Send
@@ -31,10 +32,10 @@ CPU, GPU = Resources(gpu=False), Resources(gpu=True)
 class OneJob:
     """A dispatcher with one job, whose workers have its plan open as soon as they are told to."""
 
-    def __init__(self, chunks: Iterable[Chunk], workers: str = "", *, attempts: int = 3, **limits: float) -> None:
+    def __init__(self, chunks: Iterable[Chunk], workers: str = "", **limits: Any) -> None:
         self.made = Dispatcher()
         self.made.add_job(0, CPU)
-        self.ledger = ChunkQueue(chunks, attempts=attempts, **limits)  # type: ignore[arg-type]
+        self.ledger = ChunkQueue(chunks, RetryPolicy(**limits))
         self.made.submit(0, self.ledger)
         for name in workers:
             self.add_worker(name)
@@ -335,7 +336,7 @@ def jobs(*priorities: int, kinds: tuple[Resources, ...] = (), models: tuple[str,
     made = Dispatcher()
     for number, priority in enumerate(priorities):
         made.add_job(number, kinds[number] if kinds else CPU, priority)
-        made.submit(number, ChunkQueue(CHUNKS[:4], attempts=3), model=models[number] if models else "m")
+        made.submit(number, ChunkQueue(CHUNKS[:4], RetryPolicy()), model=models[number] if models else "m")
     return made
 
 
@@ -391,7 +392,7 @@ def test_a_worker_gets_only_jobs_of_its_kind() -> None:
 def test_no_more_workers_than_the_job_wants() -> None:
     made = Dispatcher()
     made.add_job(0, CPU)
-    made.submit(0, ChunkQueue(CHUNKS, attempts=3), max_workers=1)
+    made.submit(0, ChunkQueue(CHUNKS, RetryPolicy()), max_workers=1)
     for name in "xy":
         made.add_worker(name, CPU)
     assert made.demand() == {CPU: 1}
@@ -440,7 +441,7 @@ def test_a_drain_ends_whatever_becomes_of_the_last_chunk(end: str) -> None:
 
 
 def test_a_job_that_never_completes_anything_is_not_tried_to_the_end() -> None:
-    made = dispatcher(10, "", attempts=1, max_failed=9, hopeless=2)
+    made = dispatcher(10, "", attempts=1, max_failed=9, max_failed_first=2)
     for place in range(3):
         made.add_worker(f"w{place}")
         made.assign(0.0)
