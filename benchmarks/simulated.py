@@ -5,13 +5,10 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
-from render.farm import driver as drive
 from render.farm.base import Answered, ChunkDone, Message, Opened, Resources, WorkerInfo, WorkerReady
 from render.farm.client import Client
-from render.farm.dispatch import supervisor as crew
 from render.farm.driver import Driver
 from render.farm.progress import Sample, Silent
 from render.farm.runner import JobThread, run_together
@@ -23,12 +20,13 @@ from render.store import Record, Segment
 class SimulatedFarm:
     """Workers that take ``seconds(worker, chunk)`` of the farm's own time for a chunk and never fail."""
 
+    prefix = "w"
+
     def __init__(self, workers: int, seconds: Callable[[int, Chunk], float], digest: str) -> None:
         self.now = 1000.0
         self.rendered = self.committed = 0
         self.began = self.ended = 0.0  # of rendering, by the farm's clock
         self._workers, self._seconds, self._digest = workers, seconds, digest
-        self._names: list[str] = []
         self._queues: dict[str, deque[Chunk]] = {}
         self._messages: deque[Message] = deque()
         self._due: list[tuple[float, str]] = []
@@ -45,13 +43,10 @@ class SimulatedFarm:
         """As many as were asked for."""
         return self._workers
 
-    def start(self, resources: Resources) -> str:
+    def start(self, name: str, resources: Resources) -> None:
         """Ready at once."""
-        name = f"w{len(self._names)}"
-        self._names.append(name)
         self._queues[name] = deque()
         self._messages.append(WorkerReady(name, WorkerInfo("here", 1)))
-        return name
 
     def describe(self, worker: str, spec: JobSpec) -> None:
         """The plan is there already."""
@@ -137,13 +132,12 @@ class SimulatedFarm:
 
 def dispatch(plan: Plan, farm: SimulatedFarm, look: Callable[[int], None] = lambda _done: None) -> float:
     """Drive a plan's chunks over the farm; returns seconds of this process. ``look`` hears how many chunks are done."""
-    with _clock_of(farm):
-        driver = Driver(lambda: farm)
-        client = driver.client(Silent())
-        teller = JobThread(lambda: _tell(client, plan, farm, look), client)
-        began = time.process_time()
-        run_together(driver, [teller])
-        return time.process_time() - began
+    driver = Driver(lambda: farm, clock=farm.monotonic)
+    client = driver.client(Silent())
+    teller = JobThread(lambda: _tell(client, plan, farm, look), client)
+    began = time.process_time()
+    run_together(driver, [teller])
+    return time.process_time() - began
 
 
 def _tell(client: Client, plan: Plan, farm: SimulatedFarm, look: Callable[[int], None]) -> int:
@@ -154,13 +148,3 @@ def _tell(client: Client, plan: Plan, farm: SimulatedFarm, look: Callable[[int],
             farm.committed += 1
             look(farm.committed)
     return farm.committed
-
-
-@contextmanager
-def _clock_of(farm: SimulatedFarm) -> Iterator[None]:
-    before = drive.time, crew.time
-    drive.time = crew.time = farm  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        drive.time, crew.time = before

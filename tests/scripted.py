@@ -43,6 +43,8 @@ class ScriptedFarm:
     while it starts; refused, broken or killed while it opens the plan.
     """
 
+    prefix = "w"
+
     def __init__(self, workers: int, script: Script, starts: dict[str, str] | None = None) -> None:
         self.now = BEGINNING
         self.workers, self.script, self.starts = workers, script, starts or {}
@@ -76,8 +78,7 @@ class ScriptedFarm:
     def has_room(self, resources: Resources) -> bool:
         return True
 
-    def start(self, resources: Resources) -> str:
-        name = f"w{len(self.started)}"
+    def start(self, name: str, resources: Resources) -> None:
         self.started.append(name)
         match self._fate(name):
             case "lost":
@@ -89,7 +90,6 @@ class ScriptedFarm:
             case _:
                 self._queues[name] = deque()
                 self._messages.append(WorkerReady(name, WorkerInfo("here", 1)))
-        return name
 
     def open(self, worker: str, plan_json: str) -> None:
         self._digests[worker] = Plan.from_json(plan_json).digest
@@ -182,10 +182,8 @@ def play(
     stop: Stop | None = None,
 ) -> list[int | Exception]:
     """Drive jobs (plan, missing chunks, run directory, watcher) over the farm's own clock; what became of each."""
-    patch.setattr("render.farm.driver.time", farm)
-    patch.setattr("render.farm.dispatch.supervisor.time", farm)
     patch.setattr("os.fsync", lambda _descriptor: None)
-    driver, tellers = Driver(lambda: farm, stop), []
+    driver, tellers = Driver(lambda: farm, stop, clock=farm.monotonic), []
     for plan, missing, rundir, watcher in jobs:
         client = driver.client(watcher, plan.spec.farm.priority)
 

@@ -1,7 +1,7 @@
 """What a farm is to the driver: something that starts workers, carries work to them and messages back.
 
-Two farms exist, ``local.py`` in the driver's own process and ``farm.py`` over Ray; the driver cannot tell them
-apart. Messages are facts, not decisions: who does what next is ``dispatcher.py``'s alone.
+Two farms exist, ``local.py`` in the driver's own process and ``ray/`` over a cluster; the driver cannot tell them
+apart. Messages are facts, not decisions: who does what next is for ``dispatch/`` alone.
 """
 
 from __future__ import annotations
@@ -142,6 +142,11 @@ class Farm(Protocol):
     time, and chunks only of the plan it has opened.
     """
 
+    @property
+    def prefix(self) -> str:
+        """What the names of its workers begin with."""
+        ...
+
     def resources(self, spec: JobSpec, device: str) -> Resources:
         """What the job's workers need of a machine; ``device`` is auto until a plan has resolved it."""
         ...
@@ -151,11 +156,11 @@ class Farm(Protocol):
         ...
 
     def has_room(self, resources: Resources) -> bool:
-        """Whether one more worker of a kind would find a place now, beside all that runs there."""
+        """Whether one more worker of a kind would find room now, beside all that runs there."""
         ...
 
-    def start(self, resources: Resources) -> str:
-        """Begin to start a worker and return its name; WorkerReady or WorkerLost follows."""
+    def start(self, name: str, resources: Resources) -> None:
+        """Begin to start a worker; WorkerReady or WorkerLost follows."""
         ...
 
     def describe(self, worker: str, spec: JobSpec) -> None:

@@ -18,7 +18,19 @@ from render.plan import BatchTimings, Chunk, Plan
 from render.spec import JobSpec
 from render.store import Event, Segment
 
-__all__ = ["Client", "Committed", "Describe", "Finished", "Leave", "Logged", "Measure", "Render", "Request"]
+__all__ = [
+    "Client",
+    "Committed",
+    "Delivery",
+    "Describe",
+    "Finished",
+    "Leave",
+    "Logged",
+    "Measure",
+    "Question",
+    "Render",
+    "Request",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,11 @@ class Describe:
     job: int
     spec: JobSpec
 
+    @property
+    def needs(self) -> tuple[JobSpec, str]:
+        """What decides which workers can answer: the spec, and the device as far as it is resolved."""
+        return self.spec, self.spec.engine.device
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -35,6 +52,11 @@ class Measure:
 
     job: int
     plan: Plan
+
+    @property
+    def needs(self) -> tuple[JobSpec, str]:
+        """What decides which workers can answer: the spec, and its device."""
+        return self.plan.spec, self.plan.settings.device
 
 
 @dataclass(frozen=True)
@@ -45,6 +67,11 @@ class Render:
     plan: Plan
     chunks: Sequence[Chunk]
     done_before: int
+
+    @property
+    def needs(self) -> tuple[JobSpec, str]:
+        """What decides which workers can render it: the spec, and its device."""
+        return self.plan.spec, self.plan.settings.device
 
 
 @dataclass(frozen=True)
@@ -63,7 +90,8 @@ class Leave:
     job: int
 
 
-Request = Describe | Measure | Render | Committed | Leave
+Question = Describe | Measure
+Request = Question | Render | Committed | Leave
 
 
 @dataclass(frozen=True)
@@ -84,10 +112,10 @@ Delivery = Logged | Segment | Described | BatchTimings | Finished | BaseExceptio
 
 
 class Client:
-    """One job at the driver. ``number`` is its place in line among jobs of the same ``priority``."""
+    """One job at the driver, which knows it by its ``number``."""
 
-    def __init__(self, number: int, priority: int, watcher: Watcher, request: Callable[[Request], None]) -> None:
-        self.number, self.priority, self.watcher = number, priority, watcher
+    def __init__(self, number: int, watcher: Watcher, request: Callable[[Request], None]) -> None:
+        self.number, self.watcher = number, watcher
         self._request = request
         self._inbox: SimpleQueue[Delivery] = SimpleQueue()
         self._log: Callable[[Logged], None] = lambda _line: None  # who renders without a log wants none

@@ -29,10 +29,11 @@ _FAULTS = (RuntimeError, ValueError, TypeError, OSError, ArithmeticError, Lookup
 class LocalFarm:
     """One worker, two threads: a chunk's last pictures are encoded while the next chunk is rendered."""
 
+    prefix = "local-"
+
     def __init__(self, *, trust: bool = False) -> None:
         """``trust``: the worker may load what could run code."""
         self._trust = trust
-        self._started = 0
         self._workers: dict[str, Worker] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="chunk")
         self._calls: dict[Future[Any], tuple[str, Chunk | None]] = {}
@@ -50,13 +51,10 @@ class LocalFarm:
         """Always."""
         return True
 
-    def start(self, resources: Resources) -> str:  # noqa: ARG002
+    def start(self, name: str, resources: Resources) -> None:  # noqa: ARG002
         """Ready at once."""
-        name = f"local-{self._started}"
-        self._started += 1
         self._workers[name] = Worker(name, trust=self._trust)
         self._messages.append(WorkerReady(name, WorkerInfo(socket.gethostname(), os.getpid())))
-        return name
 
     def describe(self, worker: str, spec: JobSpec) -> None:
         """This machine, and the model as found from here."""

@@ -12,7 +12,7 @@ import pytest
 from render.errors import EngineError, FarmError, ModelError, RenderError, StoppedError
 from render.farm.base import ChunkFailed, Message, Refused, Resources, WorkerInfo, WorkerLost, WorkerReady
 from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S
-from render.farm.dispatch.supervisor import MAX_FAILED_STARTS
+from render.farm.dispatch.failures import MAX_FAILED_STARTS
 from render.farm.progress import METRICS, Progress
 from render.farm.signals import Stop
 from render.plan import Chunk, Plan
@@ -499,12 +499,10 @@ class OneMachine(Patient):
     def has_room(self, resources: Resources) -> bool:
         return sum(1 / other.share for other in self.placed.values()) + 1 / resources.share <= 1
 
-    def start(self, resources: Resources) -> str:
-        name = f"w{len(self.started)}"
+    def start(self, name: str, resources: Resources) -> None:
         self.started.append(name)
         self.waiting[name] = resources
         self._place()
-        return name
 
     def stop(self, worker: str) -> None:
         super().stop(worker)
@@ -529,14 +527,10 @@ class OneMachine(Patient):
 @pytest.mark.slow
 @pytest.mark.parametrize("priority", [9, 0])
 def test_workers_of_another_kind_get_their_place_in_turn(priority: int, jobs: Jobs) -> None:
-    """For hours, if need be: a start that waits for a place does not fail. A job of more weight gets it soon."""
+    """For hours, if need be: a start that waits for a place does not fail; workers with nothing to do make room."""
     farm = OneMachine()
     farm.end_s = 100_000.0
     assert jobs.play(farm, "frames=96 farm.workers=2", f"farm.priority={priority}") == [24, 6]
-    if priority:
-        heavy = jobs.plan_of("frames=24", "farm.chunk=4", "crf=21").digest
-        assert farm.done.index(heavy) <= 4, "what was being rendered is finished first"
-        assert farm.done[-1] != heavy
 
 
 def test_a_drain_keeps_what_comes_out_of_turn(stage: Stage) -> None:

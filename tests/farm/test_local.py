@@ -34,9 +34,9 @@ def farm() -> Iterator[LocalFarm]:
         yield farm
 
 
-def ready(farm: LocalFarm, plan: Plan | None = None) -> str:
+def ready(farm: LocalFarm, plan: Plan | None = None, worker: str = "local-0") -> str:
     """A worker, with the plan open."""
-    worker = farm.start(Resources(gpu=False))
+    farm.start(worker, Resources(gpu=False))
     assert farm.wait(0) == [WorkerReady(worker, WorkerInfo(socket.gethostname(), os.getpid()))]
     if plan is not None:
         farm.open(worker, plan.to_json())
@@ -81,7 +81,7 @@ def test_a_worker_goes_from_plan_to_plan(farm: LocalFarm, plan_of: Make) -> None
 
 def test_a_stopped_worker_sends_nothing(farm: LocalFarm, plan_of: Make) -> None:
     plan = plan_of()
-    first, second = ready(farm, plan), ready(farm, plan)
+    first, second = ready(farm, plan), ready(farm, plan, "local-1")
     assert first != second
     farm.send(first, plan.chunks[0])
     farm.send(second, plan.chunks[1])

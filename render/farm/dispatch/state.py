@@ -1,258 +1,168 @@
-"""A job as the driver sees it: what it asked for, how far its workers are, and what it is told."""
+"""All that the dispatcher knows: jobs, workers, and how starting them went. Data, and questions that change nothing."""
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
-from typing import Any
 
-from render.errors import FarmError, RenderError, StoppedError
-from render.farm.base import ChunkFailed, Opened, Resources
-from render.farm.client import Client, Describe, Finished, Logged, Measure, Render
-from render.farm.dispatch.chunk_queue import ChunkQueue, RetryPolicy
-from render.farm.progress import Progress, Sample
+from render.errors import RenderError
+from render.farm.base import Resources
+from render.farm.client import Question
+from render.farm.dispatch.actions import Action, Ask, OpenPlan
+from render.farm.dispatch.chunk_queue import ChunkQueue
 from render.plan import Chunk, Plan
-from render.store import Event, Segment
 
-__all__ = ["Ask", "Assignment", "Job", "JobState", "Open", "Send", "WorkerState", "end_of", "stopped"]
+__all__ = ["DEPTH", "JobState", "ScalingState", "StartingWorker", "State", "WorkerState"]
 
-
-SMOOTHED = 8  # chunks that seconds per image are averaged over
+DEPTH = 2  # chunks a worker holds: one executing, one waiting in its queue
+UNCOMMITTED_BYTES = 256 << 20  # of segments that wait for a slow store; beyond that no more chunks of the job go out
 
 
 @dataclass
-class Job:
-    """One client at the driver. Its ``ledger`` is that of its last request to render."""
+class JobState:
+    """A job: what it asked for, how far its workers are, what went wrong. ``queue`` is that of its last request."""
 
-    client: Client
+    number: int
+    priority: int = 0
     resources: Resources | None = None
-    question: Describe | Measure | None = None
+    question: Question | None = None
+    asked: bool = False  # a worker has the question
     plan: Plan | None = None
     plan_json: str = ""
-    ledger: ChunkQueue | None = None
+    model: str = ""  # workers that hold it open the plan sooner
+    max_workers: int | None = None
+    queue: ChunkQueue | None = None
     settled: bool = True  # it has heard how its chunks ended
-    total: int = 0
-    done_before: int = 0
-    rendered: int = 0
-    began: float | None = None  # when its first chunk was sent
+    opening: int = 0  # workers that open its plan
+    unfit: set[str] = field(default_factory=set)  # workers that could not
+    uncommitted: int = 0  # bytes
     lost_asks: int = 0
     lost_opens: int = 0  # in a row, to nodes that went away
     failed_opens: int = 0  # in a row
     refusal: RenderError | None = None  # what the last worker said that could not open the plan
+    total: int = 0
+    done_before: int = 0
+    rendered: int = 0
+    began: float | None = None  # when its first chunk was sent
     s_per_image: float | None = None  # of the last chunks
     warned: set[str] = field(default_factory=set)
 
     @property
-    def number(self) -> int:
-        """Its place in line."""
-        return self.client.number
+    def to_ask(self) -> bool:
+        """Whether it has a question that no worker has yet."""
+        return self.question is not None and not self.asked
+
+    @property
+    def waiting(self) -> int:
+        """Chunks that could be sent now."""
+        return self.queue.waiting if self.queue and self.uncommitted < UNCOMMITTED_BYTES else 0
 
     @property
     def waits(self) -> bool:
         """Whether it waits for an answer or for chunks."""
         return self.question is not None or not self.settled
 
-    def begin(self, request: Render) -> ChunkQueue:
-        """Start the books of chunks to render."""
-        self.plan, self.plan_json = request.plan, request.plan.to_json()
-        self.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
-        self.done_before, self.rendered, self.began, self.settled = request.done_before, 0, None, False
-        policy = RetryPolicy.of(request.plan.spec.farm, len(request.plan.chunks), resumed=bool(request.done_before))
-        self.ledger = ChunkQueue(request.chunks, policy)
-        return self.ledger
-
-    def log(self, event: Event, **details: Any) -> None:
-        """A line for the job's log."""
-        self.client.deliver(Logged(event, details))
-
-    def notice(self, text: str) -> None:
-        """A line for the person at the terminal."""
-        self.client.watcher.notice(text)
-
-    def opened(self, worker: str, opened: Opened) -> None:
-        """A worker has opened the plan; a warning is told once."""
-        self.failed_opens = self.lost_opens = 0
-        self.log(Event.OPENED, worker=worker, seconds=round(opened.seconds, 3))
-        for warning in [text for text in dict.fromkeys(opened.warnings) if text not in self.warned]:
-            self.warned.add(warning)
-            self.log(Event.WARNING, text=warning)
-            self.notice(warning)
-
-    def done(self, segment: Segment) -> None:
-        """A chunk is rendered; its frames count when they are committed."""
-        record = segment.record
-        mean = (record.ended - record.began) / len(record.chunk.frames)
-        before = mean if self.s_per_image is None else self.s_per_image
-        self.s_per_image = before + (mean - before) / SMOOTHED
-        self.client.deliver(segment)
-
-    def failed(self, message: ChunkFailed) -> None:
-        """An attempt came to nothing; details (a stack trace) go into the log only."""
-        chunk, details = message.chunk.name, message.details
-        self.log(Event.FAILED, worker=message.worker, chunk=chunk, cause=message.cause, details=details)
-        self.notice(f"{message.chunk} failed on worker {message.worker}: {message.cause}")
-
-    def settle(self) -> None:
-        """Tell the job when all its chunks are done, given up or abandoned."""
-        ledger = self.ledger
-        if ledger is None or self.settled or not ledger.finished:
-            return
-        self.settled = True
-        if ledger.given_up:
-            self.client.deliver(FarmError(_given_up(ledger)))
-        elif ledger.abandoned:
-            self.client.deliver(stopped())
-        else:
-            self.client.deliver(Finished())
-
-    def fail(self, error: BaseException) -> None:
-        """End what the job waits for."""
-        self.resources = self.ledger = self.question = None
-        self.settled = True
-        self.client.deliver(error)
-
-    def progress(self, workers: int, opening: int, now: float) -> Progress:
-        """How far it is; so many workers render it, and so many more open its plan."""
-        return Progress(
-            frames_done=self.done_before + self.rendered,
-            frames_total=self.total,
-            rendered=self.rendered,
-            elapsed_s=now - self.began if self.began is not None else 0.0,
-            workers=workers,
-            retries=self.ledger.retries if self.ledger else 0,
-            opening=opening,
-        )
-
-    def sample(self, workers: int, idle_share: float) -> Sample:
-        """The metrics of this moment."""
-        values: dict[str, float] = {
-            "render_frames": self.rendered,
-            "render_retries": self.ledger.retries if self.ledger else 0,
-            "render_frames_left": self.total - self.done_before - self.rendered,
-            "render_queue_depth": self.ledger.waiting if self.ledger else 0,
-            "render_workers": workers,
-            "render_idle_share": idle_share,
-        }
-        if self.s_per_image is not None:
-            values["render_seconds_per_image"] = self.s_per_image
-        name, place = (self.plan.spec.name, str(self.plan.spec.run_dir)) if self.plan else ("", "")
-        return Sample(name, values, place)
-
-
-def stopped() -> StoppedError:
-    """What a job hears that was asked to stop."""
-    return StoppedError("stopped; what is done stays done, the same command goes on")
-
-
-def _given_up(ledger: ChunkQueue) -> str:
-    others = f"{ledger.abandoned} were not begun after that" if ledger.abandoned else "all others are done"
-    total = len(ledger.given_up) + ledger.num_done + ledger.abandoned
-    lines = [f"{len(ledger.given_up)} of {total} chunks failed for good; {others}:"]
-    for chunk, failures in sorted(ledger.given_up.items()):
-        last = failures[-1]
-        lines.append(f"  {chunk}: {len(failures)} attempts; the last, on worker {last.worker}: {last.cause}")
-    lines.append("mend the cause and run the same command again: it renders only what is missing")
-    return "\n".join(lines)
-
-
-UNCOMMITTED_BYTES = 256 << 20  # of segments that wait for a slow store; beyond that no more chunks of the job go out
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Put the job's question to the worker."""
-
-    worker: str
-    job: int
-
-
-@dataclass(frozen=True)
-class Open:
-    """Have the worker open the job's plan."""
-
-    worker: str
-    job: int
-
-
-@dataclass(frozen=True)
-class Send:
-    """Send the worker a chunk of the plan that it has open."""
-
-    worker: str
-    job: int
-    chunk: Chunk
-
-
-Assignment = Ask | Open | Send
-
 
 @dataclass
-class JobState:
-    """A job that may have work: a question, or the chunks of its ledger."""
+class StartingWorker:
+    """A worker that is not ready yet."""
 
-    number: int
     resources: Resources
-    priority: int
-    question: bool = False
-    ledger: ChunkQueue | None = None
-    model: str = ""
-    max_workers: int | None = None
-    uncommitted: int = 0  # bytes
-    opening: int = 0
-    unfit: set[str] = field(default_factory=set)
-
-    @property
-    def waiting(self) -> int:
-        """Chunks that could be sent now."""
-        return self.ledger.waiting if self.ledger and self.uncommitted < UNCOMMITTED_BYTES else 0
+    since: float
+    announced: bool = False  # a person knows that it waits
 
 
 @dataclass
 class WorkerState:
-    """A worker: what it holds and does, and what it has done so far."""
+    """A worker that is ready: what it holds and does, and what it has done so far."""
 
     resources: Resources
-    errand: Assignment | None = None  # asked or opening
-    holds: int | None = None  # the job whose plan is open
+    assignment: Ask | OpenPlan | None = None
+    open_job: int | None = None  # the job whose plan is open
     model: str = ""
-    queue: deque[Chunk] = field(default_factory=deque)
+    chunks: deque[Chunk] = field(default_factory=deque)  # the executing one first
     since: float = 0.0  # when what it does began
-    done_here: int = 0  # chunks of the plan it holds
-    mean_s: float | None = None  # of those
+    done_here: int = 0  # chunks of the plan that is open
     completed: int = 0
-    in_a_row: int = 0  # failures since the last chunk it completed
-    retired: bool = False
+    failed_in_a_row: int = 0  # since the last chunk it completed
+    last_chunk: Chunk | None = None  # while draining: what it still finishes
 
     @property
     def busy(self) -> bool:
         """Whether it has anything to do."""
-        return bool(self.queue) or self.errand is not None
+        return bool(self.chunks) or self.assignment is not None
 
     @property
     def job(self) -> int | None:
         """The job it is busy for, or whose plan it has open."""
-        return self.errand.job if self.errand is not None else self.holds
+        return self.assignment.job if self.assignment is not None else self.open_job
 
 
-def end_of(waiting: int, workers: Iterable[WorkerState], now: float) -> float:
-    """When so many waiting chunks will be done if each goes to the worker that is through with it first.
+@dataclass
+class ScalingState:
+    """How starting workers went so far."""
 
-    Workers nobody has measured yet do not count, nor does one that is late: it may hang.
-    """
-    through: list[tuple[float, float]] = []  # when a worker would be through with one more, its seconds a chunk
-    for worker in workers:
-        if not worker.mean_s:
-            continue
-        rest_s = len(worker.queue) * worker.mean_s - (now - worker.since) if worker.queue else 0.0
-        if rest_s >= 0:
-            through.append((now + rest_s + worker.mean_s, worker.mean_s))
-    if not through:
-        return math.inf
-    heapq.heapify(through)
-    for _ in range(waiting - 1):
-        end, mean_s = through[0]
-        heapq.heapreplace(through, (end + mean_s, mean_s))
-    return through[0][0]
+    reconsider: bool = True  # something happened that may call for more workers or fewer
+    next_look: float = 0.0
+    quarantined: dict[Resources, list[float]] = field(default_factory=dict)  # bad devices: until when
+    failed_starts: Counter[Resources] = field(default_factory=Counter)  # in a row
+    pauses: dict[Resources, tuple[float, float]] = field(default_factory=dict)  # until when, and how long it was
+
+
+@dataclass
+class State:
+    """Everything. ``outbox`` holds the actions decided on since the driver last asked."""
+
+    jobs: dict[int, JobState] = field(default_factory=dict)
+    starting: dict[str, StartingWorker] = field(default_factory=dict)
+    workers: dict[str, WorkerState] = field(default_factory=dict)
+    free: dict[str, None] = field(default_factory=dict)  # workers with room in their queue
+    scaling: ScalingState = field(default_factory=ScalingState)
+    capacity: dict[Resources, int] = field(default_factory=dict)
+    has_room: Set[Resources] = frozenset()
+    num_started: int = 0
+    draining: bool = False
+    checked: float = 0.0  # when deadlines were last looked at
+    reported: float = 0.0  # when the terminal and monitors last heard something
+    news: bool = False  # something was committed since then
+    outbox: list[Action] = field(default_factory=list)
+
+    @property
+    def wanting(self) -> bool:
+        """Whether any job has something for a worker to do."""
+        return any(job.to_ask or job.waiting for job in self.jobs.values())
+
+    def jobs_of(self, resources: Resources | None) -> Iterator[JobState]:
+        """The jobs that such workers serve."""
+        yield from [job for job in self.jobs.values() if resources is not None and job.resources == resources]
+
+    def job_of(self, worker: WorkerState) -> JobState | None:
+        """The job that a worker works for, None where it has left."""
+        return None if worker.job is None else self.jobs.get(worker.job)
+
+    def workers_of(self, number: int) -> list[str]:
+        """The workers that are busy for a job."""
+        return [name for name, worker in self.workers.items() if worker.busy and worker.job == number]
+
+    def fit_workers(self, job: JobState) -> list[str]:
+        """The workers that serve the job and have not failed to open its plan."""
+        return [
+            name for name, worker in self.workers.items() if worker.resources == job.resources and name not in job.unfit
+        ]
+
+    def count(self, resources: Resources | None) -> int:
+        """The workers of a kind that are ready."""
+        return sum(worker.resources == resources for worker in self.workers.values())
+
+    def starts(self, resources: Resources | None) -> bool:
+        """Whether any worker of a kind is starting."""
+        return any(start.resources == resources for start in self.starting.values())
+
+    def note_room(self, name: str) -> None:
+        """Keep ``free`` true of a worker that was given something, or is through with it."""
+        worker = self.workers[name]
+        if worker.assignment is None and len(worker.chunks) < DEPTH:
+            self.free.setdefault(name)
+        else:
+            self.free.pop(name, None)

@@ -90,13 +90,14 @@ def _needs_cluster(call: Callable[P, T]) -> Callable[P, T]:
 class RayFarm:
     """Workers as Ray actors, one process each, spread over the nodes."""
 
+    prefix = "w"
+
     def __init__(self, *, trust: bool = False) -> None:
         """Inside ``connected``. The cluster stays when the farm is closed: the next command may use it too.
 
         ``trust``: workers may load what could run code.
         """
         self._trust = trust
-        self._started = 0
         self._actors: dict[str, Any] = {}
         self._nodes: dict[str, str] = {}
         self._meters = RayMetrics()
@@ -124,10 +125,9 @@ class RayFarm:
         return all(free.get(name, 0.0) >= wanted for name, wanted in _needs(resources).items())
 
     @_needs_cluster
-    def start(self, resources: Resources) -> str:
-        """Begin to start a process; Ray finds a place for it, or waits for one."""
-        name, needs = f"w{self._started}", _needs(resources)
-        self._started += 1
+    def start(self, name: str, resources: Resources) -> None:
+        """Begin to start a process; Ray finds room for it, or waits for it."""
+        needs = _needs(resources)
         self._actors[name] = actor = (
             ray.remote(_OnNode)
             .options(
@@ -141,7 +141,6 @@ class RayFarm:
             .remote(name, trust=self._trust)
         )
         self._call(name, actor.hello.remote())
-        return name
 
     @_needs_cluster
     def describe(self, worker: str, spec: JobSpec) -> None:

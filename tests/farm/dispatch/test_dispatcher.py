@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.farm.base import Resources
+from render.farm.base import Answered, ChunkDone, ChunkFailed, Opened, Resources, WorkerInfo, WorkerLost, WorkerReady
+from render.farm.client import Committed, Describe, Leave
+from render.farm.dispatch.actions import Action, Ask, OpenPlan, SendChunk, StartWorker, StopWorker
 from render.farm.dispatch.chunk_queue import (
     DEADLINE_FACTOR,
     FIRST_DEADLINE_S,
@@ -19,9 +22,13 @@ from render.farm.dispatch.chunk_queue import (
     ChunkQueue,
     RetryPolicy,
 )
-from render.farm.dispatch.dispatcher import RETIRE_AFTER, Dispatcher
-from render.farm.dispatch.state import Ask, Open, Send
+from render.farm.dispatch.dispatcher import Dispatcher
+from render.farm.dispatch.events import Drain, Event, Requested, Tick
+from render.farm.dispatch.state import StartingWorker, WorkerState
+from render.farm.dispatch.supervisor import RETIRE_AFTER
 from render.plan import Chunk
+from render.spec import JobSpec
+from render.store import Record, Segment
 
 CHUNKS = [Chunk(start, start + 8) for start in range(0, 80, 8)]
 
@@ -29,40 +36,138 @@ CHUNKS = [Chunk(start, start + 8) for start in range(0, 80, 8)]
 CPU, GPU = Resources(gpu=False), Resources(gpu=True)
 
 
+def segment(chunk: Chunk) -> Segment:
+    record = Record(
+        digest="",
+        chunk=chunk,
+        pictures=(),
+        file=None,
+        bytes=0,
+        sha256="",
+        stills=None,
+        stills_bytes={},
+        worker="",
+        device="",
+        began=0.0,
+        ended=1.0,
+        timings_s={},
+        versions={},
+        sampler_table="",
+    )
+    return Segment(record, b"")
+
+
+def add_job(
+    made: Dispatcher,
+    number: int,
+    chunks: Iterable[Chunk],
+    *,
+    resources: Resources = CPU,
+    priority: int = 0,
+    model: str = "m",
+    max_workers: int | None = None,
+    **policy: Any,
+) -> ChunkQueue:
+    """A job in the midst of rendering."""
+    made.add_job(number, priority)
+    job = made.state.jobs[number]
+    job.resources, job.settled, job.model, job.max_workers = resources, False, model, max_workers
+    job.queue = ChunkQueue(chunks, RetryPolicy(**policy))
+    return job.queue
+
+
+def add_worker(made: Dispatcher, name: str, resources: Resources = CPU, open_job: int | None = None) -> None:
+    made.state.workers[name] = WorkerState(resources, open_job=open_job)
+    made.state.note_room(name)
+
+
 class OneJob:
-    """A dispatcher with one job, whose workers have its plan open as soon as they are told to."""
+    """A dispatcher with one job, whose workers have its plan open as soon as they are told to.
 
-    def __init__(self, chunks: Iterable[Chunk], workers: str = "", **limits: Any) -> None:
-        self.made = Dispatcher()
-        self.made.add_job(0, CPU)
-        self.ledger = ChunkQueue(chunks, RetryPolicy(**limits))
-        self.made.submit(0, self.ledger)
+    Events are handled together, when it is asked what came of them.
+    """
+
+    def __init__(self, chunks: Iterable[Chunk], workers: str = "", **policy: Any) -> None:
+        self.made, self.now = Dispatcher(), 0.0
+        self._ledger = add_job(self.made, 0, chunks, **policy)
         for name in workers:
-            self.add_worker(name)
+            add_worker(self.made, name, open_job=0)
+        self.events: list[Event] = []
+        self.sent: list[tuple[str, Chunk]] = []
+        self.lives: list[list[str]] = []  # the workers that there were when a chunk was sent
+        self.stopped: list[str] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.made, name)
+    def flush(self) -> None:
+        while actions := self._handle():
+            for action in actions:
+                match action:
+                    case SendChunk(worker, _, chunk):
+                        self.sent.append((worker, chunk))
+                        self.lives.append(list(self.made.state.workers))
+                    case OpenPlan(worker):
+                        self.events.append(Answered(worker, Opened((), 0.0)))
+                    case StopWorker(worker):
+                        self.stopped.append(worker)
 
-    def add_worker(self, name: str) -> None:
-        self.made.add_worker(name, CPU)
+    def _handle(self) -> list[Action]:
+        events, self.events = self.events, []
+        actions = self.made.handle(events, self.now)
+        return [action for action in actions if isinstance(action, SendChunk | OpenPlan | StopWorker)]
 
-    def assign(self, now: float, starting: int = 0) -> list[tuple[str, Chunk]]:
-        sent = []
-        while steps := self.made.assign(now, {CPU: starting}):
-            for step in steps:
-                if isinstance(step, Send):
-                    sent.append((step.worker, step.chunk))
-                else:
-                    self.made.opened(step.worker)
+    @property
+    def ledger(self) -> ChunkQueue:
+        self.flush()
+        return self._ledger
+
+    @property
+    def workers(self) -> list[str]:
+        self.flush()
+        return list(self.made.state.workers)
+
+    def held(self, name: str) -> list[Chunk]:
+        self.flush()
+        return list(self.made.state.workers[name].chunks)
+
+    def assign(self, now: float) -> list[tuple[str, Chunk]]:
+        """What was sent since this was last asked."""
+        self.now = now
+        self.flush()
+        sent, self.sent, self.lives = self.sent, [], []
         return sent
 
+    def overdue(self, now: float) -> list[tuple[str, float]]:
+        """The workers that would be stopped, and since when they do what they do."""
+        self.flush()
+        actions = copy.deepcopy(self.made).handle([], now)
+        names = [action.name for action in actions if isinstance(action, StopWorker)]
+        return [(name, now - self.made.state.workers[name].since) for name in names]
+
+    def add_worker(self, name: str) -> None:
+        self.flush()
+        self.made.state.starting[name] = StartingWorker(CPU, self.now)
+        self.events.append(WorkerReady(name, WorkerInfo("here", 1)))
+
+    def starts(self, number: int) -> None:
+        """So many workers are starting."""
+        self.made.state.starting = {f"s{place}": StartingWorker(CPU, self.now) for place in range(number)}
+
     def completed(self, name: str, chunk: Chunk, now: float) -> None:
-        self.made.completed(name, chunk, now)
-        self.made.committed(0, 0)
+        self.flush()
+        self.now = now
+        self.events += [ChunkDone(name, segment(chunk)), Committed(0, 8, 0)]
+
+    def failed(self, name: str, chunk: Chunk, cause: str, now: float) -> None:
+        self.flush()
+        self.now = now
+        self.events.append(ChunkFailed(name, chunk, cause))
+
+    def lost(self, name: str, cause: str, *, charge: bool = True) -> None:
+        self.flush()
+        self.events.append(WorkerLost(name, cause, preempted=not charge))
 
 
-def dispatcher(chunks: int, workers: str, **limits: Any) -> OneJob:
-    return OneJob(CHUNKS[:chunks], workers, **limits)
+def dispatcher(chunks: int, workers: str, **policy: Any) -> OneJob:
+    return OneJob(CHUNKS[:chunks], workers, **policy)
 
 
 def test_every_worker_gets_one_before_any_gets_a_second() -> None:
@@ -109,8 +214,8 @@ def test_only_the_executing_chunk_is_charged_for_a_death() -> None:
     assert made.held("x") == [CHUNKS[0], CHUNKS[2]]
     made.lost("x", "killed")
     assert list(made.ledger.given_up) == [CHUNKS[0]]
-    assert made.ledger.waiting == 1
-    assert not made.knows("x")
+    assert made.assign(0.0)[-1] == ("y", CHUNKS[2]), "what waited behind it goes to another one"
+    assert made.workers == ["y"]
 
 
 def test_preemption_is_free() -> None:
@@ -132,12 +237,11 @@ def test_a_death_with_nothing_to_do_is_charged_to_no_one() -> None:
 def test_a_worker_that_fails_many_chunks_is_retired() -> None:
     made = dispatcher(10, "xy")
     for place in range(RETIRE_AFTER):
-        assert not made.retired("x")
+        assert "x" in made.workers
         made.assign(0.0)
         made.failed("x", made.held("x")[0], f"oops {place}", 0.0)
-    assert made.retired("x")
-    assert made.held("x") == []
     assert made.workers == ["y"]
+    assert made.stopped == ["x"]
     assert {name for name, _ in made.assign(0.0)} <= {"y"}
 
 
@@ -196,8 +300,9 @@ class Books:
         self.born += 1
 
     def send(self) -> None:
-        live = self.made.workers
-        for name, chunk in self.made.assign(0.0):
+        self.made.flush()
+        lives = self.made.lives
+        for (name, chunk), live in zip(self.made.assign(0.0), lives, strict=True):
             others = [other for other in live if other not in self.charges[chunk]]
             assert name not in self.charges[chunk] or not others, f"{chunk} failed on {name}, and {others} were there"
             assert len(self.made.held(name)) <= 2
@@ -218,8 +323,6 @@ class Books:
             case "failed":
                 self.charges[chunk].append(name)
                 self.made.failed(name, chunk, "oops", 0.0)
-                if self.made.retired(name):
-                    self.made.lost(name, "retired", charge=False)
             case "died":
                 self.charges[chunk].append(name)
                 self.made.lost(name, "killed")
@@ -258,8 +361,10 @@ def test_nothing_is_lost_under_random_failures(chunks: int, workers: int, attemp
 def test_a_chunk_that_failed_everywhere_waits_for_a_worker_that_is_starting() -> None:
     made = dispatcher(1, "x")
     made.assign(0.0)
+    made.starts(1)
     made.failed("x", CHUNKS[0], "oops", 0.0)
-    assert made.assign(0.0, starting=1) == []
+    assert made.assign(0.0) == []
+    made.starts(0)
     assert made.assign(0.0) == [("x", CHUNKS[0])]
 
 
@@ -294,33 +399,6 @@ def test_too_many_failed_chunks_end_the_job() -> None:
     assert (len(made.ledger.given_up), made.ledger.abandoned) == (3, 7)
 
 
-def test_a_slow_worker_leaves_the_last_chunks_to_faster_ones() -> None:
-    """x takes 10 s a chunk, y 1 s: of the last four chunks x would still be at its first when y is through."""
-    made = dispatcher(8, "xy")
-    assert made.assign(0.0) == [("x", CHUNKS[0]), ("y", CHUNKS[1]), ("x", CHUNKS[2]), ("y", CHUNKS[3])]
-    for now, chunk in enumerate((CHUNKS[1], CHUNKS[3]), start=1):
-        made.completed("y", chunk, float(now))
-        assert [name for name, _ in made.assign(float(now))] == ["y"]
-    made.completed("x", CHUNKS[0], 10.0)
-    made.made._workers["y"].since = 9.5  # half way through its chunk
-    assert made.assign(10.0) == [], "two chunks wait, and y has done both before x begins them"
-    made.completed("y", CHUNKS[4], 10.5)
-    assert [name for name, _ in made.assign(10.5)] == ["y"]
-
-
-def test_a_slow_worker_takes_over_at_once_when_the_faster_ones_are_gone() -> None:
-    made = dispatcher(8, "xy")
-    made.assign(0.0)
-    for now, chunk in enumerate((CHUNKS[1], CHUNKS[3]), start=1):
-        made.completed("y", chunk, float(now))
-        made.assign(float(now))
-    made.completed("x", CHUNKS[0], 10.0)
-    made.made._workers["y"].since = 9.5
-    assert made.assign(10.0) == []
-    made.lost("y", "its node died", charge=False)
-    assert [name for name, _ in made.assign(10.0)] == ["x"]
-
-
 def test_equal_workers_are_never_kept_waiting() -> None:
     made = dispatcher(5, "xyz")
     made.assign(0.0)
@@ -335,94 +413,120 @@ def jobs(*priorities: int, kinds: tuple[Resources, ...] = (), models: tuple[str,
     """A dispatcher with jobs of four chunks each."""
     made = Dispatcher()
     for number, priority in enumerate(priorities):
-        made.add_job(number, kinds[number] if kinds else CPU, priority)
-        made.submit(number, ChunkQueue(CHUNKS[:4], RetryPolicy()), model=models[number] if models else "m")
+        resources, model = kinds[number] if kinds else CPU, models[number] if models else "m"
+        add_job(made, number, CHUNKS[:4], resources=resources, priority=priority, model=model)
     return made
+
+
+def steps(made: Dispatcher, *events: Event, now: float = 0.0) -> list[tuple[Any, ...]]:
+    """What workers are told to do when that has happened, in short."""
+    told: list[tuple[Any, ...]] = []
+    for action in made.handle(events, now):
+        match action:
+            case Ask(worker, job) | OpenPlan(worker, job):
+                told.append((type(action), worker, job))
+            case SendChunk(worker, job, chunk):
+                told.append((SendChunk, worker, job, chunk))
+    return told
 
 
 def opened_in_turn(made: Dispatcher) -> list[int]:
     """The jobs whose plans worker x opens, in order, until all are done."""
-    order = []
-    while steps := made.assign(0.0):
-        for step in steps:
-            if isinstance(step, Open):
-                order.append(step.job)
-                made.opened("x")
-            elif isinstance(step, Send):
-                made.completed("x", step.chunk, 1.0)
-                made.committed(step.job, 0)
+    order, told = [], steps(made)
+    while told:
+        events: list[Event] = []
+        for kind, _, job, *chunk in told:
+            if kind is OpenPlan:
+                order.append(job)
+                events.append(Answered("x", Opened((), 0.0)))
+            else:
+                events += [ChunkDone("x", segment(chunk[0])), Committed(job, 8, 0)]
+        told = steps(made, *events)
     return order
+
+
+OPENED = Answered("x", Opened((), 0.0))
 
 
 def test_jobs_go_by_priority_then_in_order() -> None:
     made = jobs(0, 5, 5)
-    made.add_worker("x", CPU)
-    assert made.assign(0.0) == [Open("x", 1)]
-    made.opened("x")
-    assert opened_in_turn(made) == [2, 0]
+    add_worker(made, "x")
+    assert opened_in_turn(made) == [1, 2, 0]
 
 
 def test_a_worker_stays_with_its_plan_then_with_its_model() -> None:
     made = jobs(0, 0, 0, models=("a", "b", "a"))
-    made.add_worker("x", CPU)
+    add_worker(made, "x")
     assert opened_in_turn(made) == [0, 2, 1]
 
 
 def test_a_job_of_more_weight_does_not_wait_behind_a_second_chunk() -> None:
     made = jobs(0)
-    made.add_worker("x", CPU)
-    made.assign(0.0)
-    made.opened("x")
-    made.assign(0.0)
-    made.add_job(1, CPU, 1)
-    made.ask(1)
-    made.completed("x", CHUNKS[0], 1.0)
-    assert made.assign(1.0) == [], "no second chunk is queued"
-    made.completed("x", CHUNKS[1], 2.0)
-    assert made.assign(2.0) == [Ask("x", 1)]
+    add_worker(made, "x")
+    steps(made)
+    steps(made, OPENED)
+    made.add_job(1, 1)
+    question = Requested(Describe(1, JobSpec.model_construct()), CPU, 1)
+    done = ChunkDone("x", segment(CHUNKS[0]))
+    assert steps(made, question, done, now=1.0) == [], "no second chunk is queued"
+    assert steps(made, ChunkDone("x", segment(CHUNKS[1])), now=2.0) == [(Ask, "x", 1)]
 
 
 def test_a_worker_gets_only_jobs_of_its_kind() -> None:
     made = jobs(0, 0, kinds=(GPU, CPU))
-    made.add_worker("x", CPU)
-    assert made.assign(0.0) == [Open("x", 1)]
-    assert made.demand() == {GPU: 4, CPU: 4}
+    add_worker(made, "x")
+    assert steps(made) == [(OpenPlan, "x", 1)]
+    started = [
+        action for action in made.handle([Tick({GPU: 9, CPU: 9}, set())], 1.0) if isinstance(action, StartWorker)
+    ]
+    assert {resources: sum(action.resources == resources for action in started) for resources in (GPU, CPU)} == {
+        GPU: 4,
+        CPU: 3,
+    }, "one for each chunk"
 
 
 def test_no_more_workers_than_the_job_wants() -> None:
     made = Dispatcher()
-    made.add_job(0, CPU)
-    made.submit(0, ChunkQueue(CHUNKS, RetryPolicy()), max_workers=1)
+    add_job(made, 0, CHUNKS, max_workers=1)
     for name in "xy":
-        made.add_worker(name, CPU)
-    assert made.demand() == {CPU: 1}
-    assert made.assign(0.0) == [Open("x", 0)]
-    made.opened("x")
-    assert {step.worker for step in made.assign(0.0)} == {"x"}
+        add_worker(made, name)
+    assert steps(made) == [(OpenPlan, "x", 0)]
+    assert {step[1] for step in steps(made, OPENED)} == {"x"}
+    assert not any(isinstance(action, StartWorker) for action in made.handle([Tick({CPU: 9}, set())], 1.0))
 
 
 def test_chunks_of_a_job_that_left_count_for_nobody() -> None:
     made = jobs(0, 0)
-    made.add_worker("x", CPU)
-    made.assign(0.0)
-    made.opened("x")
-    made.assign(0.0)
-    made.remove_job(0)
-    assert made.held("x") == CHUNKS[:2]
-    assert made.assign(0.0) == [], "its queue has to empty first"
-    made.completed("x", CHUNKS[0], 1.0)
-    made.failed("x", CHUNKS[1], "oops", 2.0)
-    assert made.assign(2.0) == [Open("x", 1)]
+    add_worker(made, "x")
+    steps(made)
+    steps(made, OPENED)
+    assert steps(made, Leave(0)) == [], "its queue has to empty first"
+    assert list(made.state.workers["x"].chunks) == CHUNKS[:2]
+    assert steps(made, ChunkDone("x", segment(CHUNKS[0])), now=1.0) == []
+    assert steps(made, ChunkFailed("x", CHUNKS[1], "oops"), now=2.0) == [(OpenPlan, "x", 1)]
+
+
+def test_a_plan_opened_for_a_job_that_left_closed_the_one_before() -> None:
+    """Else the first job's chunks would be rendered by the second one's plan."""
+    made = jobs(0)
+    add_worker(made, "x", open_job=0)
+    add_worker(made, "y", open_job=0)
+    steps(made)
+    add_job(made, 1, CHUNKS[4:5], priority=1)
+    done = [ChunkDone("x", segment(chunk)) for chunk in list(made.state.workers["x"].chunks)]
+    assert steps(made, *done) == [(OpenPlan, "x", 1)]
+    assert steps(made, Leave(1), WorkerLost("y", "its node died", preempted=True)) == []
+    assert steps(made, OPENED) == [(OpenPlan, "x", 0)]
 
 
 def test_draining_hands_out_nothing_more() -> None:
     made = dispatcher(4, "x")
     made.assign(0.0)
-    made.drain()
+    made.events.append(Drain())
     assert made.held("x") == CHUNKS[:2], "what a worker holds may still be done"
     made.completed("x", CHUNKS[0], 1.0)
     assert made.assign(1.0) == []
-    made.lost("x", "drained", charge=False)
+    assert made.stopped == ["x"]
     assert made.ledger.finished
     assert (made.ledger.num_done, made.ledger.abandoned, made.ledger.retries) == (1, 3, 0)
 
@@ -431,7 +535,7 @@ def test_draining_hands_out_nothing_more() -> None:
 def test_a_drain_ends_whatever_becomes_of_the_last_chunk(end: str) -> None:
     made = dispatcher(1, "x")
     made.assign(0.0)
-    made.drain()
+    made.events.append(Drain())
     if end == "failed":
         made.failed("x", CHUNKS[0], "oops", 1.0)
     else:
@@ -449,9 +553,12 @@ def test_a_job_that_never_completes_anything_is_not_tried_to_the_end() -> None:
     assert (len(made.ledger.given_up), made.ledger.abandoned) == (3, 7)
 
 
-def test_a_kind_of_more_weight_gets_the_place_of_others() -> None:
-    made = jobs(0, 5, kinds=(CPU, GPU))
-    made.add_worker("x", CPU)
-    assert made.assign(0.0, claims={GPU: 5}) == []
-    assert made.assign(0.0, claims={GPU: 0}) == [Open("x", 0)]
-    assert made.claims({GPU}) == {GPU: 5}
+@pytest.mark.parametrize(("other", "stopped"), [(GPU, ["x"]), (CPU, [])], ids=["another kind", "the same kind"])
+def test_an_idle_worker_makes_room_for_another_kind(other: Resources, stopped: list[str]) -> None:
+    made = jobs(0, kinds=(other,))
+    for name in "xy":
+        add_worker(made, name)
+        made.state.jobs[0].unfit.add(name)
+    made.state.workers["y"].chunks.append(CHUNKS[9])
+    actions = made.handle([Tick({GPU: 1, CPU: 3}, set())], 1.0)
+    assert [action.name for action in actions if isinstance(action, StopWorker)] == stopped

@@ -74,7 +74,8 @@ def play(patch: pytest.MonkeyPatch, ray: ScriptedRay, *, ready: bool = True) -> 
     patch.setattr(resources, "ray", ray)
     patch.setattr(cluster, "time", ray)
     farm = RayFarm()
-    name = farm.start(Resources(gpu=False))
+    name = "w0"
+    farm.start(name, Resources(gpu=False))
     if ready:
         assert farm.wait(1.0) == [WorkerReady(name, HELLO)]
         farm.send(name, CHUNK)
@@ -156,7 +157,7 @@ def test_a_cluster_that_is_gone_ends_the_farm(call: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(cluster, "ray", ray)
     monkeypatch.setattr(resources, "ray", ray)
     farm = RayFarm()
-    farm.start(Resources(gpu=False))
+    farm.start("w0", Resources(gpu=False))
 
     def gone(*_args: Any, **_options: Any) -> Any:
         raise RaySystemError("GCS is not reachable")

@@ -1,0 +1,63 @@
+"""How far the jobs are, for the terminal and for monitors, as often as they want to hear it."""
+
+from __future__ import annotations
+
+from render.farm.dispatch.actions import OpenPlan, Publish, Show
+from render.farm.dispatch.state import JobState, State
+from render.farm.progress import Progress, Sample
+
+__all__ = ["publish_last", "report", "show"]
+
+TICK_S = 1.0  # how often the terminal and monitors hear something
+FLICKER_S = 0.1  # and how often at the most
+
+
+def report(state: State, now: float) -> None:
+    """Show and publish how far every job is that renders, if it is time to."""
+    if now - state.reported < (FLICKER_S if state.news else TICK_S):
+        return
+    state.reported, state.news = now, False
+    rendering = [job for job in state.jobs.values() if not job.settled]
+    for job in rendering:
+        show(state, job, now)
+    idle = sum(not worker.busy for worker in state.workers.values())
+    share = idle / len(state.workers) if state.workers else 0.0
+    samples = [_sample(job, len(state.workers_of(job.number)), share) for job in rendering]
+    state.outbox.append(Publish(samples))
+
+
+def show(state: State, job: JobState, now: float) -> None:
+    """Let the job's watcher know how far it is, how many workers render it, and how many open its plan."""
+    busy = state.workers_of(job.number)
+    opening = sum(isinstance(state.workers[name].assignment, OpenPlan) for name in busy)
+    progress = Progress(
+        frames_done=job.done_before + job.rendered,
+        frames_total=job.total,
+        rendered=job.rendered,
+        elapsed_s=now - job.began if job.began is not None else 0.0,
+        workers=len(busy) - opening,
+        retries=job.queue.retries if job.queue else 0,
+        opening=opening,
+    )
+    state.outbox.append(Show(job.number, progress))
+
+
+def publish_last(state: State, job: JobState) -> None:
+    """Carry the metrics of a job that ends to the monitors: nobody works for it."""
+    if job.plan is not None:
+        state.outbox.append(Publish([_sample(job, 0, 0.0)]))
+
+
+def _sample(job: JobState, workers: int, idle_share: float) -> Sample:
+    values: dict[str, float] = {
+        "render_frames": job.rendered,
+        "render_retries": job.queue.retries if job.queue else 0,
+        "render_frames_left": job.total - job.done_before - job.rendered,
+        "render_queue_depth": job.queue.waiting if job.queue else 0,
+        "render_workers": workers,
+        "render_idle_share": idle_share,
+    }
+    if job.s_per_image is not None:
+        values["render_seconds_per_image"] = job.s_per_image
+    name, place = (job.plan.spec.name, str(job.plan.spec.run_dir)) if job.plan else ("", "")
+    return Sample(name, values, place)
