@@ -40,7 +40,7 @@ def scaling_plan(state: State, now: float) -> ScalingPlan:
     plan, short = ScalingPlan(), set()
     demand, starting = _demand(state), Counter(start.resources for start in state.starting.values())
     for resources in {**demand, **starting}:
-        wanted = min(demand.get(resources, 0), room(state, resources, now))
+        wanted = min(demand.get(resources, 0) + _useless(state, resources), room(state, resources, now))
         missing = wanted - state.count(resources) - starting[resources]
         if missing < 0:
             plan.cancel += _latest(state, resources, min(-missing, starting[resources]))
@@ -93,6 +93,13 @@ def _demand(state: State) -> Mapping[Resources, int]:
     return found
 
 
+def _useless(state: State, resources: Resources) -> int:
+    """Workers of a kind with nothing to do that could not open the plan of any job that waits: others may."""
+    wanting = [job for job in state.jobs_of(resources) if job.to_ask or job.waiting]
+    idle = [name for name, worker in state.workers.items() if worker.resources == resources and not worker.busy]
+    return sum(all(name in job.unfit for job in wanting) for name in idle) if wanting else 0
+
+
 def _latest(state: State, resources: Resources, number: int) -> list[str]:
     names = [name for name, start in state.starting.items() if start.resources == resources]
     return names[len(names) - number :]
@@ -101,6 +108,8 @@ def _latest(state: State, resources: Resources, number: int) -> list[str]:
 def _look_at_waiting(state: State, now: float, plan: ScalingPlan) -> None:
     """Say that workers wait for a place, or that none will ever come free."""
     for name, start in state.starting.items():
+        if name in plan.cancel:
+            continue
         resources, waited_s = start.resources, now - start.since
         offered = state.count(resources) or state.capacity.get(resources)
         if waited_s > UNSATISFIABLE_AFTER_S and not offered:

@@ -11,9 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.farm.base import Answered, ChunkDone, ChunkFailed, Opened, Resources, WorkerInfo, WorkerLost, WorkerReady
+from render.errors import ModelError
+from render.farm.base import (
+    Answered,
+    ChunkDone,
+    ChunkFailed,
+    Opened,
+    Refused,
+    Resources,
+    WorkerInfo,
+    WorkerLost,
+    WorkerReady,
+)
 from render.farm.client import Committed, Describe, Leave
-from render.farm.dispatch.actions import Action, Ask, OpenPlan, SendChunk, StartWorker, StopWorker
+from render.farm.dispatch.actions import Action, Ask, Deliver, OpenPlan, SendChunk, StartWorker, StopWorker
 from render.farm.dispatch.chunk_queue import (
     DEADLINE_FACTOR,
     FIRST_DEADLINE_S,
@@ -562,3 +573,16 @@ def test_an_idle_worker_makes_room_for_another_kind(other: Resources, stopped: l
     made.state.workers["y"].chunks.append(CHUNKS[9])
     actions = made.handle([Tick({GPU: 1, CPU: 3}, set())], 1.0)
     assert [action.name for action in actions if isinstance(action, StopWorker)] == stopped
+
+
+def test_another_worker_is_started_where_one_cannot_open_the_plan() -> None:
+    """Though the job wants no more than one at a time: it would wait for ever."""
+    made = Dispatcher()
+    add_job(made, 0, CHUNKS, max_workers=1)
+    add_worker(made, "x")
+    steps(made)
+    made.handle([Refused("x", "no such model here", ModelError("no such model here"))], 1.0)
+    started = [action for action in made.handle([Tick({CPU: 2}, set())], 1.0) if isinstance(action, StartWorker)]
+    assert [action.resources for action in started] == [CPU]
+    made.state.starting.clear()
+    assert any(isinstance(action, Deliver) for action in made.handle([Tick({CPU: 1}, set())], 2.0)), "nobody is left"
