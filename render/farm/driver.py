@@ -6,14 +6,28 @@ nothing (``dispatch/``), and knows neither Ray nor torch nor disks nor the termi
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from render.errors import RenderError, StoppedError
 from render.farm.base import Farm
 from render.farm.client import Client, Committed, Describe, Leave, Logged, Measure, Request
-from render.farm.dispatch import actions
+from render.farm.dispatch.actions import (
+    Action,
+    Ask,
+    Deliver,
+    Forget,
+    Log,
+    Notice,
+    OpenPlan,
+    Publish,
+    SendChunk,
+    Show,
+    StartWorker,
+    StopWorker,
+)
 from render.farm.dispatch.dispatcher import Dispatcher
 from render.farm.dispatch.events import Denied, Drain, Event, Requested, Tick
 from render.farm.dispatch.jobs import stopped
@@ -53,8 +67,7 @@ class Driver:
         try:
             while self._clients:
                 events = self._events()
-                for action in self._dispatcher.handle(events, self._clock()):
-                    self._do(action)
+                self._do(self._dispatcher.handle(events, self._clock()))
         except BaseException as error:
             told = error if isinstance(error, RenderError) else StoppedError("stopped at once; what is done counts")
             for client in self._clients.values():
@@ -68,35 +81,25 @@ class Driver:
 
     def _events(self) -> list[Event]:
         """What is to be handled next; waits for it where there is nothing else to do."""
-        farm, dispatcher, messages = self._farm, self._dispatcher, list[Event]()
-        working = dispatcher.working
-        if farm is not None and not self._must_drain:
-            if dispatcher.wants_tick(self._clock()):
-                return [self._tick(farm)]
-            if working:
-                messages += farm.wait(WAIT_S if len(self._clients) == 1 else SHARED_WAIT_S)
-        if self._must_drain:
+        farm, dispatcher, events = self._farm, self._dispatcher, list[Event]()
+        if farm is not None and self._clock() >= dispatcher.next_tick:
+            return [self._tick(farm)]
+        if farm is not None and dispatcher.working:
+            events += farm.wait(WAIT_S if len(self._clients) == 1 else SHARED_WAIT_S)
+        if self._stop.signal is not None and not self._draining:
             self._draining = True
-            return [*messages, Drain()]
-        return [*messages, *self._heard(0.0 if working else WAIT_S)]
-
-    @property
-    def _must_drain(self) -> bool:
-        return self._stop.requested and not self._draining
+            return [*events, Drain()]
+        timeout_s = 0.0 if dispatcher.working else WAIT_S
+        with contextlib.suppress(Empty):
+            while True:
+                events.append(self._event(self._requests.get(timeout=timeout_s)))
+                timeout_s = 0.0
+        return events
 
     def _tick(self, farm: Farm) -> Tick:
         kinds = self._dispatcher.kinds()
         capacity = {kind: farm.capacity(kind) for kind in kinds}
         return Tick(capacity, {kind for kind in kinds if farm.has_room(kind)}, farm.prefix)
-
-    def _heard(self, timeout_s: float) -> Iterator[Event]:
-        """The requests that have come."""
-        try:
-            yield self._event(self._requests.get(timeout=timeout_s))
-            while True:
-                yield self._event(self._requests.get_nowait())
-        except Empty:
-            pass
 
     def _event(self, request: Request) -> Event:
         """The request with what the farm has to say to it: the farm is made at the first one that needs workers."""
@@ -124,34 +127,35 @@ class Driver:
 
     # What is done about it
 
-    def _do(self, action: actions.Action) -> None:
-        match action:
-            case actions.Deliver(job, item):
-                self._clients[job].deliver(item)
-            case actions.Log(job, event, details):
-                self._clients[job].deliver(Logged(event, details))
-            case actions.Notice(job, text):
-                self._clients[job].watcher.notice(text)
-            case actions.Show(job, progress):
-                self._clients[job].watcher.progress(progress)
-            case actions.Forget(job):
-                del self._clients[job]
-            case _ if self._farm is not None:
-                self._call(self._farm, action)
+    def _do(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Deliver(job, item):
+                    self._clients[job].deliver(item)
+                case Log(job, event, details):
+                    self._clients[job].deliver(Logged(event, details))
+                case Notice(job, text):
+                    self._clients[job].watcher.notice(text)
+                case Show(job, progress):
+                    self._clients[job].watcher.progress(progress)
+                case Forget(job):
+                    del self._clients[job]
+                case SendChunk(worker, _, chunk) if self._farm:
+                    self._farm.send(worker, chunk)
+                case _ if self._farm:
+                    self._call(self._farm, action)
 
-    def _call(self, farm: Farm, action: actions.Action) -> None:
+    def _call(self, farm: Farm, action: Action) -> None:
         match action:
-            case actions.SendChunk(worker, _, chunk):
-                farm.send(worker, chunk)
-            case actions.OpenPlan(worker, _, plan_json):
+            case OpenPlan(worker, _, plan_json):
                 farm.open(worker, plan_json)
-            case actions.Ask(worker, _, Describe(_, spec)):
+            case Ask(worker, _, Describe(_, spec)):
                 farm.describe(worker, spec)
-            case actions.Ask(worker, _, Measure(_, plan)):
+            case Ask(worker, _, Measure(_, plan)):
                 farm.measure(worker, plan.to_json())
-            case actions.StartWorker(name, resources):
+            case StartWorker(name, resources):
                 farm.start(name, resources)
-            case actions.StopWorker(name):
+            case StopWorker(name):
                 farm.stop(name)
-            case actions.Publish(samples):
+            case Publish(samples):
                 farm.publish(samples)

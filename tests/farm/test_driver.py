@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -13,10 +16,13 @@ from render.errors import EngineError, FarmError, ModelError, RenderError, Stopp
 from render.farm.base import ChunkFailed, Message, Refused, Resources, WorkerInfo, WorkerLost, WorkerReady
 from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S
 from render.farm.dispatch.failures import MAX_FAILED_STARTS
-from render.farm.progress import METRICS, Progress
+from render.farm.dispatch.jobs import deliver_segment
+from render.farm.local import LocalFarm
+from render.farm.progress import METRICS, Progress, Silent
+from render.farm.runner import run_job
 from render.farm.signals import Stop
 from render.plan import Chunk, Plan
-from render.spec import JobSpec
+from render.spec import JobFile, JobSpec
 from render.store import Note, RunDir
 from tests.scripted import BEGINNING, Script, ScriptedFarm, all_done, on, play
 
@@ -566,3 +572,32 @@ def test_a_drain_ends_when_the_last_chunk_fails(stage: Stage) -> None:
     )
     assert isinstance(outcome, FarmError | StoppedError)
     assert len(stage.done()) == 5
+
+
+MODULES_A_CHUNK = 25
+
+
+def test_a_finished_chunk_takes_a_short_way_through_the_driver(
+    job_of: Callable[..., JobFile],
+) -> None:
+    """How often the driver's thread goes from one module to another between a chunk that is done and the next one."""
+    modules: list[str] = []
+    done: list[int] = []
+
+    def called(frame: FrameType, event: str, _argument: object) -> None:
+        module, function = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+        if event == "call" and module.startswith("render.") and not function.startswith("__"):
+            if function == deliver_segment.__name__:
+                done.append(len(modules))
+            modules.append(module)
+
+    job = job_of("frames=120", "farm.chunk=4")
+    sys.setprofile(called)
+    try:
+        run_job(job, LocalFarm, Silent())
+    finally:
+        sys.setprofile(None)
+    ways = [modules[begin:end] for begin, end in pairwise(done)]
+    changes = [sum(one != other for one, other in pairwise(way)) for way in ways]
+    assert len(changes) == 29
+    assert min(changes) <= MODULES_A_CHUNK, "with the commit of the one before; a commit that comes alone costs more"

@@ -12,6 +12,7 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from render.farm.dispatch.actions import Ask, Assignment, OpenPlan, SendChunk
 from render.farm.dispatch.autoscaler import expected
@@ -41,11 +42,12 @@ def _first(state: State, name: str, worker: WorkerState, now: float) -> Assignme
     for job in _ranked(state, name, worker):
         if job.question is not None and not job.asked:
             return Ask(name, job.number, job.question)
-        if worker.open_job == job.number:
-            if (chunk := _find(state, name, job, now)) is not None:
-                return SendChunk(name, job.number, chunk)
-        elif job.waiting > job.opening and _find(state, name, job, now) is not None:
-            return OpenPlan(name, job.number, job.plan_json)
+        is_open = worker.open_job == job.number
+        if job.queue is None or (not is_open and job.waiting <= job.opening):
+            continue
+        chunk = job.queue.find(partial(_may_take, state, name, job, now))
+        if chunk is not None:
+            return SendChunk(name, job.number, chunk) if is_open else OpenPlan(name, job.number, job.plan_json)
     return None
 
 
@@ -54,12 +56,16 @@ def _second(state: State, name: str, worker: WorkerState, now: float) -> Assignm
 
     A chunk is left for each worker that opens the plan, or will soon be ready to.
     """
-    job = state.job_of(worker)
-    if job is None or job.waiting <= job.opening + expected(state, worker.resources, now) or _alone(worker, job):
+    job = None if worker.open_job is None else state.jobs.get(worker.open_job)
+    if job is None or job.queue is None:
         return None
-    if any(other.priority > job.priority for other in _ranked(state, name, worker)):
+    heavier = any(other.priority > job.priority for other in state.jobs.values())
+    soon = expected(state, worker.resources, now) if state.starting else 0
+    if job.waiting <= job.opening + soon or job.queue.alone(worker.chunks):
         return None
-    chunk = _find(state, name, job, now)
+    if heavier and any(other.priority > job.priority for other in _ranked(state, name, worker)):
+        return None
+    chunk = job.queue.find(partial(_may_take, state, name, job, now))
     return None if chunk is None else SendChunk(name, job.number, chunk)
 
 
@@ -83,24 +89,10 @@ def _ranked(state: State, name: str, worker: WorkerState) -> Iterator[JobState]:
             yield job
 
 
-def _alone(worker: WorkerState, job: JobState) -> bool:
-    """Whether nothing may queue behind what the worker has: a chunk that failed, or might be blamed for another.
-
-    A worker begins a chunk while it still encodes the one before, so of two chunks either may have killed it.
-    """
+def _may_take(state: State, name: str, job: JobState, now: float, chunk: Chunk) -> bool:
+    """Whether a chunk that failed before may go to this worker: not where it failed, while another worker could."""
     assert job.queue is not None
-    return job.queue.next_failed_before() or any(job.queue.failed_before(chunk) for chunk in worker.chunks)
-
-
-def _find(state: State, name: str, job: JobState, now: float) -> Chunk | None:
-    """The lowest waiting chunk that this worker may take: not one it failed, while another worker could."""
-    queue = job.queue
-    assert queue is not None
-
-    def may_take(chunk: Chunk) -> bool:
-        failed_on = queue.failed_on(chunk)
-        if name not in failed_on:
-            return True
-        return not expected(state, job.resources, now) and failed_on.issuperset(state.fit_workers(job))
-
-    return queue.find(may_take)
+    failed_on = job.queue.failed_on(chunk)
+    if name not in failed_on:
+        return True
+    return not expected(state, job.resources, now) and failed_on.issuperset(state.fit_workers(job))

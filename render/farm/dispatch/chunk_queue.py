@@ -79,15 +79,11 @@ class ChunkQueue:
         self._slowest_s: float | None = None
         self._failures: dict[Chunk, list[Failure]] = {}
         self._free_losses: Counter[Chunk] = Counter()
-        self.executing = 0  # chunks that a worker holds
+        self.waiting = len(self._fresh)  # chunks that no worker holds yet
+        self.executing = 0  # chunks that one holds
         self.given_up: dict[Chunk, list[Failure]] = {}
         self.num_done = 0
         self.abandoned = 0  # chunks that were never begun because too many others failed
-
-    @property
-    def waiting(self) -> int:
-        """Chunks that no worker holds yet."""
-        return len(self._fresh) + len(self._failed)
 
     @property
     def finished(self) -> bool:
@@ -99,13 +95,15 @@ class ChunkQueue:
         """Failed attempts so far."""
         return sum(len(failures) for failures in self._failures.values())
 
-    def next_failed_before(self) -> bool:
-        """Whether the chunk that is next has failed already."""
-        return bool(self._failed) and (not self._fresh or min(self._failed) < self._fresh[0])
+    def alone(self, held: Iterable[Chunk]) -> bool:
+        """Whether nothing may queue behind what a worker holds: a chunk that failed, or might be blamed for another.
 
-    def failed_before(self, chunk: Chunk) -> bool:
-        """Whether an attempt at the chunk has failed."""
-        return chunk in self._failures
+        A worker begins a chunk while it still encodes the one before, so of two chunks either may have killed it.
+        """
+        if not self._failures:
+            return False
+        next_failed = bool(self._failed) and (not self._fresh or min(self._failed) < self._fresh[0])
+        return next_failed or any(chunk in self._failures for chunk in held)
 
     def failed_on(self, chunk: Chunk) -> set[str]:
         """The workers on which it did."""
@@ -123,6 +121,7 @@ class ChunkQueue:
         else:
             taken = heapq.heappop(self._fresh)
             assert taken == chunk, (taken, chunk)
+        self.waiting -= 1
         self.executing += 1
 
     def requeue(self, chunk: Chunk) -> None:
@@ -130,7 +129,9 @@ class ChunkQueue:
         self.executing -= 1
         if self._closed:
             self.abandoned += 1
-        elif chunk in self._failures:
+            return
+        self.waiting += 1
+        if chunk in self._failures:
             self._failed.add(chunk)
         else:
             heapq.heappush(self._fresh, chunk)
@@ -166,6 +167,7 @@ class ChunkQueue:
         """Begin nothing more; what workers hold may still be done."""
         self._closed = True
         self.abandoned += self.waiting
+        self.waiting = 0
         self._fresh.clear()
         self._failed.clear()
 

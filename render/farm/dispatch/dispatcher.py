@@ -5,12 +5,13 @@ A state machine without clock, threads, processes or disk: ``--local``, Ray, tes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from render.farm.base import Resources
 from render.farm.client import Committed, Leave, Measure
 from render.farm.dispatch import failures, jobs, monitoring, supervisor
-from render.farm.dispatch.actions import Action, Ask, Assignment, OpenPlan, SendChunk
+from render.farm.dispatch.actions import Action, Ask, Assignment, Log, OpenPlan, SendChunk
 from render.farm.dispatch.assignment import choose, in_line
 from render.farm.dispatch.autoscaler import LOOK_EVERY_S
 from render.farm.dispatch.events import Denied, Drain, Event, Requested, Tick
@@ -19,27 +20,21 @@ from render.store import Event as LogEvent
 
 __all__ = ["Dispatcher"]
 
+TICK_S = 1.0  # how often deadlines are looked at, and the terminal and monitors hear something
+FLICKER_S = 0.1  # and how often at the most these do, where something was committed
+
 
 class Dispatcher:
     """All jobs and workers of one command. Times are seconds of any steady clock, given by the caller."""
 
     def __init__(self) -> None:
         self.state = State()
+        self.working = False  # messages of the farm are to be expected, or will be
+        self.next_tick = -math.inf  # when to learn anew what the farm has
 
     def add_job(self, number: int, priority: int = 0) -> None:
         """A job that may ask for things from now on; among equals the lowest number comes first."""
         self.state.jobs[number] = JobState(number, priority)
-
-    @property
-    def working(self) -> bool:
-        """Whether messages of the farm are to be expected, or will be."""
-        state = self.state
-        return bool(state.starting) or state.wanting or any(worker.busy for worker in state.workers.values())
-
-    def wants_tick(self, now: float) -> bool:
-        """Whether it is time to learn anew what the farm has."""
-        state = self.state
-        return not state.draining and (state.scaling.reconsider or now >= state.scaling.next_look)
 
     def kinds(self) -> set[Resources]:
         """What a Tick has to tell of: the resources that jobs or starting workers need."""
@@ -51,13 +46,23 @@ class Dispatcher:
 
         Those that came together are handed in together: work is given out when all of them are known.
         """
+        state = self.state
         for event in events:
             self._apply(event, now)
-        supervisor.stop_overdue(self.state, now)
+        if now - state.checked >= TICK_S:
+            supervisor.stop_overdue(state, now)
         self._assign(now)
-        monitoring.report(self.state, now)
-        actions, self.state.outbox = self.state.outbox, []
+        if now - state.reported >= (FLICKER_S if state.news else TICK_S):
+            monitoring.report(state, now)
+        self._look_ahead()
+        actions, state.outbox = state.outbox, []
         return actions
+
+    def _look_ahead(self) -> None:
+        state, scaling = self.state, self.state.scaling
+        busy = any(worker.chunks or worker.assignment is not None for worker in state.workers.values())
+        self.working = bool(state.starting) or busy or state.wanting
+        self.next_tick = math.inf if state.draining else -math.inf if scaling.reconsider else scaling.next_look
 
     def _apply(self, event: Event, now: float) -> None:
         state = self.state
@@ -107,7 +112,8 @@ class Dispatcher:
                 job.queue.pop(chunk)
                 worker.chunks.append(chunk)
                 job.began = now if job.began is None else job.began
-                jobs.log(state, job, LogEvent.SENT, worker=assignment.worker, chunk=chunk.name)
+                details = {"worker": assignment.worker, "chunk": chunk.name}
+                state.outbox.append(Log(job.number, LogEvent.SENT, details))
             case OpenPlan():
                 worker.assignment, worker.open_job = assignment, None
                 job.opening += 1

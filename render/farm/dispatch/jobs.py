@@ -122,7 +122,7 @@ def drained(state: State) -> None:
 def deliver_segment(state: State, job: JobState, segment: Segment) -> None:
     """A chunk is rendered; its frames count when they are committed."""
     record = segment.record
-    mean = (record.ended - record.began) / len(record.chunk.frames)
+    mean = (record.ended - record.began) / len(record.pictures)
     before = mean if job.s_per_image is None else job.s_per_image
     job.s_per_image = before + (mean - before) / SMOOTHED
     job.uncommitted += segment.size

@@ -8,14 +8,9 @@ from render.farm.progress import Progress, Sample
 
 __all__ = ["publish_last", "report", "show"]
 
-TICK_S = 1.0  # how often the terminal and monitors hear something
-FLICKER_S = 0.1  # and how often at the most
-
 
 def report(state: State, now: float) -> None:
-    """Show and publish how far every job is that renders, if it is time to."""
-    if now - state.reported < (FLICKER_S if state.news else TICK_S):
-        return
+    """Show and publish how far every job is that renders. To be called every second or so."""
     state.reported, state.news = now, False
     rendering = [job for job in state.jobs.values() if not job.settled]
     for job in rendering:

@@ -23,7 +23,6 @@ from render.store import Event
 
 __all__ = ["RETIRE_AFTER", "drain", "receive", "scale", "stop_overdue"]
 
-TICK_S = 1.0  # how often deadlines are looked at
 RETIRE_AFTER = 3  # chunks that a worker fails in a row
 
 
@@ -247,9 +246,7 @@ def _lost(state: State, worker: WorkerState, message: WorkerLost, now: float) ->
 
 
 def stop_overdue(state: State, now: float) -> None:
-    """Stop workers that hang."""
-    if now - state.checked < TICK_S:
-        return
+    """Stop workers that hang. To be called every second or so."""
     state.checked = now
     for name, cause in overdue(state, now):
         state.outbox.append(StopWorker(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -51,7 +51,7 @@ def segment(chunk: Chunk) -> Segment:
     record = Record(
         digest="",
         chunk=chunk,
-        pictures=(),
+        pictures=("0" * 64,) * len(chunk.frames),
         file=None,
         bytes=0,
         sha256="",
@@ -471,13 +471,13 @@ def test_a_worker_stays_with_its_plan_then_with_its_model() -> None:
     assert opened_in_turn(made) == [0, 2, 1]
 
 
-def test_a_job_of_more_weight_does_not_wait_behind_a_second_chunk() -> None:
+def test_a_job_of_more_weight_does_not_wait_behind_a_second_chunk(spec_of: Callable[..., JobSpec]) -> None:
     made = jobs(0)
     add_worker(made, "x")
     steps(made)
     steps(made, OPENED)
     made.add_job(1, 1)
-    question = Requested(Describe(1, JobSpec.model_construct()), CPU, 1)
+    question = Requested(Describe(1, spec_of()), CPU, 1)
     done = ChunkDone("x", segment(CHUNKS[0]))
     assert steps(made, question, done, now=1.0) == [], "no second chunk is queued"
     assert steps(made, ChunkDone("x", segment(CHUNKS[1])), now=2.0) == [(Ask, "x", 1)]

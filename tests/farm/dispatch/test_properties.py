@@ -118,7 +118,7 @@ class World:
     # A turn of the driver
 
     def turn(self) -> None:
-        if self.made.wants_tick(self.now):
+        if self.now >= self.made.next_tick:
             room = {kind for kind in self.capacity if self.calm or self.dice.random() < 0.7}
             self.handle([Tick(dict(self.capacity), room)])
             return
