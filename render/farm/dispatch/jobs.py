@@ -148,7 +148,7 @@ def chunk_failed(state: State, job: JobState, message: ChunkFailed) -> None:
 
 def settle(state: State, job: JobState | None) -> None:
     """Let the job know when all its chunks are done, given up or abandoned."""
-    if job is None or job.settled or job.queue is None or not job.queue.finished:
+    if job is None or job.settled or job.queue is None or job.queue.waiting or job.queue.executing:
         return
     job.settled = True
     if job.queue.given_up:
