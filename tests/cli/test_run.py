@@ -78,7 +78,8 @@ def poison(patch: pytest.MonkeyPatch, name: str, start: int = 4) -> None:
 # The terminal
 
 
-@pytest.mark.parametrize("closed", [pytest.param("stdout", marks=pytest.mark.slow), "stderr"])
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
 def test_nobody_listens_any_more(closed: str, here: Path) -> None:
     """``2>&1 | head -1``: the work goes on, and the exit code is that of the work."""
     command = [sys.executable, "-m", "render", "run", "nowhere.yaml", "a.yaml", "--local"]
@@ -235,6 +236,7 @@ def test_what_happens_before_there_is_a_plan_is_logged(
     assert "no plan yet; `render logs out` tells what has happened so far" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_lines_say_when_it_happened_not_when_they_were_written(
     job_of: Make, watcher: Any, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
