@@ -48,11 +48,7 @@ class SimulatedFarm:
         self._queues[name] = deque()
         self._messages.append(WorkerReady(name, WorkerInfo("here", 1)))
 
-    def describe(self, worker: str, spec: JobSpec) -> None:
-        """The plan is there already."""
-        raise NotImplementedError
-
-    def measure(self, worker: str, plan_json: str) -> None:
+    def plan(self, worker: str, spec: JobSpec, before: Plan | None) -> None:
         """The plan is there already."""
         raise NotImplementedError
 

@@ -69,10 +69,7 @@ class ScriptedFarm:
     def capacity(self, resources: Resources) -> int:
         return self.workers
 
-    def describe(self, worker: str, spec: JobSpec) -> None:
-        raise AssertionError("the plan is there already")
-
-    def measure(self, worker: str, plan_json: str) -> None:
+    def plan(self, worker: str, spec: JobSpec, before: Plan | None) -> None:
         raise AssertionError("the plan is there already")
 
     def has_room(self, resources: Resources) -> bool:

@@ -12,8 +12,7 @@ from typing import Protocol
 
 from render.errors import RenderError
 from render.farm.progress import Sample
-from render.models import ModelInfo
-from render.plan import BatchTimings, Chunk, Machine
+from render.plan import Chunk, Plan
 from render.spec import JobSpec
 from render.store import Segment
 
@@ -22,7 +21,6 @@ __all__ = [
     "Answered",
     "ChunkDone",
     "ChunkFailed",
-    "Described",
     "Farm",
     "Message",
     "Opened",
@@ -78,14 +76,6 @@ class WorkerLost:
 
 
 @dataclass(frozen=True)
-class Described:
-    """What ``resolve`` needs to know: the worker's machine, and the model as found from there."""
-
-    machine: Machine
-    model: ModelInfo
-
-
-@dataclass(frozen=True)
 class Opened:
     """A plan is open: what a person should know of it there, and the seconds it took."""
 
@@ -93,12 +83,12 @@ class Opened:
     seconds: float
 
 
-Answer = Described | BatchTimings | Opened
+Answer = Plan | Opened
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A worker described its machine, measured its device, or opened a plan."""
+    """A worker has made a plan, or opened one."""
 
     worker: str
     answer: Answer
@@ -163,12 +153,8 @@ class Farm(Protocol):
         """Begin to start a worker; WorkerReady or WorkerLost follows."""
         ...
 
-    def describe(self, worker: str, spec: JobSpec) -> None:
-        """Ask for the machine and the model; Answered, Refused or WorkerLost follows."""
-        ...
-
-    def measure(self, worker: str, plan_json: str) -> None:
-        """Ask how many pictures at a time keep the device busy; Answered, Refused or WorkerLost follows."""
+    def plan(self, worker: str, spec: JobSpec, before: Plan | None) -> None:
+        """Ask for a plan, or for that of a rerun; Answered, Refused or WorkerLost follows."""
         ...
 
     def open(self, worker: str, plan_json: str) -> None:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
-from render.farm.base import Described
 from render.farm.progress import Watcher
-from render.plan import BatchTimings, Chunk, Plan
+from render.plan import Chunk, Plan
 from render.spec import JobSpec
 from render.store import Event, Segment
 
@@ -22,41 +21,27 @@ __all__ = [
     "Client",
     "Committed",
     "Delivery",
-    "Describe",
     "Finished",
     "Leave",
     "Logged",
-    "Measure",
-    "Question",
+    "MakePlan",
     "Render",
     "Request",
 ]
 
 
 @dataclass(frozen=True)
-class Describe:
-    """Ask a worker for its machine and the spec's model."""
+class MakePlan:
+    """Have a worker resolve a plan; ``before`` is that of an earlier run."""
 
     job: int
     spec: JobSpec
+    before: Plan | None = None
 
     @property
     def needs(self) -> tuple[JobSpec, str]:
         """What decides which workers can answer: the spec, and the device as far as it is resolved."""
         return self.spec, self.spec.engine.device
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Ask a worker how many of the plan's pictures keep its device busy."""
-
-    job: int
-    plan: Plan
-
-    @property
-    def needs(self) -> tuple[JobSpec, str]:
-        """What decides which workers can answer: the spec, and its device."""
-        return self.plan.spec, self.plan.settings.device
 
 
 @dataclass(frozen=True)
@@ -90,8 +75,7 @@ class Leave:
     job: int
 
 
-Question = Describe | Measure
-Request = Question | Render | Committed | Leave
+Request = MakePlan | Render | Committed | Leave
 
 
 @dataclass(frozen=True)
@@ -108,7 +92,7 @@ class Finished:
     """All chunks of a ``Render`` were delivered."""
 
 
-Delivery = Logged | Segment | Described | BatchTimings | Finished | BaseException
+Delivery = Logged | Segment | Plan | Finished | BaseException
 
 
 class Client:
@@ -128,18 +112,11 @@ class Client:
         """Called by the driver. An exception is raised where the job waits."""
         self._inbox.put(delivery)
 
-    def describe(self, spec: JobSpec) -> Described:
-        """What a worker says of its machine and the model. Raises ModelError, EngineError, FarmError, StoppedError."""
-        self._request(Describe(self.number, spec))
+    def plan(self, spec: JobSpec, before: Plan | None = None) -> Plan:
+        """The plan that a worker makes, or that of a rerun. Raises ModelError, EngineError, FarmError, StoppedError."""
+        self._request(MakePlan(self.number, spec, before))
         answer = self._answer()
-        assert isinstance(answer, Described)
-        return answer
-
-    def measure(self, plan: Plan) -> BatchTimings:
-        """What a worker measured of its device. Raises what ``describe`` raises."""
-        self._request(Measure(self.number, plan))
-        answer = self._answer()
-        assert isinstance(answer, BatchTimings)
+        assert isinstance(answer, Plan)
         return answer
 
     def render(self, plan: Plan, chunks: Sequence[Chunk], done_before: int) -> Iterator[Segment]:

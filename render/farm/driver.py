@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from render.errors import RenderError, StoppedError
 from render.farm.base import Farm
-from render.farm.client import Client, Committed, Describe, Leave, Logged, Measure, Request
+from render.farm.client import Client, Committed, Leave, Logged, Request
 from render.farm.dispatch.actions import (
     Action,
     Ask,
@@ -149,10 +149,8 @@ class Driver:
         match action:
             case OpenPlan(worker, _, plan_json):
                 farm.open(worker, plan_json)
-            case Ask(worker, _, Describe(_, spec)):
-                farm.describe(worker, spec)
-            case Ask(worker, _, Measure(_, plan)):
-                farm.measure(worker, plan.to_json())
+            case Ask(worker, _, question):
+                farm.plan(worker, question.spec, question.before)
             case StartWorker(name, resources):
                 farm.start(name, resources)
             case StopWorker(name):

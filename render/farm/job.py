@@ -16,7 +16,8 @@ from render.farm.client import Client
 from render.farm.outputs import report_stands, salvage, write_report
 from render.farm.reducer import valid_records
 from render.farm.run_log import OtherPlanError, RunLog
-from render.plan import Chunk, Plan, film_name, parse_frames, resolve, select
+from render.models import testcard_cost_s
+from render.plan import Chunk, Plan, film_name, parse_frames, select
 from render.spec import JobFile, JobSpec, Location, dump
 from render.store import Event, Record, RunDir, Segment
 
@@ -104,7 +105,7 @@ def make_plan(run: JobRun) -> Plan:
     Raises OtherPlanError for a directory of another plan, and what asking a worker raises.
     """
     before = run.rundir.read_plan()
-    plan = _first_plan(run) if before is None else _plan_again(run, before)
+    plan = _resolved(run, before)
     if before is not None and plan.digest != before.digest:
         changes = "; ".join(before.differences(plan)[:5])
         raise OtherPlanError(
@@ -117,23 +118,13 @@ def make_plan(run: JobRun) -> Plan:
     return plan
 
 
-def _first_plan(run: JobRun) -> Plan:
-    """A plan with every ``auto`` resolved by what the first worker says, and measures where the batch is open."""
-    spec, described = run.spec, run.client.describe(run.spec)
-    machine, model = described.machine, described.model
-    plan = Plan(spec, resolve(spec, machine, model), model)
-    if spec.engine.batch != "auto" or model.family == "testcard":
-        return plan
-    run.client.watcher.notice("measuring how many pictures at a time keep the device busy")
-    return replace(plan, settings=resolve(spec, machine, model, run.client.measure(plan)))
-
-
-def _plan_again(run: JobRun, before: Plan) -> Plan:
-    """The plan of a rerun. Another name may mean the same model's files; only a worker knows."""
-    model = before.model
-    if run.spec.model != before.spec.model:
-        model = run.client.describe(run.spec).model
-    return before.rerun(run.spec, model)
+def _resolved(run: JobRun, before: Plan | None) -> Plan:
+    """The spec's plan. Only a worker can resolve a first one, or knows whether another name means the same model."""
+    if before is not None and run.spec.model == before.spec.model:
+        return before.rerun(run.spec, before.model)
+    if before is None and run.spec.engine.batch == "auto" and testcard_cost_s(run.spec.model) is None:
+        run.client.watcher.notice("measuring how many pictures at a time keep the device busy")
+    return run.client.plan(run.spec, before)
 
 
 def _complete(run: JobRun, plan: Plan, records: Mapping[Chunk, Record]) -> bool:

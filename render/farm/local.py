@@ -15,7 +15,7 @@ from render.errors import RenderError
 from render.farm.base import Answered, ChunkDone, ChunkFailed, Message, Refused, Resources, WorkerInfo, WorkerReady
 from render.farm.progress import Sample
 from render.farm.worker import Worker
-from render.plan import Chunk
+from render.plan import Chunk, Plan
 from render.spec import JobSpec
 from render.store import Segment
 
@@ -56,13 +56,9 @@ class LocalFarm:
         self._workers[name] = Worker(name, trust=self._trust)
         self._messages.append(WorkerReady(name, WorkerInfo(socket.gethostname(), os.getpid())))
 
-    def describe(self, worker: str, spec: JobSpec) -> None:
-        """This machine, and the model as found from here."""
-        self._call(worker, None, self._workers[worker].describe, spec)
-
-    def measure(self, worker: str, plan_json: str) -> None:
-        """This machine's curve."""
-        self._call(worker, None, self._workers[worker].measure, plan_json)
+    def plan(self, worker: str, spec: JobSpec, before: Plan | None) -> None:
+        """What is right for this machine."""
+        self._call(worker, None, self._workers[worker].plan, spec, before)
 
     def open(self, worker: str, plan_json: str) -> None:
         """Load the plan's model."""
@@ -101,8 +97,8 @@ class LocalFarm:
         self._workers.clear()
         self._calls.clear()
 
-    def _call(self, worker: str, chunk: Chunk | None, call: Callable[..., Any], argument: object) -> None:
-        self._calls[self._threads.submit(call, argument)] = (worker, chunk)
+    def _call(self, worker: str, chunk: Chunk | None, call: Callable[..., Any], *arguments: object) -> None:
+        self._calls[self._threads.submit(call, *arguments)] = (worker, chunk)
 
     def _message(self, call: Future[Any]) -> Message:
         worker, chunk = self._calls.pop(call)

@@ -1,6 +1,6 @@
 """One process on one device: a chunk in, an encoded segment out. No Ray here; the engine is imported inside.
 
-Takes a plan as text and returns plain data, so that it runs the same as a Ray actor and in the driver's own process.
+Takes and returns plain data, so that it runs the same as a Ray actor and in the driver's own process.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from importlib import import_module
 from render import models as modelfiles
 from render.engine.base import Renderer
 from render.errors import RunDirError
-from render.farm.base import Described, Opened, WorkerInfo
+from render.farm.base import Opened, WorkerInfo
 from render.farm.encoding import SegmentEncoder
-from render.plan import BatchTimings, Chunk, Plan, Stopwatch, this_cpu
+from render.models import ModelInfo
+from render.plan import BatchTimings, Chunk, Machine, Plan, Stopwatch, resolve, this_cpu
 from render.spec import JobSpec
 from render.store import Record, Segment
 
@@ -26,7 +27,7 @@ __all__ = ["Worker"]
 
 
 class Worker:
-    """Says what its machine is, opens a plan, renders chunks of it; then another plan, if there is one."""
+    """Makes a plan for its machine, opens one, renders chunks of it; then another plan, if there is one."""
 
     def __init__(self, name: str, *, trust: bool = False) -> None:
         """``trust``: the command line said ``--trust``."""
@@ -41,36 +42,44 @@ class Worker:
         """The process this is: what there is to ask before any work."""
         return WorkerInfo(socket.gethostname(), os.getpid())
 
-    def describe(self, spec: JobSpec) -> Described:
-        """This machine, and the model as found from here. Fetches a hub model.
+    def plan(self, spec: JobSpec, before: Plan | None = None) -> Plan:
+        """The plan of a job, with every ``auto`` resolved by this machine and the model as found from here.
+
+        Fetches a hub model. Where the batch is open, measures how many pictures at a time keep the device busy; what
+        was open is closed then, to be out of the way. With the plan of a run ``before``: the plan of a rerun, which
+        measures nothing; another name may mean the same model's files.
 
         Raises ModelError when the model is not to be had, EngineError when the wanted device is not there.
         """
-        described = self._describe(spec)
-        if described.model.layout != "onnx":
-            return described
-        from render.engine.backends.onnx_session import with_dtype
+        machine, model = self._machine_and_model(spec)
+        model = self._with_dtype(spec, model)
+        if before is not None:
+            return before.rerun(spec, model)
+        plan = Plan(spec, resolve(spec, machine, model), model)
+        if spec.engine.batch != "auto" or model.family == "testcard":
+            return plan
+        return replace(plan, settings=resolve(spec, machine, model, self._measure(plan)))
 
-        folder = modelfiles.find(spec.model, download=True)
-        return replace(described, model=with_dtype(described.model, folder))
-
-    def _describe(self, spec: JobSpec) -> Described:
+    def _machine_and_model(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
         if modelfiles.testcard_cost_s(spec.model) is not None:
-            return Described(this_cpu(), modelfiles.describe(spec.model))
+            return this_cpu(), modelfiles.describe(spec.model)
         from render.engine.device import machine
 
         model = modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True, trust=self._trust)
-        return Described(machine(spec.engine.device), model)
+        return machine(spec.engine.device), model
 
-    def measure(self, plan_json: str) -> BatchTimings:
-        """How many pictures at a time keep this device busy. What was open is closed, to be out of the way.
+    def _with_dtype(self, spec: JobSpec, model: ModelInfo) -> ModelInfo:
+        """An ONNX model with the numbers it calculates with, which only ONNX Runtime can say."""
+        if model.layout != "onnx":
+            return model
+        from render.engine.backends.onnx_session import with_dtype
 
-        Raises ModelError or EngineError.
-        """
+        return with_dtype(model, modelfiles.find(spec.model, download=True))
+
+    def _measure(self, plan: Plan) -> BatchTimings:
         from render.engine.batch_size import measure
 
         self._source = None
-        plan = Plan.from_json(plan_json)
         folder = modelfiles.find(_as_planned(plan).model, download=True, trust=self._trust)
         return self._thread.submit(measure, plan, folder, trust=self._trust).result()
 
@@ -88,8 +97,7 @@ class Worker:
         self._opening = Stopwatch()
         source = self._open_source(plan, planned.model)
         import_module("render.video.segment")  # the first chunk is not to wait until the codecs are loaded
-        described = self._describe(planned)  # after loading: files swapped meanwhile are noticed too
-        self._machine, model = described.machine, described.model
+        self._machine, model = self._machine_and_model(planned)  # after loading: files swapped meanwhile are noticed
         if model.fingerprint != plan.model.fingerprint:
             raise RunDirError(
                 f"{plan.spec.model} on {socket.gethostname()} has other files than the plan (fingerprint "

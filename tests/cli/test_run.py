@@ -215,7 +215,7 @@ def test_the_last_words_of_all_take_no_longer_than_those_of_one(watcher: Any, mo
 class Losing(ScriptedFarm):
     """Its workers die while they look for the model."""
 
-    def describe(self, worker: str, spec: JobSpec) -> None:
+    def plan(self, worker: str, spec: JobSpec, before: Plan | None) -> None:
         self._messages.append(WorkerLost(worker, "killed", details="trace"))
 
 

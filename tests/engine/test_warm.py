@@ -182,7 +182,7 @@ def test_a_worker_lets_go_of_a_model_before_it_loads_another(
 
     monkeypatch.setattr("render.engine.backends.load", watched)
     if measured:
-        worker.measure(other.to_json())
+        worker._measure(other)
     worker.open(other.to_json())
     assert alive == [False] * (1 + measured)
     worker.open(one.to_json())

@@ -14,7 +14,6 @@ from render.farm.base import (
     Answered,
     ChunkDone,
     ChunkFailed,
-    Described,
     Opened,
     Refused,
     Resources,
@@ -49,11 +48,11 @@ def ready(farm: LocalFarm, plan: Plan | None = None, worker: str = "local-0") ->
 def test_one_worker_whatever_was_asked_for(farm: LocalFarm, plan_of: Make) -> None:
     spec = plan_of("farm.workers=8").spec
     assert farm.capacity(farm.resources(spec, "auto")) == 1
-    farm.describe(ready(farm), spec)
+    farm.plan(ready(farm), spec, None)
     [message] = farm.wait(30)
     assert isinstance(message, Answered)
-    assert isinstance(message.answer, Described)
-    assert (message.answer.machine.device, message.answer.model.family) == ("cpu", "testcard")
+    assert isinstance(message.answer, Plan)
+    assert (message.answer.settings.device, message.answer.model.family) == ("cpu", "testcard")
 
 
 def test_chunks_come_back_in_the_order_they_were_sent(farm: LocalFarm, plan_of: Make) -> None:

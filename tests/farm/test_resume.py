@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from render import models as modelfiles
 from render.engine.testcard import read_index
 from render.errors import RenderError, RunDirError
-from render.farm.base import Described
 from render.farm.job import JobRun
 from render.farm.reducer import make_film
 from render.farm.worker import Worker
-from render.plan import Chunk, Plan
+from render.plan import Chunk, Plan, resolve
 from render.spec import JobFile, JobSpec, validate
 from render.spec.document import parse
 from render.store import Record, RunDir, Segment
@@ -133,8 +132,9 @@ class Client:
     def log_into(self, _log: object) -> None:
         pass
 
-    def describe(self, _spec: JobSpec) -> Described:
-        return Described(CPU, modelfiles.describe("testcard"))
+    def plan(self, spec: JobSpec, _before: Plan | None) -> Plan:
+        model = modelfiles.describe("testcard")
+        return Plan(spec, resolve(spec, CPU, model), model)
 
     def committed(self, frames: int, size: int) -> None:
         pass

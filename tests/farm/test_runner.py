@@ -17,13 +17,13 @@ from render import models as modelfiles
 from render.cli.commands.preview import preview
 from render.engine.testcard import read_index
 from render.errors import FarmError, LockedError, ModelError, RunDirError, SpecError, VideoError
-from render.farm.base import Described
 from render.farm.job import Outcome
 from render.farm.local import LocalFarm
 from render.farm.reducer import marked
 from render.farm.runner import run_job
 from render.farm.worker import Worker
-from render.plan import Chunk
+from render.models import ModelInfo
+from render.plan import Chunk, Machine, Plan
 from render.spec import JobFile, JobSpec, load
 from render.store import RunDir, Segment
 from render.video.reader import decode, probe
@@ -315,13 +315,13 @@ def test_another_model_in_the_same_directory_is_refused(
 ) -> None:
     """Even of a complete job, for which no worker has to load it."""
     run(job_of())
-    describe = Worker.describe
+    found = Worker._machine_and_model
 
-    def other(worker: Worker, spec: JobSpec) -> Described:
-        described = describe(worker, spec.model_copy(update={"model": "testcard"}))
-        return replace(described, model=replace(described.model, fingerprint="e" * 64))
+    def other(worker: Worker, spec: JobSpec) -> tuple[Machine, ModelInfo]:
+        machine, model = found(worker, spec.model_copy(update={"model": "testcard"}))
+        return machine, replace(model, fingerprint="e" * 64)
 
-    monkeypatch.setattr(Worker, "describe", other)
+    monkeypatch.setattr(Worker, "_machine_and_model", other)
     with pytest.raises(RunDirError, match=r"model: testcard -> org/name; model.fingerprint: testcard-1 -> eee"):
         run(job_of("model=org/name"))
 
@@ -454,7 +454,7 @@ def test_the_farm_is_closed_whatever_happens(error: type[BaseException], job_of:
     closed: list[bool] = []
 
     class Closing(LocalFarm):
-        def describe(self, worker: str, spec: JobSpec) -> None:
+        def plan(self, worker: str, spec: JobSpec, before: Plan | None) -> None:
             raise error("no weights")
 
         def close(self) -> None:

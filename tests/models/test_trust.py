@@ -15,7 +15,7 @@ from render.engine.backends import open_model
 from render.errors import ModelError
 from render.farm.worker import Worker
 from render.models import describe, find
-from render.plan import Plan, Stopwatch, resolve
+from render.plan import Stopwatch
 from render.spec import JobSpec
 
 JOB = (
@@ -79,19 +79,18 @@ def test_with_trust_they_are_rendered(model: Path, tiny_sd: Path, tmp_path: Path
 
 def test_a_worker_is_told_and_nobody_else_in_its_process(model: Path, spec_of: Callable[..., JobSpec]) -> None:
     pickle_weights(model / "vae")
-    spec = spec_of(f"model={model}")
-    before = Worker("w1", trust=True).describe(spec).model.fingerprint
+    spec = spec_of(f"model={model}", "engine.batch=1")
+    before = Worker("w1", trust=True).plan(spec).model.fingerprint
     with pytest.raises(ModelError, match=r"vae/diffusion_pytorch_model\.bin: pickled"):
-        Worker("w0").describe(spec)
+        Worker("w0").plan(spec)
     (model / "vae/diffusion_pytorch_model.bin").write_bytes(b"others")
     assert describe(str(model), trust=True).fingerprint != before
 
 
 def test_what_a_plan_was_made_with_is_not_loaded_without_trust(model: Path, spec_of: Callable[..., JobSpec]) -> None:
     pickle_weights(model / "unet")
-    spec = spec_of(f"model={model}", "steps=1", "size=64x64")
-    described = Worker("w0", trust=True).describe(spec)
-    plan = Plan(spec, resolve(spec, described.machine, described.model), described.model)
+    spec = spec_of(f"model={model}", "steps=1", "size=64x64", "engine.batch=1")
+    plan = Worker("w0", trust=True).plan(spec)
     with pytest.raises(ModelError, match="diffusers cannot load it"):
         open_model(plan, model, Stopwatch())
     backend, _ = open_model(plan, model, Stopwatch(), trust=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from render.farm.base import Resources
-from render.farm.client import Delivery, Question
+from render.farm.client import Delivery, MakePlan
 from render.farm.progress import Progress, Sample
 from render.plan import Chunk
 from render.store import Event
@@ -50,7 +50,7 @@ class Ask:
 
     worker: str
     job: int
-    question: Question
+    question: MakePlan
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 
 from render.farm.base import Resources
-from render.farm.client import Committed, Leave, Measure
+from render.farm.client import Committed, Leave
 from render.farm.dispatch import failures, jobs, monitoring, supervisor
 from render.farm.dispatch.actions import Action, Ask, Assignment, Log, OpenPlan, SendChunk
 from render.farm.dispatch.assignment import choose, in_line
@@ -114,12 +114,9 @@ class Dispatcher:
                 job.began = now if job.began is None else job.began
                 details = {"worker": assignment.worker, "chunk": chunk.name}
                 state.outbox.append(Log(job.number, LogEvent.SENT, details))
-            case OpenPlan():
+            case OpenPlan() | Ask():  # either closes the plan that is open
                 worker.assignment, worker.open_job = assignment, None
-                job.opening += 1
-            case Ask():
-                worker.assignment, job.asked = assignment, True
-                if isinstance(assignment.question, Measure):  # it has to close its plan
-                    worker.open_job, worker.model = None, ""
+                job.opening += isinstance(assignment, OpenPlan)
+                job.asked |= isinstance(assignment, Ask)
         state.note_room(assignment.worker)
         state.outbox.append(assignment)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from render.errors import RenderError
 from render.farm.base import Message, Resources
-from render.farm.client import Committed, Leave, Question, Render
+from render.farm.client import Committed, Leave, MakePlan, Render
 
 __all__ = ["Denied", "Drain", "Event", "Requested", "Tick"]
 
@@ -16,7 +16,7 @@ __all__ = ["Denied", "Drain", "Event", "Requested", "Tick"]
 class Requested:
     """A job wants work done, by workers that need ``resources``; the farm has devices for ``capacity`` of them."""
 
-    request: Question | Render
+    request: MakePlan | Render
     resources: Resources
     capacity: int
 

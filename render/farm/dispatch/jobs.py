@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from render.errors import FarmError, RenderError, StoppedError
-from render.farm.base import ChunkFailed, Described, Opened, Resources
+from render.farm.base import ChunkFailed, Opened, Resources
 from render.farm.client import Committed, Finished, Render
 from render.farm.dispatch import monitoring
 from render.farm.dispatch.actions import Deliver, Forget, Log, Notice
 from render.farm.dispatch.chunk_queue import ChunkQueue, RetryPolicy
 from render.farm.dispatch.events import Requested
 from render.farm.dispatch.state import JobState, State
-from render.plan import BatchTimings
+from render.plan import Plan
 from render.report import count
 from render.store import Event, Segment
 
@@ -100,7 +100,7 @@ def opened(state: State, job: JobState, worker: str, answer: Opened) -> None:
         notice(state, job, warning)
 
 
-def answered(state: State, job: JobState, answer: Described | BatchTimings) -> None:
+def answered(state: State, job: JobState, answer: Plan) -> None:
     """A worker has answered the job's question."""
     job.question, job.asked = None, False
     state.outbox.append(Deliver(job.number, answer))

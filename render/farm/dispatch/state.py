@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from render.errors import RenderError
 from render.farm.base import Resources
-from render.farm.client import Question
+from render.farm.client import MakePlan
 from render.farm.dispatch.actions import Action, Ask, OpenPlan
 from render.farm.dispatch.chunk_queue import ChunkQueue
 from render.plan import Chunk, Plan
@@ -26,7 +26,7 @@ class JobState:
     number: int
     priority: int = 0
     resources: Resources | None = None
-    question: Question | None = None
+    question: MakePlan | None = None
     asked: bool = False  # a worker has the question
     plan: Plan | None = None
     plan_json: str = ""

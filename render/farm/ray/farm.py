@@ -41,7 +41,7 @@ from render.farm.ray.connection import head_answers, last_line
 from render.farm.ray.metrics import RayMetrics
 from render.farm.ray.resources import _alive, _gpus, _needs, _node_cpus, _resources
 from render.farm.worker import Worker
-from render.plan import Chunk
+from render.plan import Chunk, Plan
 from render.spec import JobSpec
 from render.store import Segment
 
@@ -143,14 +143,9 @@ class RayFarm:
         self._call(name, actor.hello.remote())
 
     @_needs_cluster
-    def describe(self, worker: str, spec: JobSpec) -> None:
+    def plan(self, worker: str, spec: JobSpec, before: Plan | None) -> None:
         """Ask the actor; it may fetch a model for an hour."""
-        self._call(worker, self._actors[worker].describe.remote(spec))
-
-    @_needs_cluster
-    def measure(self, worker: str, plan_json: str) -> None:
-        """Ask the actor."""
-        self._call(worker, self._actors[worker].measure.remote(plan_json))
+        self._call(worker, self._actors[worker].plan.remote(spec, before))
 
     @_needs_cluster
     def open(self, worker: str, plan_json: str) -> None:

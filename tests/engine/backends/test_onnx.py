@@ -225,8 +225,8 @@ def test_a_worker_looks_into_a_graph_that_nothing_is_noted_of(kind: int, dtype: 
     """Before there is a plan: its digest covers the type."""
     folder = graph_folder(tmp_path / "model")
     graph(folder, kind=kind)
-    job = load(job_file(tmp_path, folder))
-    info = Worker("w0").describe(job.spec).model
+    job = load(job_file(tmp_path, folder), ["engine.batch=1"])
+    info = Worker("w0").plan(job.spec).model
     assert (info.layout, info.dtype) == ("onnx", dtype)
     assert replace(info, dtype=None) == models.describe(str(folder))
 
@@ -239,12 +239,12 @@ def test_a_plan_says_what_only_a_worker_can_tell(tmp_path: Path, capsys: pytest.
     assert main(["check", str(job), "--set", "engine.backend=eager"]) == 2
     assert "the model is an ONNX export, which only ONNX Runtime runs" in capsys.readouterr().err
     with pytest.raises(ModelError, match=r"unet/model\.onnx: ONNX Runtime cannot load it"):
-        Worker("w0").describe(load(job).spec)
+        Worker("w0").plan(load(job).spec)
 
 
 def test_a_noted_graph_is_not_opened(tmp_path: Path) -> None:
     folder = graph_folder(tmp_path / "model", dtype="fp16", num_parameters=7)
-    assert Worker("w0").describe(load(job_file(tmp_path, folder)).spec).model.dtype == "fp16"
+    assert Worker("w0").plan(load(job_file(tmp_path, folder), ["engine.batch=1"]).spec).model.dtype == "fp16"
 
 
 def job_file(folder: Path, model: Path) -> Path:

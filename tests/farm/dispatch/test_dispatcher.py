@@ -23,7 +23,7 @@ from render.farm.base import (
     WorkerLost,
     WorkerReady,
 )
-from render.farm.client import Committed, Describe, Leave
+from render.farm.client import Committed, Leave, MakePlan
 from render.farm.dispatch.actions import Action, Ask, Deliver, OpenPlan, SendChunk, StartWorker, StopWorker
 from render.farm.dispatch.chunk_queue import (
     DEADLINE_FACTOR,
@@ -477,7 +477,7 @@ def test_a_job_of_more_weight_does_not_wait_behind_a_second_chunk(spec_of: Calla
     steps(made)
     steps(made, OPENED)
     made.add_job(1, 1)
-    question = Requested(Describe(1, spec_of()), CPU, 1)
+    question = Requested(MakePlan(1, spec_of()), CPU, 1)
     done = ChunkDone("x", segment(CHUNKS[0]))
     assert steps(made, question, done, now=1.0) == [], "no second chunk is queued"
     assert steps(made, ChunkDone("x", segment(CHUNKS[1])), now=2.0) == [(Ask, "x", 1)]

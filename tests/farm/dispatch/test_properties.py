@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from render.errors import FarmError, ModelError
 from render.farm.base import (
-    Answer,
     Answered,
     ChunkDone,
     ChunkFailed,
@@ -27,7 +26,7 @@ from render.farm.base import (
     WorkerLost,
     WorkerReady,
 )
-from render.farm.client import Committed, Describe, Finished, Leave, Render
+from render.farm.client import Committed, Finished, Leave, MakePlan, Render
 from render.farm.dispatch.actions import (
     Action,
     Ask,
@@ -52,7 +51,6 @@ from tests.farm.dispatch.test_dispatcher import segment
 KINDS = [Resources(gpu=False), Resources(gpu=False, share=2), Resources(gpu=True)]
 JUMPS_S = [0.0, 0.1, *[1.0] * 9, 7.0, 7.0, 61.0, 400.0, 8000.0]
 ENDS_AFTER = 4000  # turns in which every question, plan and chunk is answered
-DESCRIBED: Answer = None  # type: ignore[assignment]  # whatever a worker answers is handed on unread
 
 
 @dataclass
@@ -112,6 +110,7 @@ class World:
             questions = [None] * dice.choice([0, 1, 2])
             job = Job(number, dice.choice(kinds), plan, deque([*questions, *rounds]))
             self.made.add_job(number, dice.randint(-1, 1))
+            self.plan = plan  # what a worker answers is handed on unread
             self.jobs[number] = job
             self.all_jobs.append(job)
 
@@ -170,7 +169,7 @@ class World:
         if luck < 0.25:
             return Refused(name, "no", ModelError("no model") if luck < 0.15 else None)
         if opening is None:
-            return Answered(name, DESCRIBED)
+            return Answered(name, self.plan)
         worker.open = opening
         return Answered(name, Opened(("slow",), 0.1))
 
@@ -229,7 +228,7 @@ class World:
         if self.draining or self.dice.random() < 0.02:
             return Denied(job.number, FarmError("no farm"))
         request = (
-            Describe(job.number, job.plan.spec)
+            MakePlan(job.number, job.plan.spec)
             if job.chunks is None
             else Render(job.number, job.plan, job.chunks, done_before=0)
         )
@@ -271,6 +270,7 @@ class World:
         match action:
             case Ask():
                 assert not worker.chunks
+                worker.open = None
                 assert job.chunks is None
                 assert all(other.asked != job.number for other in self.workers.values()), "one worker has the question"
                 worker.asked = job.number
