@@ -190,7 +190,8 @@ def test_dispatch_of_10_000_chunks(benchmark: BenchmarkFixture, workers: int, sp
         "efficiency": round(ideal_s / taken_s, 4),
         "load": os.getloadavg()[0],
     }
-    assert taken_s <= ideal_s + 5.0 * 1.05, "within a chunk of what is possible"
+    last_s = 5.0 * (1 if speeds == "alike" else 2)  # a slow worker may hold two of the last chunks
+    assert taken_s <= ideal_s + last_s * 1.05, "within a chunk of what is possible"
 
 
 def test_memory_of_a_long_dispatch(benchmark: BenchmarkFixture) -> None:

@@ -1,3 +1,7 @@
-"""farm."""
+"""Jobs in, films out: the driver, its dispatcher, workers in this process or over Ray, and each job's own steps.
+
+Knows neither the command line nor how pictures are made: workers import the engine, nobody else does.
+Read ``runner`` and ``job``, then ``driver``, ``base`` and ``dispatch/``, then ``worker``; ``local`` and ``ray/`` last.
+"""
 
 from __future__ import annotations
