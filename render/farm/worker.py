@@ -10,16 +10,16 @@ import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 
-from render import models as modelfiles
+from render import models
 from render.engine.base import Renderer
 from render.errors import RunDirError
 from render.farm.base import Opened, WorkerInfo
 from render.farm.encoding import SegmentEncoder
-from render.models import ModelInfo
-from render.plan import BatchTimings, Chunk, Machine, Plan, Stopwatch, resolve, this_cpu
+from render.farm.planning import as_planned, machine_and_model, make_plan
+from render.plan import BatchTimings, Chunk, Plan, Stopwatch
 from render.spec import JobSpec
 from render.store import Record, Segment
 
@@ -51,36 +51,13 @@ class Worker:
 
         Raises ModelError when the model is not to be had, EngineError when the wanted device is not there.
         """
-        machine, model = self._machine_and_model(spec)
-        model = self._with_dtype(spec, model)
-        if before is not None:
-            return before.rerun(spec, model)
-        plan = Plan(spec, resolve(spec, machine, model), model)
-        if spec.engine.batch != "auto" or model.family == "testcard":
-            return plan
-        return replace(plan, settings=resolve(spec, machine, model, self._measure(plan)))
-
-    def _machine_and_model(self, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-        if modelfiles.testcard_cost_s(spec.model) is not None:
-            return this_cpu(), modelfiles.describe(spec.model)
-        from render.engine.device import machine
-
-        model = modelfiles.describe(spec.model, spec.engine.tiny_vae, download=True, trust=self._trust)
-        return machine(spec.engine.device), model
-
-    def _with_dtype(self, spec: JobSpec, model: ModelInfo) -> ModelInfo:
-        """An ONNX model with the numbers it calculates with, which only ONNX Runtime can say."""
-        if model.layout != "onnx":
-            return model
-        from render.engine.backends.onnx_session import with_dtype
-
-        return with_dtype(model, modelfiles.find(spec.model, download=True))
+        return make_plan(spec, before, self._measure, trust=self._trust)
 
     def _measure(self, plan: Plan) -> BatchTimings:
         from render.engine.batch_size import measure
 
         self._source = None
-        folder = modelfiles.find(_as_planned(plan).model, download=True, trust=self._trust)
+        folder = models.find(as_planned(plan).model, download=True, trust=self._trust)
         return self._thread.submit(measure, plan, folder, trust=self._trust).result()
 
     def open(self, plan_json: str) -> Opened:
@@ -93,11 +70,13 @@ class Worker:
     def _open(self, plan_json: str) -> Opened:
         began = time.monotonic()
         self._plan = plan = Plan.from_json(plan_json)
-        planned = _as_planned(plan)
+        planned = as_planned(plan)
         self._opening = Stopwatch()
         source = self._open_source(plan, planned.model)
         import_module("render.video.segment")  # the first chunk is not to wait until the codecs are loaded
-        self._machine, model = self._machine_and_model(planned)  # after loading: files swapped meanwhile are noticed
+        self._machine, model = machine_and_model(
+            planned, trust=self._trust
+        )  # after loading: files swapped meanwhile are noticed
         if model.fingerprint != plan.model.fingerprint:
             raise RunDirError(
                 f"{plan.spec.model} on {socket.gethostname()} has other files than the plan (fingerprint "
@@ -119,7 +98,7 @@ class Worker:
         warm = before.warm_for(plan) if isinstance(before, Engine) else None
         del before
         release()  # what is not kept goes before the next model comes: an engine holds itself until then
-        folder = modelfiles.find(model, download=True, trust=self._trust)
+        folder = models.find(model, download=True, trust=self._trust)
         return open_engine(plan, folder, self._opening, warm, trust=self._trust)
 
     def render(self, chunk: Chunk) -> Segment:
@@ -173,13 +152,6 @@ class Worker:
             sampler_table=rendered.sampler_table,
             notes=tuple(encoder.notes),
         )
-
-
-def _as_planned(plan: Plan) -> JobSpec:
-    """The spec with the device and the model's revision that the plan found: ``auto`` and ``main`` may move."""
-    engine = plan.spec.engine.model_copy(update={"device": plan.settings.device})
-    model = modelfiles.pinned(plan.spec.model, plan.model.revision)
-    return plan.spec.model_copy(update={"engine": engine, "model": model})
 
 
 @dataclass(frozen=True)

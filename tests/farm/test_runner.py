@@ -17,6 +17,7 @@ from render import models as modelfiles
 from render.cli.commands.preview import preview
 from render.engine.testcard import read_index
 from render.errors import FarmError, LockedError, ModelError, RunDirError, SpecError, VideoError
+from render.farm import planning
 from render.farm.job import Outcome
 from render.farm.local import LocalFarm
 from render.farm.reducer import marked
@@ -315,13 +316,13 @@ def test_another_model_in_the_same_directory_is_refused(
 ) -> None:
     """Even of a complete job, for which no worker has to load it."""
     run(job_of())
-    found = Worker._machine_and_model
+    found = planning.machine_and_model
 
-    def other(worker: Worker, spec: JobSpec) -> tuple[Machine, ModelInfo]:
-        machine, model = found(worker, spec.model_copy(update={"model": "testcard"}))
+    def other(spec: JobSpec, *, trust: bool) -> tuple[Machine, ModelInfo]:
+        machine, model = found(spec.model_copy(update={"model": "testcard"}), trust=trust)
         return machine, replace(model, fingerprint="e" * 64)
 
-    monkeypatch.setattr(Worker, "_machine_and_model", other)
+    monkeypatch.setattr(planning, "machine_and_model", other)
     with pytest.raises(RunDirError, match=r"model: testcard -> org/name; model.fingerprint: testcard-1 -> eee"):
         run(job_of("model=org/name"))
 
