@@ -142,8 +142,6 @@ class StoppedError(RenderError):
 
 
 HIDDEN = "…"
-
-
 _SURE = (
     (re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{20,}"), HIDDEN),  # tokens of the Hugging Face hub
     (
@@ -155,8 +153,6 @@ _SURE = (
     (re.compile(r"(?i)([?&](?:token|signature|x-amz-[a-z-]+|key-pair-id|policy)=)[^&\s'\"]+"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), HIDDEN),  # access keys of AWS
 )
-
-
 _LIKELY = (
     (re.compile(r"(//)\S*@"), rf"\1{HIDDEN}@"),  # whatever stands before an @ of an address
     (re.compile(r"(://[^\s?]*\?)\S+"), rf"\1{HIDDEN}"),  # queries, in which addresses are signed

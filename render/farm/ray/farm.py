@@ -49,17 +49,11 @@ __all__ = ["RayFarm"]
 
 
 DOUBT_EVERY_S = 1.0  # how often a worker that cannot be reached is called again
-
-
 DOUBT_S = 60.0  # a cluster calls a node dead after about 15 s of silence; beyond this the network is to blame
-
-
 NODE_DIED = "its node has died"  # in Ray's words; of a worker that was still starting nobody knows the node
 
 
 P = ParamSpec("P")
-
-
 T = TypeVar("T")
 
 
