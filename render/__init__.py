@@ -4,8 +4,6 @@ The command line is the front door (``render --help``). From Python: ``load`` a 
 Names are imported when they are first used, so that ``import render`` stays instant.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``python -m render`` and the ``render`` command: where the process ends, with the exit code of ``cli.main``."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import NoReturn

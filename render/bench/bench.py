@@ -1,7 +1,5 @@
 """From options to files: measure, write ``report.json``, ``report.md`` and ``report.html`` into a folder."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

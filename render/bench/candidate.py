@@ -1,7 +1,5 @@
 """One case, opened: a picture source with its plan, and what opening it took."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

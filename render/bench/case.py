@@ -1,7 +1,5 @@
 """A case: one way of rendering that is measured, as plain data. Pure: it becomes a plan, nobody is loaded here."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields

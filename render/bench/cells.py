@@ -1,7 +1,5 @@
 """Figures as the cells of a table: a dash where nothing was measured. Pure."""
 
-from __future__ import annotations
-
 from render.bench.schema import Times
 
 __all__ = ["decibels", "factor", "figure", "milliseconds", "percent", "times"]

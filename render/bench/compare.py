@@ -1,7 +1,5 @@
 """Two reports of ``render bench`` -> what became slower, what faster, what cannot be compared. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from render.bench.case import key_of

@@ -1,7 +1,5 @@
 """What breaks one case and not the benchmark: an entry of the report, and everything else goes on."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """End to end: a film of a case, from nothing to an encoded file, its start apart from the rest."""
 
-from __future__ import annotations
-
 import io
 import json
 import time

@@ -1,7 +1,5 @@
 """One model on this machine: cases are planned, opened and timed in turns, and what breaks is written down."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from render import models

@@ -1,7 +1,5 @@
 """What a report says in a sentence: its result, and what was measured on what. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

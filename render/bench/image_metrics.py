@@ -3,8 +3,6 @@
 Pictures are (height, width, 3) bytes. Higher is better for PSNR and SSIM, lower for the structure distance.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """A report -> Markdown, for pull requests and for the results of record."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from render.bench.headline import conditions, headline

@@ -1,7 +1,5 @@
 """What ``render bench`` was asked for: words of the command line -> checked values. Raises SpecError for mistakes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

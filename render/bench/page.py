@@ -1,7 +1,5 @@
 """A report -> one HTML page, by the template ``bench.html``: the tables, and bars above some of them. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

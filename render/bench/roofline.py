@@ -1,7 +1,5 @@
 """What a candidate's pictures cost at least: their FLOPs, and the fused floor by the device's measured peak."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ A case that fails is an entry of ``failed`` with its reason; everything else goe
 every table, so that an interrupted benchmark leaves what it has.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace

@@ -3,8 +3,6 @@
 Names that end in ``_s`` are seconds. A ``case`` is a ``Case`` as plain data; None stands for what was not measured.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 

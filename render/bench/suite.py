@@ -1,7 +1,5 @@
 """Which cases a benchmark measures, from its options alone. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """A report's figures as tables of text, the same ones for Markdown and for the page. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -4,8 +4,6 @@ A ratio is taken within each round, where both ran under the same load, and its 
 and the largest of the rounds beside it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

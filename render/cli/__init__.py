@@ -4,8 +4,6 @@ It knows neither torch nor Ray and takes no decision about rendering: it checks,
 Read ``commands/__init__.py``, ``parser.py``, ``commands/run.py``, ``jobs.py``, then ``output.py`` and ``terminal.py``.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

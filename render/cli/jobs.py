@@ -3,8 +3,6 @@
 Checked is what this machine can say before anything is rendered; no network is reached.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """What a command that failed says: words on stderr, an object for ``--json``, an exit code. Prints no secrets."""
 
-from __future__ import annotations
-
 import sys
 import traceback
 from typing import Any

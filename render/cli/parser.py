@@ -1,7 +1,5 @@
 """What the commands' arguments share: the parser, and the arguments that mean the same in each of them."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any, NoReturn

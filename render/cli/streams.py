@@ -1,7 +1,5 @@
 """stdout and stderr of which the other end may go away: a closed terminal, ``| head``. Work goes on without them."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

@@ -1,7 +1,5 @@
 """Pictures that are none: NaN, or blank in 16 bits. They are rendered again in float32 or refused, as the spec says."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 

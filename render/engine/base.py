@@ -3,8 +3,6 @@
 The engine (with torch) and the test card (without) are both a ``Renderer``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -5,8 +5,6 @@ Every batch has one size, the tail is padded and the padding dropped. Out of mem
 Shapes: B batch of pictures, C, H, W channels and size of latents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

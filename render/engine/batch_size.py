@@ -4,8 +4,6 @@ The curve is that of the model as it was loaded: for a compiled backend that of 
 alike, and compiling each batch size would cost more than a wrong batch.
 """
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Batches of one size: a kernel must never see another, or the same picture would get other bits."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import TypeVar

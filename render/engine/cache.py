@@ -4,8 +4,6 @@
 it: what one is making, the others wait for.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

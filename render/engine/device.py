@@ -1,7 +1,5 @@
 """What this machine can do, and how torch is set up on it: settings of a process, copies and clocks of its device."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import time

@@ -5,8 +5,6 @@ Knows no backend's kind, no pictures and no memory; how frames are put together 
 Shapes: B batch of pictures, C, H, W channels and size of latents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 

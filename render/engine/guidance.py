@@ -7,8 +7,6 @@ with the conditional half alone.
 Shapes: B batch of pictures, N rows of one call of the denoiser (B or 2B), C, H, W channels and size of latents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

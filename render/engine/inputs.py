@@ -6,8 +6,6 @@ Knows no sampler, no backend and no batch size.
 Shapes: B batch of pictures, C, H, W channels and size of latents, K step noises of the sampler.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

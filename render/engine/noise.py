@@ -5,8 +5,6 @@ Mathematics only: tensors in, tensors out; no models, no files, no global random
 Shapes: C channels, H height, W width of the latents; K step noises; L tokens, D width of a text embedding.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

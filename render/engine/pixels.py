@@ -3,8 +3,6 @@
 Shapes: B batch, H, W height and width of pictures.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

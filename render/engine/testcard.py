@@ -4,8 +4,6 @@ Every picture carries its frame index twice: as digits for people, and as a row 
 any codec and that ``read_index`` reads back. A moving bar shows stutter, colour bars show a wrong matrix or range.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Prompts -> embeddings, through diffusers' own ``encode_prompt``, in float32: it happens once a job."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -3,5 +3,3 @@
 Knows neither the command line nor how pictures are made: workers import the engine, nobody else does.
 Read ``runner`` and ``job``, then ``driver``, ``base`` and ``dispatch/``, then ``worker``; ``local`` and ``ray/`` last.
 """
-
-from __future__ import annotations

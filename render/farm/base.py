@@ -4,8 +4,6 @@ Two farms exist, ``local.py`` in the driver's own process and ``ray/`` over a cl
 apart. Messages are facts, not decisions: who does what next is for ``dispatch/`` alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -4,8 +4,6 @@ Every call waits for its answer; the driver hears of it through one queue and an
 is shared between the threads.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

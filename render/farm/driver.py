@@ -4,8 +4,6 @@ It holds no state that is not on disk too: killed at any line, the next run star
 nothing (``dispatch/``), and knows neither Ray nor torch nor disks nor the terminal.
 """
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Iterable

@@ -4,8 +4,6 @@ Everything it decides rests on the run directory, so the same call after a crash
 and on a complete job it does nothing. Knows neither workers nor Ray: it asks the driver through its client.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """A farm of one worker in the driver's own process, without Ray: for debugging, previews and tests."""
 
-from __future__ import annotations
-
 import os
 import socket
 import time

@@ -1,7 +1,5 @@
 """What a run leaves beside segments and film: the report, and what can be had of a job that failed."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Mapping, Sequence

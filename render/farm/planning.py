@@ -3,8 +3,6 @@
 Knows no worker and no thread: who measures the device is an argument.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """How far a job is, and who wants to know."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol

@@ -4,8 +4,6 @@ The reducer trusts nothing: it checks the chunks against the plan, every segment
 count of what it wrote. It ends with a whole film or with an error; there is no third way.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,7 +1,5 @@
 """The log of one run of a job: the only way into it, from the first line to what ended the run."""
 
-from __future__ import annotations
-
 import contextlib
 import traceback
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """All jobs of one command on one farm: a thread a job, the driver in the main one."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Sequence

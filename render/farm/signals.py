@@ -1,7 +1,5 @@
 """Signals that ask a command to stop: Ctrl-C, SIGTERM of schedulers, SIGHUP of a terminal that is closed."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 from collections.abc import Iterator

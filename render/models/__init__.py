@@ -4,8 +4,6 @@ Knows no torch, no job and no plan: ``check`` and ``plan`` get their answers her
 table), `sources.py` (a name -> a folder), `info.py` (a folder -> ModelInfo), then `fingerprint.py` and `trust.py`.
 """
 
-from __future__ import annotations
-
 from render.models.families import FAMILIES, Family, ModelInfo
 from render.models.info import describe
 from render.models.sources import find, find_tiny, pinned, testcard_cost_s

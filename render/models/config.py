@@ -1,7 +1,5 @@
 """The JSON files of a model folder: read, and refused where they are not what diffusers writes. Knows no weights."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 A new family is a row here and a file in `engine/families/`, which knows its tensors. Nothing here opens a file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Which files of a model decide a picture, and one sum over all of them. Knows their names and bytes, no content."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Iterator

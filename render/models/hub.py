@@ -1,7 +1,5 @@
 """Models on the Hugging Face hub: from a repository's name to a folder in the local cache. Nobody else asks the hub."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

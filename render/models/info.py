@@ -3,8 +3,6 @@
 Weights are safetensors or ONNX: other formats can run code when they are read, and need ``--trust`` (`trust.py`).
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@ A model is ``demo`` (shipped inside), ``testcard`` (no model at all), a folder i
 graphs as ``render export`` and Optimum write them, or a hub id such as ``org/name`` or ``org/name@revision``.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -4,8 +4,6 @@ Neither is loaded unless the person at the command line says ``--trust``: a job 
 it. The grant is an argument of everything that finds or loads a model, False where it is left out.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """How many numbers a model's weights hold, for what a job will cost. Reads notes and headers, never the weights."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Literal

@@ -5,8 +5,6 @@ Read plan first, then modes/ (what a mode makes of its fields), timeline and chu
 settings (the values of ``auto``); machine and stages stand by themselves.
 """
 
-from __future__ import annotations
-
 from render.plan.auto import resolve
 from render.plan.chunks import Chunk, parse_frames
 from render.plan.graphs import graph_mistakes

@@ -4,8 +4,6 @@ Resolved once a job, kept in the plan, read back on a rerun. Nothing here looks 
 follow ``farm.chunk``: the number of workers never changes a pixel.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 

@@ -1,7 +1,5 @@
 """Pieces of a film: chunks, and the ranges of frames that ``--frames`` names. Pure: numbers and text."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

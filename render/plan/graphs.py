@@ -1,7 +1,5 @@
 """What a job asks of an ONNX graph that was fixed when it was exported. Pure: job spec and model go in."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from render.models import ModelInfo

@@ -1,7 +1,5 @@
 """What can be known of this machine without torch: its processor, cores and memory."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Mapping

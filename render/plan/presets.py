@@ -5,8 +5,6 @@ A switch that the job spec names overrides the preset; 1, and an interval of [0,
 tiny VAE: which one fits depends on the model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The values that every worker of a job uses, and why they are what they are. Data alone: `auto.py` finds them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar

@@ -1,7 +1,5 @@
 """Stages: what a second of a worker's time was spent on, in which part of the work, and what people call it."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterator, Mapping

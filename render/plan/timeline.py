@@ -6,8 +6,6 @@ its first and after its last pin a track rests. Which tracks a film has is the a
 state the engine's.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass

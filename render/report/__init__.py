@@ -4,8 +4,6 @@ Knows plans, records and the log; no worker, no command line, and no library but
 Read ``log``, ``status``; ``schema``, ``runs``, ``workers``, ``failures``, ``summary``; ``page``, ``gantt``, ``html``.
 """
 
-from __future__ import annotations
-
 from render.report.cost import estimate
 from render.report.html import fill_template
 from render.report.humanize import count, duration, filesize, frame_range, timestamp

@@ -3,8 +3,6 @@
 Rough means within a factor of three; it is good for knowing a minute from a day.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What went otherwise than planned in a job, by its log -> failures, losses, damage and warnings of a report. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence, Set
 
 from render.report.runs import Run, attempts_of

@@ -1,7 +1,5 @@
 """Numbers as people read them, the same on the terminal and on the page."""
 
-from __future__ import annotations
-
 import re
 
 __all__ = ["count", "duration", "filesize", "frame_range", "milliseconds", "per_image", "rate", "timestamp"]

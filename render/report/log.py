@@ -1,7 +1,5 @@
 """The lines of a log as people read them, and which of them are problems. Pure."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Iterable
 

@@ -3,8 +3,6 @@
 Knows no plan and no record, only the plain data that ``summarize`` makes.
 """
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

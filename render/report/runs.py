@@ -3,8 +3,6 @@
 A crash may tear the log anywhere; records are the truth and events only add to them.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from collections import defaultdict

@@ -4,8 +4,6 @@ Names that end in ``_s`` are seconds. ``began_s``, ``ended_s`` and ``time_s`` co
 ``began``, in seconds since 1970. ``run`` is an index of ``runs``, ``chunk`` a chunk's name.
 """
 
-from __future__ import annotations
-
 from typing import Any, NotRequired, TypedDict
 
 from render.plan import Part

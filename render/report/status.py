@@ -3,8 +3,6 @@
 A log may be torn anywhere: what it does not say is not guessed.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ workers, warnings. A log that is torn or gone makes the report poorer, never wro
 Two clocks meet here: a record's ``began`` and ``ended`` are the worker's, a log entry's ``time`` is the driver's.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict

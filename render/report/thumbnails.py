@@ -1,7 +1,5 @@
 """Pictures of a finished job for its page, decoded from the segments."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from render.store import Record, RunDir

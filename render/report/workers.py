@@ -1,7 +1,5 @@
 """The runs of a job -> what each of its workers did: loading, rendering, failing, waiting. Pure."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ Read job_file (the way of a file), schema and modes/ (what it may hold), rules, 
 and yaml_reader lie below, units, fields, samplers and location beside them.
 """
 
-from __future__ import annotations
-
 from render.spec.document import Document
 from render.spec.fields import Ease, PromptWalk
 from render.spec.job_file import JobFile, dump, json_schema, load, validate

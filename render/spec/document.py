@@ -3,8 +3,6 @@
 Reads the file and applies the overrides. Knows nothing of what the values mean.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What fields are made of: the strict base of all sections, and types that several of them share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 

@@ -4,8 +4,6 @@ Refusals name the file, the line and the field, and say what would be right. Rea
 directory: what can be known from the text alone is checked here, and nothing else.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where a run directory is: a folder on a disk, or a prefix in an object store. Text only; reaches neither."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

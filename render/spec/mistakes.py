@@ -3,8 +3,6 @@
 Turns what pydantic found into plain words. Knows paths and lines, not what the values mean.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Rules between fields that hold in every mode. What a mode's own fields must obey stands with the mode."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from render.spec.mistakes import Mistake, did_you_mean

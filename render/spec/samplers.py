@@ -8,8 +8,6 @@ Left out: LMS and DPM++ SDE, because they need scipy and torchsde, and DPM adapt
 its evaluations depends on the picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -3,8 +3,6 @@
 Knows what one value may be. What several of them say against each other is in `rules.py` and in the modes.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path

@@ -6,8 +6,6 @@ Too many values or levels end the reading where they are met, before they take t
 1.2's core schema, so ``no`` stays a word and ``0:30`` does not become the number 30. Knows no file and no job.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar

@@ -4,8 +4,6 @@ It knows neither pictures nor workers: it moves bytes, plans and done records.
 Read ``rundir.py`` and ``layout.py``, then ``record.py``, ``events.py``, ``base.py``, ``disk.py``, ``object_store.py``.
 """
 
-from __future__ import annotations
-
 from render.store.events import PROBLEMS, Event, LogEntry
 from render.store.filesystems import unusable
 from render.store.record import Note, Record, Segment

@@ -4,8 +4,6 @@ A store moves whole files by name (``segments/000000-000008.mp4``) and keeps a l
 nor pictures. Every method raises StoreError, with the cure, when the store refuses.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One object of a store that several processes want to write: what a lease is kept in."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol

@@ -4,8 +4,6 @@ Every file is written beside its target, synced and renamed, its folder synced. 
 drops with its process; NFS carries it from machine to machine.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

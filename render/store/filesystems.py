@@ -4,8 +4,6 @@ Credentials are found by the stores' own conventions (environment, ``~/.aws``, `
 takes nor prints any.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path

@@ -4,8 +4,6 @@
 own, so that nothing an earlier one wrote is ever touched.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterable

@@ -16,8 +16,6 @@
 Knows no store: these are names, not files.
 """
 
-from __future__ import annotations
-
 import re
 
 from render.store.record import Record

@@ -3,8 +3,6 @@
 Knows none of these libraries: their errors are known by the package they come from.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 from collections.abc import Iterator

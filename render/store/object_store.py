@@ -6,8 +6,6 @@ second time in such parts (``index/``), because thousands of small objects canno
 lease. While it is held a passing outage is waited for.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

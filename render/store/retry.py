@@ -1,7 +1,5 @@
 """Calls of an object store: many at a time, and again after a passing outage. Knows no store and no object."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor

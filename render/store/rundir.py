@@ -4,8 +4,6 @@ It lies in a store (``base.py``): a disk or an object store. Every file is writt
 is written last. Knows nothing of pictures: it moves bytes and records.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

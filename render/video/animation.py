@@ -4,8 +4,6 @@ Frames are uint8 RGB arrays of shape (H, W, 3), taken one at a time; only what i
 failure is a `VideoError` that names the file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain

@@ -1,7 +1,5 @@
 """What Linux says of this machine's processor; encoders and plans go by its flags."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 __all__ = ["cpu_info"]

@@ -3,8 +3,6 @@
 The four colour tags are code points of ITU-T H.273, the range as ffmpeg counts it.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from functools import cache

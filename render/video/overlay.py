@@ -1,7 +1,5 @@
 """Words on a picture: the index on a test card, the number of a frame that is missing."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 

@@ -1,7 +1,5 @@
 """The type of a picture, wherever one is drawn, encoded or compared."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

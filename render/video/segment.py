@@ -7,8 +7,6 @@ Colour: RGB becomes BT.709 in limited range and is tagged so; an untagged file i
 turns [200, 30, 30] into [214, 45, 27].
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from io import BytesIO
 from types import TracebackType

@@ -3,8 +3,6 @@
 Frames are uint8 RGB arrays of shape (H, W, 3). Every failure is a `VideoError` that names the file.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Sequence

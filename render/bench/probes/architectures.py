@@ -9,8 +9,6 @@ model.
 Weights are scaled by 1/sqrt(fan in), norms are 1 and biases 0: no activation overflows in 16 bits.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Mapping

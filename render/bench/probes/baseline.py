@@ -7,8 +7,6 @@ call, or a batch a call with UNet and VAE compiled as diffusers' documentation s
 Step noises of stochastic samplers are the pipeline's own: the work is the same, those pictures are not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path

@@ -12,8 +12,6 @@ operations; the roofline model of Williams, Waterman and Patterson, 2009.
 Shapes: N rows of a UNet call (twice the pictures under guidance), C, H, W channels and size of latents.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The sum need not be the time of a picture: alone, a part keeps caches to itself.
 elsewhere; it runs in a thread of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Figures of a data sheet are not reached by any program on the machine at hand; t
 rounds counts: a peak is a maximum.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ They take no decision about rendering: ``farm``, ``bench``, ``report`` and ``sto
 Read the table here and ``check.py`` for the shape, then ``run.py``; a new command is a new file and a row.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping, Sequence
 from importlib import import_module

@@ -1,7 +1,5 @@
 """``render bench``: what a picture costs here and what approximations lose; the measuring is ``render.bench``."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

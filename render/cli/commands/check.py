@@ -1,7 +1,5 @@
 """``render check``: whether job specs are right, as far as this machine can say before they are rendered."""
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """``render clean``: the disk back, once the film is made."""
 
-from __future__ import annotations
-
 import argparse
 import json
 

@@ -1,7 +1,5 @@
 """``render export``: a model in diffusers' layout -> a folder of ONNX graphs, whole or not at all."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

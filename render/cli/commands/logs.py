@@ -1,7 +1,5 @@
 """``render logs``: what happened in a job, from its run directory alone."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

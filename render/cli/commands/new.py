@@ -1,7 +1,5 @@
 """``render new``: a job spec to start from, a template for every mode."""
 
-from __future__ import annotations
-
 import argparse
 import json
 

@@ -1,7 +1,5 @@
 """``render plan``: frames, chunks, settings, time and disk of a job, before it is rendered."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

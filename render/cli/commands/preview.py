@@ -1,7 +1,5 @@
 """``render preview``: a contact sheet of a job in seconds, in this process and without Ray."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

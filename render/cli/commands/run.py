@@ -1,7 +1,5 @@
 """``render run``: many jobs on one farm, and what became of each: words, JSON, an exit code."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """``render schema``: the JSON Schema of job specs, for editors that complete and check YAML."""
 
-from __future__ import annotations
-
 import argparse
 
 from render.spec import json_schema

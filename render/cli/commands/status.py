@@ -1,7 +1,5 @@
 """``render status``: how far a job is, from its run directory alone."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import time

@@ -1,7 +1,5 @@
 """``render submit``: jobs handed to a cluster that runs elsewhere, and followed while they run there."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

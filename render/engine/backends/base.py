@@ -4,8 +4,6 @@ Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C 
 F channels of deep features.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 

@@ -8,8 +8,6 @@ Shapes: N batch (twice the pictures under guidance), M the VAE's micro-batch, C,
 F channels of deep features.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

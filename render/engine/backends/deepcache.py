@@ -11,8 +11,6 @@ Both functions are pure, compile as whole graphs, and are made of the UNet's own
 Shapes: N batch, C, H, W channels and size of latents, F channels of the deep features.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, cat

@@ -3,8 +3,6 @@
 Shapes: N batch, F channels of deep features, C, H, W channels and size of latents.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager
 from typing import Any
 

@@ -3,8 +3,6 @@
 Nothing comes from the network; only safetensors are read, where nothing else was granted.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ overflow in it in float32), text encoders in float32, as the engine computes the
 onnx_modules.py.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import json

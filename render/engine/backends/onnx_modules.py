@@ -3,8 +3,6 @@
 Shapes: N batch, L tokens, C, H, W channels and size of latents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

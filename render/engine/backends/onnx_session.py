@@ -4,8 +4,6 @@ Tensors are bound where they lie, on the CPU or on a GPU: nothing is copied on t
 session that landed on another device than the plan's is refused, never used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -3,8 +3,6 @@
 Knows no plans, no backends and no files. Begin with base.py (what a family has to say), then sd.py; sdxl.py adds to it.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 
 from render.engine.families.base import Family

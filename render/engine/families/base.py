@@ -4,8 +4,6 @@ Shapes: N batch, L tokens, D width of the text embedding, P width of the pooled 
 of latents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 

@@ -3,8 +3,6 @@
 Shapes: N batch, L tokens, D width of the text embedding, C, H, W channels and size of latents.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ Its own VAE overflows in fp16 and says so (``force_upcast``).
 Shapes: N batch, P width of the pooled text embedding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

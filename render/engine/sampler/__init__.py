@@ -2,5 +2,3 @@
 
 Begin with table.py (how a scheduler is written out), then denoise.py (the loop); schedulers.py makes them of names.
 """
-
-from __future__ import annotations

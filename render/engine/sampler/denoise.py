@@ -5,8 +5,6 @@ Knows no scheduler (its numbers are in a `SamplerTable`), no UNet, no guidance: 
 Shapes: J model evaluations, K step noises, B batch, C channels, H, W.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 

@@ -3,8 +3,6 @@
 Knows no pictures and steps nothing: `table.py` does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol
 

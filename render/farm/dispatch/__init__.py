@@ -3,5 +3,3 @@
 Knows no clock, thread, process, disk or engine: the driver asks it and does what it says.
 Read ``dispatcher.py`` first, then ``state``, ``assignment``, ``supervisor``, ``jobs``, ``autoscaler``, ``chunk_queue``.
 """
-
-from __future__ import annotations

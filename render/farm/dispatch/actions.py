@@ -1,7 +1,5 @@
 """What the dispatcher has the driver do. Plain data: nothing happens here."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -9,8 +9,6 @@ The rules:
 - A chunk that failed goes to another worker where there is one, and is rendered alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

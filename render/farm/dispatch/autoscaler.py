@@ -3,8 +3,6 @@
 Looked at again every few seconds: a cluster grows and shrinks while a job runs.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Workers that hang: over a chunk, over a model, or before they were ready at all."""
 
-from __future__ import annotations
-
 from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S
 from render.farm.dispatch.state import State, WorkerState
 

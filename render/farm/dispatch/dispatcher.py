@@ -3,8 +3,6 @@
 A state machine without clock, threads, processes or disk: ``--local``, Ray, tests and simulations drive it alike.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

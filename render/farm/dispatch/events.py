@@ -1,7 +1,5 @@
 """What the dispatcher hears: the farm's messages, the jobs' requests, and what the driver itself has to say."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What it means for jobs that workers do not start, cannot open a plan, or die over it."""
 
-from __future__ import annotations
-
 from render.errors import FarmError, RenderError
 from render.farm.base import Resources, WorkerLost
 from render.farm.dispatch import jobs

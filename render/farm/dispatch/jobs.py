@@ -1,7 +1,5 @@
 """What becomes of jobs: their requests, and how each of these ends."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

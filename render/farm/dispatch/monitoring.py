@@ -1,7 +1,5 @@
 """How far the jobs are, for the terminal and for monitors, as often as they want to hear it."""
 
-from __future__ import annotations
-
 from render.farm.dispatch.actions import OpenPlan, Publish, Show
 from render.farm.dispatch.state import JobState, State
 from render.farm.progress import Progress, Sample

@@ -1,7 +1,5 @@
 """All that the dispatcher knows: jobs, workers, and how starting them went. Data, and questions that change nothing."""
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field

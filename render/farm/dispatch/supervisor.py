@@ -1,7 +1,5 @@
 """What becomes of workers: ready, refused, retired, lost, overdue, let go; and of the jobs that they fail."""
 
-from __future__ import annotations
-
 from render.errors import FarmError
 from render.farm.base import (
     Answered,

@@ -4,8 +4,6 @@ Decides nothing about chunks, retries or numbers of workers. Ray's environment i
 Read ``farm`` and ``resources`` first, then ``connection`` and ``metrics``; ``submission`` and ``package`` last.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a render farm tells no one what it does

@@ -1,7 +1,5 @@
 """A cluster to work on: join the one that runs, or start one on this machine that ends with the command."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import socket

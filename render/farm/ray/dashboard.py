@@ -3,8 +3,6 @@
 Every failure is an error of one line. Knows no job specs.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

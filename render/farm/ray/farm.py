@@ -4,8 +4,6 @@ Ray is asked for processes and for carrying bytes, nothing else: no restarts, no
 A worker is the plain class of ``worker.py``, wrapped here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import math

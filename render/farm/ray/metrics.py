@@ -1,7 +1,5 @@
 """The metrics of running jobs in Ray, which every node serves to Prometheus on its metrics port."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ray.util.metrics import Counter, Gauge

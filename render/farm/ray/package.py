@@ -1,7 +1,5 @@
 """What is sent to a cluster: the spec files and the command that renders them there. Knows no ray and no network."""
 
-from __future__ import annotations
-
 import os
 import re
 import secrets

@@ -1,7 +1,5 @@
 """A farm over Ray: start workers, carry messages, shut down."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

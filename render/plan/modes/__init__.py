@@ -3,8 +3,6 @@
 A file for every mode. Knows no other mode and no engine; the mode's fields are in `render/spec/modes`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 

@@ -1,7 +1,5 @@
 """Mode ``dream``: keyframes -> tracks. A property is pinned where a keyframe names it, and walks from pin to pin."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

@@ -3,8 +3,6 @@
 Knows nothing of plans: what a mode makes of its fields is in `render/plan/modes`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from render.spec.modes.dream import DreamSpec

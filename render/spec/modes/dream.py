@@ -1,7 +1,5 @@
 """Mode ``dream``: a walk from keyframe to keyframe. Its fields, its rules, its template."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
