@@ -104,8 +104,9 @@ def test_without_stdout_and_stderr(here: Path) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGHUP, id="SIGHUP", marks=pytest.mark.slow)],
+    [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGHUP, id="SIGHUP")],
 )
+@pytest.mark.slow
 def test_a_night_that_is_stopped_says_so_to_the_scheduler(number: signal.Signals, here: Path) -> None:
     """Slurm begins again what ends with 128 + its signal, also where another job had failed before."""
     slow = (here / "a.yaml").read_text().replace("testcard", "testcard:100ms").replace("frames: 12", "frames: 96")

@@ -144,6 +144,7 @@ def test_pictures_come_in_the_order_asked_for(tiny_sd: Path, open_engine: Open) 
     ]
 
 
+@pytest.mark.slow
 def test_between_keyframes_of_one_seed_the_noise_stays_that_of_the_seed(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd)
     walked, _ = engine._sampler.inputs.start([engine._plan.timeline.state(index) for index in range(9)])
@@ -167,6 +168,7 @@ def test_step_noises_walk_too(tiny_sd: Path, open_engine: Open) -> None:
     assert jump < 0.3
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_batch_and_says_so(tiny_sd: Path, open_engine: Open) -> None:
     engine = open_engine(tiny_sd)
     whole, most = engine._loaded.models.denoise, 4  # two pictures under guidance

@@ -123,6 +123,7 @@ def test_ten_plans_of_as_many_shapes_compile_in_one_process(tiny_sd: Path, open_
     assert sum(graph() is not None for graph in graphs) <= 2, "the graphs of plans that are closed stay in memory"
 
 
+@pytest.mark.slow
 def test_a_backend_that_stays_warm_compiles_nothing_again(tiny_sd: Path, open_engine: Open, graphs: Graphs) -> None:
     """Neither for another walk, nor after a backend was made beside it, nor after a frame was tried in float32."""
     bf16 = (*COMPILED, "engine.dtype=bf16")

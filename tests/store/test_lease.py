@@ -74,6 +74,7 @@ def test_it_beats_and_is_given_back() -> None:
     assert not lease(cell).held()
 
 
+@pytest.mark.slow
 def test_a_dead_machine_s_lease_falls_to_the_next_after_its_time() -> None:
     cell = Memory()
     cell.data = foreign()
@@ -140,6 +141,7 @@ def test_who_slept_asks_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> Non
     mine.release()
 
 
+@pytest.mark.slow
 def test_an_outage_is_told_when_it_lasts_and_forgotten_when_it_ends() -> None:
     cell = Memory()
     mine = lease(cell)

@@ -15,7 +15,7 @@ from render.engine.engine import open_engine
 from render.plan import Stopwatch
 
 
-@pytest.mark.parametrize("model", ["tiny_sd", "tiny_sdxl"])
+@pytest.mark.parametrize("model", [pytest.param("tiny_sd", marks=pytest.mark.slow), "tiny_sdxl"])
 def test_baseline_and_engine_make_the_same_pictures(model: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(model)
     info = models.describe(str(folder))

@@ -34,6 +34,7 @@ def test_floor_takes_the_longer_of_arithmetic_and_memory() -> None:
     assert work.floor_s(flops_per_s=10, bytes_per_s=20) == pytest.approx(2 * (10 + 5))
 
 
+@pytest.mark.slow
 def test_a_larger_batch_is_the_same_work_and_a_lower_floor() -> None:
     info = models.describe("demo", fingerprint=False)
     works = {}
@@ -45,6 +46,7 @@ def test_a_larger_batch_is_the_same_work_and_a_lower_floor() -> None:
         assert many.floor_s(1e12, 1e10) < one.floor_s(1e12, 1e10)
 
 
+@pytest.mark.slow
 def test_guidance_doubles_the_unet_and_not_the_decoder() -> None:
     info = models.describe("demo", fingerprint=False)
     plans = [plan_of(Case("demo", "fp32", 4, guidance=g), 4, "demo", machine("cpu"), info) for g in (1.0, 7.5)]

@@ -88,6 +88,7 @@ def test_frames_do_not_depend_on_their_chunk_or_worker(compiled: Engine, tiny_sd
     assert sums(second, range(4)) == {index: whole[index] for index in range(4)}
 
 
+@pytest.mark.slow
 def test_nan_is_rendered_again_by_the_eager_backend(tiny_sd: Path, open_engine: Open) -> None:
     class Overflowing(Compiled):
         def __init__(self) -> None:

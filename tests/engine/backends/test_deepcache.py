@@ -81,6 +81,7 @@ def test_a_unet_that_cannot_be_cut_is_refused(tiny_sd: Path, open_engine: Open) 
         deep.check(unet)
 
 
+@pytest.mark.slow
 def test_the_whole_interval_and_every_step_are_exact(tiny_sd: Path, open_engine: Open) -> None:
     exact = sums(open_engine(tiny_sd), range(6))
     off = ("engine.guidance_interval=[0, 1]", "engine.reuse_steps=1", "engine.interpolate_frames=1")
@@ -156,6 +157,7 @@ def test_an_interpolated_frame_depends_on_plan_and_index_only(
         assert sums(open_engine(tiny_sd, *switches), frames) == {index: film[index] for index in frames}
 
 
+@pytest.mark.slow
 def test_anchors_are_exact_and_the_others_near(tiny_sd: Path, open_engine: Open) -> None:
     exact, engine = open_engine(tiny_sd, "frames=17"), open_engine(tiny_sd, "frames=17", "engine.interpolate_frames=5")
     pairs = list(zip(exact.pictures(range(17), Stopwatch()), engine.pictures(range(17), Stopwatch()), strict=True))

@@ -16,7 +16,7 @@ from tests.engine.test_engine import by_engine, psnr
 Open = Callable[..., Engine]
 
 
-@pytest.mark.parametrize("kernel", ["flash", "sliced"])
+@pytest.mark.parametrize("kernel", [pytest.param("flash", marks=pytest.mark.slow), "sliced"])
 def test_another_kernel_makes_the_same_picture(kernel: str, tiny_sd: Path, open_engine: Open) -> None:
     usual, other = open_engine(tiny_sd), open_engine(tiny_sd, f"engine.attention={kernel}")
     assert psnr(by_engine(usual, [3]), by_engine(other, [3])) > 90

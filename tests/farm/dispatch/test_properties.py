@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -325,9 +326,24 @@ class World:
         assert set(state.jobs) == set(self.jobs)
 
 
-@settings(max_examples=200)
-@given(dice=st.randoms(use_true_random=False), unrest=st.integers(0, 120))
+PLAYS = given(dice=st.randoms(use_true_random=False), unrest=st.integers(0, 120))
+
+
+@settings(max_examples=40)
+@PLAYS
 def test_everything_ends_once(dice: random.Random, unrest: int, plan_of: Callable[..., Plan]) -> None:
+    play(dice, unrest, plan_of)
+
+
+@pytest.mark.slow
+@settings(max_examples=400)
+@PLAYS
+def test_everything_ends_once_however_often(dice: random.Random, unrest: int, plan_of: Callable[..., Plan]) -> None:
+    play(dice, unrest, plan_of)
+
+
+def play(dice: random.Random, unrest: int, plan_of: Callable[..., Plan]) -> None:
+    """Some turns of a farm that does as it pleases, then as many as it takes of one that does what it should."""
     world = World(dice, plan_of)
     for _ in range(unrest):
         world.turn()
