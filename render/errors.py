@@ -19,11 +19,10 @@ for the person at the terminal: what happened, where, and what to do. A programm
 its traceback and exits with 1.
 """
 
-from __future__ import annotations
-
 import errno
 import re
 from pathlib import Path
+from typing import Self
 
 __all__ = [
     "EngineError",
@@ -69,7 +68,7 @@ class LockedError(RunDirError):
     exit_code = 4
 
     @classmethod
-    def held(cls, place: Path | str, holder: str) -> LockedError:
+    def held(cls, place: Path | str, holder: str) -> Self:
         """What to tell a second driver; ``holder`` is empty where nobody knows it."""
         who = holder or "another process"
         return cls(f"{place}: {who} is rendering here; wait for it, stop it, or choose another output.dir")
@@ -99,7 +98,7 @@ class StoreError(RenderError):
     exit_code = 5
 
     @classmethod
-    def of(cls, error: OSError, path: Path | str) -> StoreError:
+    def of(cls, error: OSError, path: Path | str) -> Self:
         """What the disk said about ``path``, with the cure."""
         cure = _CURES.get(error.errno or 0, error.strerror or str(error))
         return cls(f"{error.filename or path}: {cure}")

@@ -1,7 +1,5 @@
 """Memory: what a stretch of work took of it at its peak, what is free, and whether it was what was missing."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import os
@@ -9,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import torch
 
@@ -31,7 +30,7 @@ class MemoryMeter:
         self._cuda = device == "cuda"
         self.peak_bytes = 0
 
-    def __enter__(self) -> MemoryMeter:
+    def __enter__(self) -> Self:
         if self._cuda:
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()

@@ -3,9 +3,8 @@
 Shapes: N batch, L tokens, D width of the text embedding, P width of the pooled one.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -22,9 +21,10 @@ class Text:
     tokens_1LD: Tensor
     pooled_1P: Tensor | None = None
 
-    def to(self, dtype: torch.dtype) -> Text:
+    def to(self, dtype: torch.dtype) -> Self:
         """The same in another dtype."""
-        return Text(self.tokens_1LD.to(dtype), None if self.pooled_1P is None else self.pooled_1P.to(dtype))
+        pooled_1P = None if self.pooled_1P is None else self.pooled_1P.to(dtype)
+        return replace(self, tokens_1LD=self.tokens_1LD.to(dtype), pooled_1P=pooled_1P)
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Conditioning:
     tokens_NLD: Tensor
     added: dict[str, Tensor] | None = None
 
-    def first(self, rows: int) -> Conditioning:
+    def first(self, rows: int) -> Self:
         """That of the first ``rows`` of the batch."""
         added = {name: values[:rows] for name, values in self.added.items()} if self.added else None
-        return Conditioning(self.tokens_NLD[:rows], added)
+        return replace(self, tokens_NLD=self.tokens_NLD[:rows], added=added)
 
 
 def blend_texts(a: Text, b: Text, weight: float, how: str) -> Text:

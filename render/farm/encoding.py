@@ -1,11 +1,10 @@
 """The thread of a worker in which pictures are summed, encoded and kept, beside the rendering of the next batch."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
 
 from render.engine.base import Frame
 from render.plan import Plan, Stopwatch
@@ -33,7 +32,7 @@ class SegmentEncoder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._waiting: deque[Future[None]] = deque()
 
-    def __enter__(self) -> SegmentEncoder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:

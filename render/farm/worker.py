@@ -3,8 +3,6 @@
 Takes and returns plain data, so that it runs the same as a Ray actor and in the driver's own process.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import socket
@@ -24,6 +22,19 @@ from render.spec import JobSpec
 from render.store import Record, Segment
 
 __all__ = ["Worker"]
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """A chunk whose pictures are rendered; the encoder may still be at work on the last ones."""
+
+    chunk: Chunk
+    encoder: SegmentEncoder
+    watch: Stopwatch
+    film: bool
+    sampler_table: str
+    began: float
+    ended: float
 
 
 class Worker:
@@ -152,16 +163,3 @@ class Worker:
             sampler_table=rendered.sampler_table,
             notes=tuple(encoder.notes),
         )
-
-
-@dataclass(frozen=True)
-class _Rendered:
-    """A chunk whose pictures are rendered; the encoder may still be at work on the last ones."""
-
-    chunk: Chunk
-    encoder: SegmentEncoder
-    watch: Stopwatch
-    film: bool
-    sampler_table: str
-    began: float
-    ended: float

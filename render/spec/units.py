@@ -3,8 +3,6 @@
 Each type is frozen, writes itself back as it was read, and plugs into pydantic and its JSON Schema.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -56,8 +54,8 @@ class Size(_Notation):
     largest: ClassVar[int] = 4096
 
     @classmethod
-    def parse(cls, value: object) -> Size:
-        if isinstance(value, Size):
+    def parse(cls, value: object) -> Self:
+        if isinstance(value, cls):
             return value
         match = re.fullmatch(r"(\d{1,6})\s*[xX×]\s*(\d{1,6})", value.strip()) if isinstance(value, str) else None
         if not match:
@@ -87,8 +85,8 @@ class Rate(_Notation):
     }
 
     @classmethod
-    def parse(cls, value: object) -> Rate:
-        if isinstance(value, Rate):
+    def parse(cls, value: object) -> Self:
+        if isinstance(value, cls):
             return value
         rate = _fraction(value)
         if rate is None:
@@ -138,8 +136,8 @@ class Time(_Notation):
     }
 
     @classmethod
-    def parse(cls, value: object) -> Time:
-        if isinstance(value, Time):
+    def parse(cls, value: object) -> Self:
+        if isinstance(value, cls):
             return value
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             if value > MAX_FRAMES:

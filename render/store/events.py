@@ -4,13 +4,11 @@ The words are written to disk (`events.jsonl`) and read by reports, monitors and
 one keeps its meaning.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["PROBLEMS", "Event", "LogEntry", "parse_log"]
 
@@ -88,7 +86,7 @@ class LogEntry:
     details: Mapping[str, Any]
 
     @classmethod
-    def parse(cls, line: str) -> LogEntry | None:
+    def parse(cls, line: str) -> Self | None:
         """The entry of a line; None for a line that was torn by a crash, or has a value of another type than ours."""
         try:
             found = json.loads(line)

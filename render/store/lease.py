@@ -5,8 +5,6 @@ that stood still for ``lease_s`` of the watcher's own clock is dead, and so is a
 has. A holder that could not renew in time makes sure that the lease is still its own before it goes on.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -17,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from render.errors import LockedError, StoreError
 from render.store.cell import Cell
@@ -41,12 +40,12 @@ class Holder:
     beat: int = 0
 
     @classmethod
-    def this_process(cls) -> Holder:
+    def this_process(cls) -> Self:
         """A new claim of this process."""
         return cls(socket.gethostname(), os.getpid(), _machine(), _started(os.getpid()), secrets.token_hex(8))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Holder | None:
+    def from_bytes(cls, data: bytes) -> Self | None:
         """None for bytes that are none."""
         try:
             return cls(**json.loads(data))

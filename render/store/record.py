@@ -1,10 +1,9 @@
 """The done record of a chunk and the segment it vouches for: plain data that crosses processes and lies on disk."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Self
 
 from render.plan import Chunk
 
@@ -53,7 +52,7 @@ class Record:
         return json.dumps({"record_version": RECORD_VERSION, **asdict(self)}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
+    def from_json(cls, text: str) -> Self:
         """The record in a file. Raises ValueError, KeyError or TypeError for text that is none."""
         content = dict(json.loads(text))
         if content.pop("record_version") != RECORD_VERSION:

@@ -5,12 +5,11 @@ up. Where the farm took the worker away nobody is charged, but not without end: 
 machine is not unlucky.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from render.plan import Chunk
 from render.spec import FarmSpec
@@ -47,7 +46,7 @@ class RetryPolicy:
     deadline_s: float | None = None
 
     @classmethod
-    def of(cls, farm: FarmSpec, num_chunks: int, *, resumed: bool) -> RetryPolicy:
+    def of(cls, farm: FarmSpec, num_chunks: int, *, resumed: bool) -> Self:
         """What the job wants, with ``auto`` resolved for a film of ``num_chunks``, of which some were done before."""
         auto = farm.max_failed == "auto"
         return cls(

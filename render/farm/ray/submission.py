@@ -4,8 +4,6 @@ A submitted job is ``render run`` on the cluster's head. Nothing is kept here: t
 run directory how far they are. All else that can be asked of a submission, ``ray job`` answers.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time
@@ -63,6 +61,19 @@ class Submission:
         if self.exit_code is not None:
             return f"`render run` ended with exit code {self.exit_code}; its log, above, says why"
         return next((line.strip() for line in self.message.splitlines() if line.strip()), "Ray does not say why")
+
+
+class _NewText:
+    """Of a text that comes again and again, longer every time, writes only what is new."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self.written = 0
+
+    def write(self, text: str) -> None:
+        if len(text) > self.written:
+            self._write(text[self.written :])
+            self.written = len(text)
 
 
 class JobServer:
@@ -149,19 +160,6 @@ class JobServer:
                 new.write(said)
         except aiohttp.ClientError as error:
             raise ConnectionError(str(error)) from None
-
-
-class _NewText:
-    """Of a text that comes again and again, longer every time, writes only what is new."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
-        self.written = 0
-
-    def write(self, text: str) -> None:
-        if len(text) > self.written:
-            self._write(text[self.written :])
-            self.written = len(text)
 
 
 def _submitted(details: Any) -> Submission:
