@@ -11,16 +11,13 @@ def report(state: State, now: float) -> None:
     """Show and publish how far every job is that renders. To be called every second or so."""
     state.reported, state.news = now, False
     rendering = [job for job in state.jobs.values() if not job.settled]
-    for job in rendering:
-        show(state, job, now)
     idle = sum(not worker.busy for worker in state.workers.values())
     share = idle / len(state.workers) if state.workers else 0.0
-    samples = [_sample(job, len(state.workers_of(job.number)), share) for job in rendering]
-    state.outbox.append(Publish(samples))
+    state.outbox.append(Publish([_sample(job, show(state, job, now), share) for job in rendering]))
 
 
-def show(state: State, job: JobState, now: float) -> None:
-    """Let the job's watcher know how far it is, how many workers render it, and how many open its plan."""
+def show(state: State, job: JobState, now: float) -> int:
+    """Let the job's watcher know how far it is; how many workers are busy for it."""
     busy = state.workers_of(job.number)
     opening = sum(isinstance(state.workers[name].assignment, OpenPlan) for name in busy)
     progress = Progress(
@@ -33,6 +30,7 @@ def show(state: State, job: JobState, now: float) -> None:
         opening=opening,
     )
     state.outbox.append(Show(job.number, progress))
+    return len(busy)
 
 
 def publish_last(state: State, job: JobState) -> None:
