@@ -79,7 +79,7 @@ class FarmSpec(Section):
         Field(description="more chunks than that given up, and the rest is not begun; auto: a tenth, at least 3"),
     ] = "auto"
     priority: Annotated[
-        int, Field(ge=-1000, le=1000, description="among jobs of one command, the higher one gets workers first")
+        int, Field(ge=-1000, le=1000, description="of jobs on one kind of device, the higher one gets workers first")
     ] = 0
     workers_per_gpu: Annotated[int, Field(ge=1, le=16, description="workers that share one GPU")] = 1
 
