@@ -67,9 +67,9 @@ class Driver:
                 events = self._events()
                 self._do(self._dispatcher.handle(events, self._clock()))
         except BaseException as error:
-            told = error if isinstance(error, RenderError) else StoppedError("stopped at once; what is done counts")
+            ending = error if isinstance(error, RenderError) else StoppedError("stopped at once; what is done counts")
             for client in self._clients.values():
-                client.deliver(told)
+                client.deliver(ending)
             raise
         finally:
             if self._farm is not None:

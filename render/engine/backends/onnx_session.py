@@ -81,8 +81,8 @@ class Graph:
         result = torch.empty(shape, dtype=self.outputs[output], device=device)
         binding = self._session.io_binding()
         for name, tensor in bound.items():
-            binding.bind_input(name, *_place(tensor))
-        binding.bind_output(output, *_place(result))
+            binding.bind_input(name, *_binding(tensor))
+        binding.bind_output(output, *_binding(result))
         if device.type == "cuda":
             torch.cuda.current_stream().synchronize()  # the session has a stream of its own
         try:
@@ -203,7 +203,7 @@ def _provider_options(name: str, settings: Settings) -> dict[str, str]:
     return {}
 
 
-def _place(tensor: Tensor) -> tuple[str, int, Any, list[int], int]:
+def _binding(tensor: Tensor) -> tuple[str, int, Any, list[int], int]:
     """Where a tensor lies, as a binding wants to be told."""
     element = torch.empty(0, dtype=tensor.dtype).numpy().dtype.type
     return tensor.device.type, tensor.device.index or 0, element, list(tensor.shape), tensor.data_ptr()
