@@ -117,21 +117,24 @@ class _Handler(BaseHTTPRequestHandler):
         match = API.fullmatch(path) or RESOLVE.fullmatch(path)
         repo = match["repo"] if match else ""
         if repo not in self.hub.repositories:
-            return self._refuse(Fault(404, "RepoNotFound", "Repository not found"))
+            self._refuse(Fault(404, "RepoNotFound", "Repository not found"))
+            return
         fault = self._fault(repo)
         time.sleep(fault.slow_s)
         assert match is not None
         if fault.status != 200 and "authorization" not in {name.lower() for name in self.headers}:
-            return self._refuse(fault)
+            self._refuse(fault)
+            return
         commit, revision = self.hub.commit(repo), match["revision"] or "main"
         if revision not in (commit, *self.hub.branches):
-            return self._refuse(Fault(404, "RevisionNotFound", f"Invalid rev id: {revision}"))
-        if match.re is RESOLVE:
-            return self._file(repo, commit, match["path"], fault)
-        if match["what"] == "tree":
-            return self._json([self.hub.entry(repo, name) for name in self.hub.files(repo)])
-        siblings = [{"rfilename": name} for name in self.hub.files(repo)]
-        return self._json({"id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "private": False})
+            self._refuse(Fault(404, "RevisionNotFound", f"Invalid rev id: {revision}"))
+        elif match.re is RESOLVE:
+            self._file(repo, commit, match["path"], fault)
+        elif match["what"] == "tree":
+            self._json([self.hub.entry(repo, name) for name in self.hub.files(repo)])
+        else:
+            siblings = [{"rfilename": name} for name in self.hub.files(repo)]
+            self._json({"id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "private": False})
 
     def _fault(self, repo: str) -> Fault:
         fault = self.hub.faults.get(repo, Fault())
@@ -142,7 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, repo: str, commit: str, name: str, fault: Fault) -> None:
         if name not in self.hub.files(repo):
-            return self._refuse(Fault(404, "EntryNotFound", "Entry not found"))
+            self._refuse(Fault(404, "EntryNotFound", "Entry not found"))
+            return
         data, entry = (self.hub.repositories[repo] / name).read_bytes(), self.hub.entry(repo, name)
         lfs = entry.get("lfs")
         etag = lfs["oid"] if isinstance(lfs, dict) else entry["oid"]

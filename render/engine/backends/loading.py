@@ -100,8 +100,11 @@ def quieten() -> None:
 
 def what_is_read(source: Source) -> dict[str, Any]:
     """Arguments of ``from_pretrained``. ``use_safetensors`` None: pickles where there are no safetensors."""
+    index, row = pipeline_class(source.family).load_config(source.folder, local_files_only=True), source.family.row
+    # parts that are not used need not be there, whatever the index names
+    unused = {name: None for name, value in index.items() if isinstance(value, list) and name not in row.parts}
     trusted = {"use_safetensors": None, "trust_remote_code": True}
-    return {**source.family.row.left_out, **(trusted if source.trust else {"use_safetensors": True})}
+    return {**unused, **row.left_out, **(trusted if source.trust else {"use_safetensors": True})}
 
 
 def _dtype_argument() -> str:
