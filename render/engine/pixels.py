@@ -1,4 +1,4 @@
-"""Decoded pictures as bytes, and which of them are no pictures.
+"""Decoded pictures as bytes, and which of them are no pictures: found here, dealt with in `bad_frames.py`.
 
 Shapes: B batch, H, W height and width of pictures.
 """

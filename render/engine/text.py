@@ -1,4 +1,4 @@
-"""Encoded prompts, the way from one to the next, and what they make of a batch. Knows no encoders and no family.
+"""Encoded prompts as data: blended for a frame, by the ways of `noise.py`, and gathered for a batch. Knows no encoders.
 
 Shapes: N batch, L tokens, D width of the text embedding, P width of the pooled one.
 """

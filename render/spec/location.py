@@ -1,4 +1,4 @@
-"""Where a run directory is: a folder on a disk, or a prefix in an object store. Text only; reaches neither."""
+"""Where a run directory is: a folder, or a prefix in an object store. Parsed and checked as text; reaches neither."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""An encoder, opened as a format says: its options, its colour tags, and what keeps its bytes repeatable.
+"""An encoder, opened as a `VideoFormat` says: its options, its colour tags, and what keeps its bytes repeatable.
 
 The four colour tags are code points of ITU-T H.273, the range as ffmpeg counts it.
 """

@@ -1,4 +1,4 @@
-"""A farm over Ray: start workers, carry messages, shut down."""
+"""What a Ray cluster has, and what of it a worker asks for: living nodes, their GPUs and CPUs, shares of them."""
 
 import math
 from typing import Any
