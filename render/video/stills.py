@@ -17,7 +17,7 @@ from PIL import Image
 from render.errors import VideoError
 from render.video.pixels import Pixels
 
-__all__ = ["STILL_SUFFIXES", "contact_sheet", "encode_still", "read_still", "write_still"]
+__all__ = ["STILL_SUFFIXES", "contact_sheet", "encode_still", "read_still"]
 
 
 STILL_SUFFIXES = (".png", ".jpg", ".webp")
@@ -37,11 +37,6 @@ def encode_still(pixels: Pixels, suffix: str, quality: int = 95) -> bytes:
     """
     options = _still_options(suffix, quality)
     return bytes(iio.imwrite("<bytes>", pixels, extension=suffix, plugin="pillow", **options))
-
-
-def write_still(path: Path, pixels: Pixels, quality: int = 95) -> None:
-    """`encode_still` into a file, the form chosen by its suffix. Not atomic: pass a temporary name where it matters."""
-    path.write_bytes(encode_still(pixels, path.suffix, quality))
 
 
 def read_still(source: Path | bytes) -> Pixels:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from statistics import mean, median
 from types import FrameType
 from typing import Any
 
@@ -600,4 +601,5 @@ def test_a_finished_chunk_takes_a_short_way_through_the_driver(
     ways = [modules[begin:end] for begin, end in pairwise(done)]
     changes = [sum(one != other for one, other in pairwise(way)) for way in ways]
     assert len(changes) == 29
-    assert min(changes) <= MODULES_A_CHUNK, "with the commit of the one before; a commit that comes alone costs more"
+    assert median(changes) <= MODULES_A_CHUNK
+    assert mean(changes) <= MODULES_A_CHUNK + 5, "ten times a second the terminal and monitors hear of it too"

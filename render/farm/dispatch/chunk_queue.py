@@ -82,17 +82,8 @@ class ChunkQueue:
         self.executing = 0  # chunks that one holds
         self.given_up: dict[Chunk, list[Failure]] = {}
         self.num_done = 0
+        self.retries = 0  # failed attempts so far
         self.abandoned = 0  # chunks that were never begun because too many others failed
-
-    @property
-    def finished(self) -> bool:
-        """Whether every chunk is done, given up or abandoned."""
-        return not self.waiting and not self.executing
-
-    @property
-    def retries(self) -> int:
-        """Failed attempts so far."""
-        return sum(len(failures) for failures in self._failures.values())
 
     def alone(self, held: Iterable[Chunk]) -> bool:
         """Whether nothing may queue behind what a worker holds: a chunk that failed, or might be blamed for another.
@@ -145,6 +136,7 @@ class ChunkQueue:
         """A held chunk failed: it waits again, or is given up."""
         failures = self._failures.setdefault(failure.chunk, [])
         failures.append(failure)
+        self.retries += 1
         if len(failures) < self._policy.attempts:
             return self.requeue(failure.chunk)
         self.executing -= 1

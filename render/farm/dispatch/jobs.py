@@ -79,7 +79,7 @@ def _begin(state: State, job: JobState, request: Render, capacity: int) -> None:
     if wanted != "auto" and 0 < capacity < wanted:
         notice(state, job, f"{wanted} workers are asked for, there are devices for {capacity}")
     job.max_workers = None if wanted == "auto" else wanted
-    job.plan, job.plan_json, job.model = plan, plan.to_json(), plan.model_key
+    job.plan, job.plan_json, job.model, job.run_dir = plan, plan.to_json(), plan.model_key, str(plan.spec.run_dir)
     job.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
     job.done_before, job.rendered, job.began, job.settled = request.done_before, 0, None, False
     policy = RetryPolicy.of(plan.spec.farm, len(plan.chunks), resumed=bool(request.done_before))
@@ -123,8 +123,9 @@ def deliver_segment(state: State, job: JobState, segment: Segment) -> None:
     mean = (record.ended - record.began) / len(record.pictures)
     before = mean if job.s_per_image is None else job.s_per_image
     job.s_per_image = before + (mean - before) / SMOOTHED
-    job.uncommitted += segment.size
     state.outbox.append(Deliver(job.number, segment))
+    settle(state, job)
+    job.uncommitted += segment.size
 
 
 def committed(state: State, event: Committed, now: float) -> None:
@@ -134,7 +135,7 @@ def committed(state: State, event: Committed, now: float) -> None:
     job.rendered += event.frames
     state.news = True
     if job.settled:
-        monitoring.show(state, job, now)  # the last of them: there is nothing to wait for
+        monitoring.show(state, job, state.workers_of(job.number), now)  # the last of them: there is nothing to wait for
 
 
 def chunk_failed(state: State, job: JobState, message: ChunkFailed) -> None:

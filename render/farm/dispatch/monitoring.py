@@ -1,5 +1,7 @@
 """How far the jobs are, for the terminal and for monitors, as often as they want to hear it."""
 
+from collections.abc import Sequence
+
 from render.farm.dispatch.actions import OpenPlan, Publish, Show
 from render.farm.dispatch.state import JobState, State
 from render.farm.progress import Progress, Sample
@@ -11,14 +13,17 @@ def report(state: State, now: float) -> None:
     """Show and publish how far every job is that renders. To be called every second or so."""
     state.reported, state.news = now, False
     rendering = [job for job in state.jobs.values() if not job.settled]
-    idle = sum(not worker.busy for worker in state.workers.values())
-    share = idle / len(state.workers) if state.workers else 0.0
-    state.outbox.append(Publish([_sample(job, show(state, job, now), share) for job in rendering]))
+    busy = state.busy_workers()
+    idle_share = 1 - sum(map(len, busy.values())) / len(state.workers) if state.workers else 0.0
+    samples = []
+    for job in rendering:
+        show(state, job, busy[job.number], now)
+        samples.append(_sample(job, len(busy[job.number]), idle_share))
+    state.outbox.append(Publish(samples))
 
 
-def show(state: State, job: JobState, now: float) -> int:
-    """Let the job's watcher know how far it is; how many workers are busy for it."""
-    busy = state.workers_of(job.number)
+def show(state: State, job: JobState, busy: Sequence[str], now: float) -> None:
+    """Let the job's watcher know how far it is; ``busy`` are the workers that are busy for it."""
     opening = sum(isinstance(state.workers[name].assignment, OpenPlan) for name in busy)
     progress = Progress(
         frames_done=job.done_before + job.rendered,
@@ -30,7 +35,6 @@ def show(state: State, job: JobState, now: float) -> int:
         opening=opening,
     )
     state.outbox.append(Show(job.number, progress))
-    return len(busy)
 
 
 def publish_last(state: State, job: JobState) -> None:
@@ -50,5 +54,4 @@ def _sample(job: JobState, workers: int, idle_share: float) -> Sample:
     }
     if job.s_per_image is not None:
         values["render_seconds_per_image"] = job.s_per_image
-    name, place = (job.plan.spec.name, str(job.plan.spec.run_dir)) if job.plan else ("", "")
-    return Sample(name, values, place)
+    return Sample(job.plan.spec.name if job.plan else "", values, job.run_dir)

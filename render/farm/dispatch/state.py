@@ -1,7 +1,7 @@
 """All that the dispatcher knows: jobs, workers, and how starting them went. Data, and questions that change nothing."""
 
-from collections import Counter, deque
-from collections.abc import Iterator, Set
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from render.errors import RenderError
@@ -28,6 +28,7 @@ class JobState:
     asked: bool = False  # a worker has the question
     plan: Plan | None = None
     plan_json: str = ""
+    run_dir: str = ""
     model: str = ""  # workers that hold it open the plan sooner
     max_workers: int | None = None
     queue: ChunkQueue | None = None
@@ -138,6 +139,14 @@ class State:
     def job_of(self, worker: WorkerState) -> JobState | None:
         """The job that a worker works for, None where it has left."""
         return None if worker.job is None else self.jobs.get(worker.job)
+
+    def busy_workers(self) -> Mapping[int | None, list[str]]:
+        """The workers that are busy, by the job that they are busy for."""
+        busy = defaultdict[int | None, list[str]](list)
+        for name, worker in self.workers.items():
+            if worker.busy:
+                busy[worker.job].append(name)
+        return busy
 
     def workers_of(self, number: int) -> list[str]:
         """The workers that are busy for a job."""

@@ -188,7 +188,6 @@ def _done(state: State, worker: WorkerState, message: ChunkDone, now: float) -> 
     if job is not None and job.queue is not None:
         job.queue.complete(seconds)
         jobs.deliver_segment(state, job, segment)
-        jobs.settle(state, job)
 
 
 def _failed(state: State, worker: WorkerState, message: ChunkFailed, now: float) -> None:

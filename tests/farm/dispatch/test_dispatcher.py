@@ -100,7 +100,7 @@ class OneJob:
 
     def __init__(self, chunks: Iterable[Chunk], workers: str = "", **policy: Any) -> None:
         self.made, self.now = Dispatcher(), 0.0
-        self._ledger = add_job(self.made, 0, chunks, **policy)
+        self._queue = add_job(self.made, 0, chunks, **policy)
         for name in workers:
             add_worker(self.made, name, open_job=0)
         self.events: list[Event] = []
@@ -126,9 +126,14 @@ class OneJob:
         return [action for action in actions if isinstance(action, SendChunk | OpenPlan | StopWorker)]
 
     @property
-    def ledger(self) -> ChunkQueue:
+    def queue(self) -> ChunkQueue:
         self.flush()
-        return self._ledger
+        return self._queue
+
+    @property
+    def finished(self) -> bool:
+        """Whether every chunk is done, given up or abandoned."""
+        return not self.queue.waiting and not self.queue.executing
 
     @property
     def workers(self) -> list[str]:
@@ -197,7 +202,7 @@ def test_a_worker_is_refilled_when_it_is_through_with_one() -> None:
     assert made.assign(0.0) == []
     made.completed("x", CHUNKS[0], 1.0)
     assert made.assign(1.0) == [("x", CHUNKS[2])]
-    assert (made.ledger.num_done, made.ledger.waiting, made.ledger.finished) == (1, 1, False)
+    assert (made.queue.num_done, made.queue.waiting, made.finished) == (1, 1, False)
 
 
 def test_a_failed_chunk_goes_to_another_worker() -> None:
@@ -205,18 +210,18 @@ def test_a_failed_chunk_goes_to_another_worker() -> None:
     made.assign(0.0)
     made.failed("x", CHUNKS[0], "oops", 1.0)
     assert made.assign(1.0) == [("y", CHUNKS[0])]
-    assert made.ledger.retries == 1
+    assert made.queue.retries == 1
 
 
 def test_the_last_worker_standing_may_try_again() -> None:
     made = dispatcher(1, "x")
     for attempt in range(3):
         assert made.assign(0.0) == [("x", CHUNKS[0])]
-        assert not made.ledger.finished
+        assert not made.finished
         made.failed("x", CHUNKS[0], f"oops {attempt}", 1.0)
-    assert made.ledger.finished
-    assert [failure.cause for failure in made.ledger.given_up[CHUNKS[0]]] == ["oops 0", "oops 1", "oops 2"]
-    assert made.ledger.num_done == 0
+    assert made.finished
+    assert [failure.cause for failure in made.queue.given_up[CHUNKS[0]]] == ["oops 0", "oops 1", "oops 2"]
+    assert made.queue.num_done == 0
 
 
 def test_only_the_executing_chunk_is_charged_for_a_death() -> None:
@@ -224,7 +229,7 @@ def test_only_the_executing_chunk_is_charged_for_a_death() -> None:
     made.assign(0.0)
     assert made.held("x") == [CHUNKS[0], CHUNKS[2]]
     made.lost("x", "killed")
-    assert list(made.ledger.given_up) == [CHUNKS[0]]
+    assert list(made.queue.given_up) == [CHUNKS[0]]
     assert made.assign(0.0)[-1] == ("y", CHUNKS[2]), "what waited behind it goes to another one"
     assert made.workers == ["y"]
 
@@ -235,14 +240,14 @@ def test_preemption_is_free() -> None:
         made.add_worker(name)
         assert made.assign(0.0) == [(name, CHUNKS[0])]
         made.lost(name, "preempted", charge=False)
-    assert (made.ledger.given_up, made.ledger.retries, made.ledger.waiting) == ({}, 0, 1)
+    assert (made.queue.given_up, made.queue.retries, made.queue.waiting) == ({}, 0, 1)
 
 
 def test_a_death_with_nothing_to_do_is_charged_to_no_one() -> None:
     made = dispatcher(1, "xy")
     made.assign(0.0)
     made.lost("y", "killed")
-    assert made.ledger.retries == 0
+    assert made.queue.retries == 0
 
 
 def test_a_worker_that_fails_many_chunks_is_retired() -> None:
@@ -291,7 +296,7 @@ def test_an_idle_worker_is_never_overdue() -> None:
 
 @pytest.mark.parametrize("chunks", [0, 1])
 def test_no_chunks_are_finished_at_once(chunks: int) -> None:
-    assert dispatcher(chunks, "x").ledger.finished == (chunks == 0)
+    assert dispatcher(chunks, "x").finished == (chunks == 0)
 
 
 class Books:
@@ -326,7 +331,7 @@ class Books:
         chunk = self.made.held(name)[0]
         self.executions[chunk] += 1
         assert chunk not in self.done
-        assert chunk not in self.made.ledger.given_up
+        assert chunk not in self.made.queue.given_up
         match self.dice.choice(["done", "done", "failed", "died", "preempted"]):
             case "done":
                 self.made.completed(name, chunk, 0.0)
@@ -354,19 +359,19 @@ def test_nothing_is_lost_under_random_failures(chunks: int, workers: int, attemp
     books = Books(chunks, workers, attempts, dice)
     made = books.made
     for _ in range(10_000):
-        if made.ledger.finished:
+        if made.finished:
             break
         books.send()
         books.happen()
-    assert made.ledger.finished
-    assert sorted([*books.done, *made.ledger.given_up]) == CHUNKS[:chunks], (
+    assert made.finished
+    assert sorted([*books.done, *made.queue.given_up]) == CHUNKS[:chunks], (
         "each done or given up, never both, never twice"
     )
     for chunk, charged in books.charges.items():
         assert len(charged) <= attempts
         assert books.executions[chunk] <= attempts
-        assert (len(charged) == attempts) == (chunk in made.ledger.given_up)
-    assert made.ledger.retries == sum(len(charged) for charged in books.charges.values())
+        assert (len(charged) == attempts) == (chunk in made.queue.given_up)
+    assert made.queue.retries == sum(len(charged) for charged in books.charges.values())
 
 
 def test_a_chunk_that_failed_everywhere_waits_for_a_worker_that_is_starting() -> None:
@@ -393,11 +398,11 @@ def test_a_chunk_that_failed_is_rendered_alone() -> None:
 def test_a_chunk_that_loses_machine_after_machine_is_charged_in_the_end() -> None:
     made = dispatcher(1, "", attempts=1)
     for place in range(FREE_LOSSES + 1):
-        assert not made.ledger.given_up
+        assert not made.queue.given_up
         made.add_worker(f"w{place}")
         made.assign(0.0)
         made.lost(f"w{place}", "its node died", charge=False)
-    assert list(made.ledger.given_up) == [CHUNKS[0]]
+    assert list(made.queue.given_up) == [CHUNKS[0]]
 
 
 def test_too_many_failed_chunks_end_the_job() -> None:
@@ -406,8 +411,8 @@ def test_too_many_failed_chunks_end_the_job() -> None:
         made.add_worker(f"w{place}")
         made.assign(0.0)
         made.lost(f"w{place}", "killed")
-    assert made.ledger.finished
-    assert (len(made.ledger.given_up), made.ledger.abandoned) == (3, 7)
+    assert made.finished
+    assert (len(made.queue.given_up), made.queue.abandoned) == (3, 7)
 
 
 def test_equal_workers_are_never_kept_waiting() -> None:
@@ -417,7 +422,7 @@ def test_equal_workers_are_never_kept_waiting() -> None:
         made.completed(name, made.held(name)[0], now)
         made.assign(now)
     assert [len(made.held(name)) for name in "xyz"] == [1, 1, 0]
-    assert made.ledger.waiting == 0
+    assert made.queue.waiting == 0
 
 
 def jobs(*priorities: int, kinds: tuple[Resources, ...] = (), models: tuple[str, ...] = ()) -> Dispatcher:
@@ -538,8 +543,8 @@ def test_draining_hands_out_nothing_more() -> None:
     made.completed("x", CHUNKS[0], 1.0)
     assert made.assign(1.0) == []
     assert made.stopped == ["x"]
-    assert made.ledger.finished
-    assert (made.ledger.num_done, made.ledger.abandoned, made.ledger.retries) == (1, 3, 0)
+    assert made.finished
+    assert (made.queue.num_done, made.queue.abandoned, made.queue.retries) == (1, 3, 0)
 
 
 @pytest.mark.parametrize("end", ["failed", "lost", "preempted"])
@@ -551,8 +556,8 @@ def test_a_drain_ends_whatever_becomes_of_the_last_chunk(end: str) -> None:
         made.failed("x", CHUNKS[0], "oops", 1.0)
     else:
         made.lost("x", end, charge=end == "lost")
-    assert made.ledger.finished
-    assert made.ledger.abandoned == 1
+    assert made.finished
+    assert made.queue.abandoned == 1
 
 
 def test_a_job_that_never_completes_anything_is_not_tried_to_the_end() -> None:
@@ -561,7 +566,7 @@ def test_a_job_that_never_completes_anything_is_not_tried_to_the_end() -> None:
         made.add_worker(f"w{place}")
         made.assign(0.0)
         made.lost(f"w{place}", "killed")
-    assert (len(made.ledger.given_up), made.ledger.abandoned) == (3, 7)
+    assert (len(made.queue.given_up), made.queue.abandoned) == (3, 7)
 
 
 @pytest.mark.parametrize(("other", "stopped"), [(GPU, ["x"]), (CPU, [])], ids=["another kind", "the same kind"])

@@ -302,7 +302,7 @@ class World:
         job.ends += 1
         queue = self.made.state.jobs[job.number].queue
         if job.chunks is not None and queue is not None:
-            assert queue.finished
+            assert not queue.waiting and not queue.executing
             assert queue.num_done == len(job.got)
             assert not set(job.got) & set(queue.given_up)
             assert len(job.got) + len(queue.given_up) + queue.abandoned == len(job.chunks)
