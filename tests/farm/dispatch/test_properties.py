@@ -302,7 +302,8 @@ class World:
         job.ends += 1
         queue = self.made.state.jobs[job.number].queue
         if job.chunks is not None and queue is not None:
-            assert not queue.waiting and not queue.executing
+            assert not queue.waiting
+            assert not queue.executing
             assert queue.num_done == len(job.got)
             assert not set(job.got) & set(queue.given_up)
             assert len(job.got) + len(queue.given_up) + queue.abandoned == len(job.chunks)
