@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter, ValidationError
+
 from render.bench.case import Case
 from render.bench.options import Options
 from render.bench.schema import Cause, Film, FilmEntry, Report, Result, Times
@@ -118,11 +120,18 @@ def to_json(report: Report) -> str:
 def load(path: Path) -> Report:
     """A report as written by ``to_json``. Raises SpecError for a file that is none."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        version = report["bench_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        text = path.read_text(encoding="utf-8")
+        version = json.loads(text)["bench_version"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SpecError(f"{path}: is no report of `render bench`: {error}") from None
     if version != REPORT_VERSION:
         raise SpecError(f"{path}: is a report of version {version}; this program reads {REPORT_VERSION}")
-    found: Report = report
-    return found
+    try:
+        return _REPORTS.validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SpecError(f"{path}: is no report of `render bench`: {where}: {first['msg']}") from None
+
+
+_REPORTS = TypeAdapter(Report)

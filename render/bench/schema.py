@@ -4,7 +4,9 @@ Names that end in ``_s`` are seconds. A ``case`` is a ``Case`` as plain data; No
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # the standard library's cannot be validated before Python 3.12
 
 __all__ = ["Cause", "Distances", "Failed", "Film", "FilmEntry", "Report", "Result", "Times"]
 

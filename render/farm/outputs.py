@@ -26,8 +26,8 @@ def write_report(plan: Plan, rundir: RunDir, records: Sequence[Record]) -> None:
 def report_stands(plan: Plan, rundir: RunDir) -> bool:
     """Whether the report is that of the whole film: one of a failed run, or of before a crash, is not."""
     try:
-        report = json.loads(rundir.read_text("report.json") or "{}")
-    except ValueError:
+        report = dict(json.loads(rundir.read_text("report.json") or "{}"))
+    except (ValueError, TypeError, RecursionError):
         return False
     return (
         bool(report.get("complete")) and report.get("digest") == plan.digest and rundir.size("report.html") is not None

@@ -2,8 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from render.errors import SpecError
+from render.spec.units import MAX_FRAMES
 
 __all__ = ["Chunk", "parse_frames", "tiles"]
 
@@ -15,9 +19,9 @@ class Chunk:
     The chunks of a film have step 1 and tile ``[0, num_frames)``; only ``--frames`` makes others.
     """
 
-    start: int
-    stop: int
-    step: int = 1
+    start: Annotated[int, Field(ge=0)]
+    stop: Annotated[int, Field(le=MAX_FRAMES)]
+    step: Annotated[int, Field(ge=1)] = 1
 
     @property
     def frames(self) -> range:

@@ -67,6 +67,7 @@ DETAIL_TYPES: Mapping[str, type | tuple[type, ...]] = {
 """What readers rely on. Details that are not named here may be anything."""
 
 LATEST = 2e11  # seconds since 1970: what a calendar can show
+LARGEST = 1e15  # of any number: more is none of ours, nor are infinity and NaN
 
 _KNOWN: Mapping[str, Event] = {str(event): event for event in Event}
 
@@ -102,7 +103,7 @@ class LogEntry:
             and isinstance(event, str)
             and isinstance(worker, str | None)
             and isinstance(chunk, str | None)
-            and all(isinstance(value, DETAIL_TYPES.get(key, object)) for key, value in found.items())
+            and all(_sound(value, DETAIL_TYPES.get(key, object)) for key, value in found.items())
         )
         return cls(time, _KNOWN.get(event, event), worker, chunk, found) if sound else None
 
@@ -116,3 +117,7 @@ class LogEntry:
 def parse_log(text: str) -> list[LogEntry]:
     """Every sound line of a log, oldest first."""
     return [entry for line in text.split("\n") if (entry := LogEntry.parse(line)) is not None]
+
+
+def _sound(value: object, expected: type | tuple[type, ...]) -> bool:
+    return isinstance(value, expected) and (not isinstance(value, int | float) or abs(value) < LARGEST)

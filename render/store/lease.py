@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from pydantic import ConfigDict, TypeAdapter
+
 from render.errors import LockedError, StoreError
 from render.store.cell import Cell
 
@@ -32,6 +34,8 @@ GONE_STATES = "ZX"  # a zombie renders nothing
 class Holder:
     """Who holds a lease. ``machine`` tells processes of other machines and containers apart, None where unknown."""
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
     host: str
     pid: int
     machine: str | None
@@ -44,12 +48,12 @@ class Holder:
         """A new claim of this process."""
         return cls(socket.gethostname(), os.getpid(), _machine(), _started(os.getpid()), secrets.token_hex(8))
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self | None:
+    @staticmethod
+    def from_bytes(data: bytes) -> "Holder | None":
         """None for bytes that are none."""
         try:
-            return cls(**json.loads(data))
-        except (ValueError, TypeError):
+            return _HOLDERS.validate_json(data)
+        except ValueError:
             return None
 
     def to_bytes(self) -> bytes:
@@ -59,6 +63,9 @@ class Holder:
     def gone(self) -> bool:
         """Whether it was a process of this machine that is no more. False where that cannot be known."""
         return self.machine is not None and self.machine == _machine() and self.started != _started(self.pid)
+
+
+_HOLDERS = TypeAdapter(Holder)
 
 
 class Lease:

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter
 
 from render.plan import Chunk
 
 __all__ = ["Note", "Record", "Segment"]
-
-RECORD_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Record:
     for a selection of stills.
     """
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    record_version: Literal[1] = field(default=1, kw_only=True)
     digest: str
     chunk: Chunk
     pictures: tuple[str, ...]
@@ -49,19 +52,15 @@ class Record:
 
     def to_json(self) -> str:
         """The text of the record's file."""
-        return json.dumps({"record_version": RECORD_VERSION, **asdict(self)}, indent=1)
+        return json.dumps(asdict(self), indent=1)
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The record in a file. Raises ValueError, KeyError or TypeError for text that is none."""
-        content = dict(json.loads(text))
-        if content.pop("record_version") != RECORD_VERSION:
-            raise ValueError("written by another version of this program")
-        content["stills_bytes"] = dict(content["stills_bytes"])
-        content["chunk"] = Chunk(**content["chunk"])
-        content["pictures"] = tuple(content["pictures"])
-        content["notes"] = tuple(Note(**note) for note in content["notes"])
-        return cls(**content)
+    @staticmethod
+    def from_json(text: str) -> "Record":
+        """The record in a file. Raises ValueError for text that is none, or of another version of this program."""
+        return _RECORDS.validate_json(text)
+
+
+_RECORDS = TypeAdapter(Record)
 
 
 @dataclass(frozen=True)

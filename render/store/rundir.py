@@ -88,7 +88,7 @@ class RunDir:
             return None
         try:
             return Plan.from_json(text)
-        except (ValueError, KeyError, TypeError, SpecError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, SpecError) as error:
             raise RunDirError(
                 f"{self.location('plan.json')}: cannot be read ({error}); choose another output.dir"
             ) from None
@@ -127,7 +127,7 @@ class RunDir:
         known = {} if self._known is None else self._known
         unread = dict(mark for mark in listed if mark not in known)
         for name, data in self._store.read_marks(unread).items():
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # torn or foreign: the chunk is rendered again
+            with contextlib.suppress(ValueError):  # torn or foreign: the chunk is rendered again
                 known[name, unread[name]] = Record.from_json(data.decode("utf-8"))
         listed.sort(key=lambda mark: mark[0].startswith("frames/"))
         read = [known[mark] for mark in listed if mark in known]

@@ -88,11 +88,18 @@ def test_round_trip(report: Report, tmp_path: Path) -> None:
     assert load(path) == report
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"bench_version": 99}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"bench_version": 99}', '{"bench_version": 1}', "[" * 100_000])
 def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text(text)
     with pytest.raises(SpecError, match=r"old\.json: is"):
+        load(path)
+
+
+def test_a_report_with_another_value_is_refused_by_its_place(report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "edited.json"
+    path.write_text(to_json(report).replace('"pictures": ', '"pictures": "many", "pictured": ', 1))
+    with pytest.raises(SpecError, match=r"edited\.json: is no report of `render bench`: \w+\.0\.pictures"):
         load(path)
 
 

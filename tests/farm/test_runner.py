@@ -163,6 +163,15 @@ def test_damage_is_mended_and_nothing_else_is_rendered(
     assert pictures(outcome) == frames
 
 
+@pytest.mark.parametrize("text", ["", "[]", "7", '{"complete": true}', "[" * 100_000], ids=["empty", *"abcd"])
+def test_a_report_that_is_none_is_written_again(text: str, job_of: Make, run: Runner, tmp_path: Path) -> None:
+    run(job_of())
+    (tmp_path / "out/report.json").write_text(text)
+    run(job_of())
+    assert run.frames == []
+    assert json.loads((tmp_path / "out/report.json").read_text())["complete"]
+
+
 def test_a_damaged_segment_never_gets_into_a_film(job_of: Make, run: Runner, tmp_path: Path) -> None:
     """The film stands, the report is gone and a segment has rotted: the film must not be made anew from that."""
     film = run(job_of()).film

@@ -110,9 +110,25 @@ def test_records_that_are_none_do_not_count(text: str, folder: Path, rundir: Run
     assert rundir.records() == {}
 
 
-@pytest.mark.parametrize("field", ["stills_bytes", "pictures", "chunk", "notes"])
-def test_records_with_a_hole_do_not_count(field: str, folder: Path, rundir: RunDir) -> None:
-    content = json.loads(RECORD.to_json()) | {field: None}
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[(name, None) for name in ("stills_bytes", "pictures", "chunk", "notes", "began")],
+        ("chunk", {"start": "a", "stop": "b", "step": 1}),
+        ("chunk", {"start": 0, "stop": 2, "step": 0}),
+        ("chunk", {"start": 0, "stop": 10**12, "step": 1}),
+        ("began", "x"),
+        ("ended", float("inf")),
+        ("timings_s", {"decode": float("nan")}),
+        ("bytes", "4"),
+        ("pictures", [1, 2]),
+        ("notes", [{"frame": "0", "kind": "a", "text": "b"}]),
+        ("more", 1),
+    ],
+    ids=str,
+)
+def test_records_with_another_value_do_not_count(field: str, value: object, folder: Path, rundir: RunDir) -> None:
+    content = json.loads(RECORD.to_json()) | {field: value}
     rundir.commit(SEGMENT)
     (folder / "segments" / "000000-000002.json").write_text(json.dumps(content))
     assert rundir.records() == {}
