@@ -34,7 +34,7 @@ class ScalingPlan:
 
 
 def scaling_plan(state: State, now: float) -> ScalingPlan:
-    """What to do about the number of workers. An idle one stops when another kind has work waiting."""
+    """What to do about the number of workers. An idle one stops when another kind has work waiting and no room."""
     plan, short = ScalingPlan(), set()
     demand, starting = _demand(state), Counter(start.resources for start in state.starting.values())
     for resources in {**demand, **starting}:
@@ -42,7 +42,7 @@ def scaling_plan(state: State, now: float) -> ScalingPlan:
         missing = wanted - state.count(resources) - starting[resources]
         if missing < 0:
             plan.cancel += _latest(state, resources, min(-missing, starting[resources]))
-        elif (missing > 0 or starting[resources]) and state.capacity.get(resources):
+        elif (missing > 0 or starting[resources]) and state.capacity.get(resources) and resources not in state.has_room:
             short.add(resources)
         if missing > 0 and now >= state.scaling.pauses.get(resources, (0.0, 0.0))[0]:
             plan.start += [resources] * missing

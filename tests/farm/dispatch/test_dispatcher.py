@@ -580,6 +580,15 @@ def test_an_idle_worker_makes_room_for_another_kind(other: Resources, stopped: l
     assert [action.name for action in actions if isinstance(action, StopWorker)] == stopped
 
 
+def test_an_idle_worker_stays_where_there_is_room_for_the_other_kind() -> None:
+    """Its job has had an answer and is about to ask for its chunks."""
+    made = jobs(0, kinds=(GPU,))
+    add_worker(made, "x")
+    actions = made.handle([Tick({GPU: 1, CPU: 3}, {GPU})], 1.0)
+    assert [action.resources for action in actions if isinstance(action, StartWorker)] == [GPU]
+    assert not [action for action in actions if isinstance(action, StopWorker)]
+
+
 def test_another_worker_is_started_where_one_cannot_open_the_plan() -> None:
     """Though the job wants no more than one at a time: it would wait for ever."""
     made = Dispatcher()
