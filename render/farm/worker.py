@@ -9,7 +9,6 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
 
 from render import models
 from render.engine.base import Renderer
@@ -74,17 +73,20 @@ class Worker:
     def open(self, plan_json: str) -> Opened:
         """Load the plan's model, or keep the one that is loaded where it is the same. Nothing may be rendering.
 
-        Raises ModelError, and RunDirError when this machine's model files are not those of the plan.
+        Raises ModelError, VideoError where this machine cannot encode the film, and RunDirError when its model files
+        are not those of the plan.
         """
         return self._thread.submit(self._open, plan_json).result()
 
     def _open(self, plan_json: str) -> Opened:
+        from render.video.segment import check_format
+
         began = time.monotonic()
         self._plan = plan = Plan.from_json(plan_json)
         planned = as_planned(plan)
         self._opening = Stopwatch()
         source = self._open_source(plan, planned.model)
-        import_module("render.video.segment")  # the first chunk is not to wait until the codecs are loaded
+        check_format(plan.video)  # the codecs are loaded now, and the first chunk need not wait for them
         self._machine, model = machine_and_model(
             planned, trust=self._trust
         )  # after loading: files swapped meanwhile are noticed

@@ -20,6 +20,7 @@ from render.farm.encoding import AHEAD, SegmentEncoder
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan, Stopwatch
 from render.store import Note, Segment
+from render.video.codecs import CODECS
 from render.video.reader import decode
 from render.video.stills import read_still
 
@@ -107,6 +108,15 @@ class Source:
 def worker_with(plan: Plan, make: Callable[[int], Frame], monkeypatch: pytest.MonkeyPatch) -> Worker:
     monkeypatch.setattr(Worker, "_open_source", lambda *_: Source(make))
     return opened(plan)
+
+
+def test_an_encoder_that_is_not_there_is_missed_before_anything_is_rendered(
+    plan_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of("frames=8")
+    monkeypatch.setattr("render.video.codecs.CODECS", {"h264": replace(CODECS["h264"], encoder="libmissing")})
+    with pytest.raises(VideoError, match="without libmissing; choose another codec"):
+        Worker("w0").open(plan.to_json())
 
 
 def test_remarks_become_notes(plan_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
