@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 
 from render.errors import RenderError, StoppedError
 from render.farm.base import Farm
-from render.farm.client import Client, Committed, Leave, Logged, Request
+from render.farm.client import Client
 from render.farm.dispatch.actions import (
     Action,
     Ask,
@@ -30,6 +30,7 @@ from render.farm.dispatch.dispatcher import Dispatcher
 from render.farm.dispatch.events import Denied, Drain, Event, Requested, Tick
 from render.farm.dispatch.jobs import stopped
 from render.farm.progress import Watcher
+from render.farm.requests import Committed, Leave, Logged, Request
 from render.farm.signals import Stop
 
 __all__ = ["Driver"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from render.errors import LockedError, RenderError, RunDirError, StoppedError, message_of
-from render.farm.client import Logged
+from render.farm.requests import Logged
 from render.store import Event, RunDir
 
 __all__ = ["OtherPlanError", "RunLog"]

@@ -1,6 +1,6 @@
 """JobSpec -> ``Plan``: the states of all frames, the chunks, every ``auto`` as a value, and the digest over it all.
 
-Pure: knows no torch, no disk and no farm; the same spec, machine and model give the same plan.
+Knows no torch, no run directory and no farm; the same spec, machine and model give the same plan.
 Read plan first, then modes/ (what a mode makes of its fields), timeline and chunks; auto, presets, graphs and
 settings (the values of ``auto``); machine and stages stand by themselves.
 """

@@ -1,7 +1,7 @@
 """The codecs of segments and films as plain data: names, containers, quality ranges, presets.
 
-Pure: knows no av and no file, so that a job spec is validated without a video library. `segment.py` turns the rows into
-encoders; whether this installation has an encoder is asked there (`check_format`), not here.
+Pure: knows no av and no file, so that a job spec is validated without a video library. `encoder.py` turns the rows
+into encoders; whether this installation has one is asked by `check_format` in `segment.py`, not here.
 
 Why these pictures in these containers: MP4 and MOV take an integer time base in which every frame rate has a whole
 number of ticks a frame, so joints do not drift (Matroska counts milliseconds). MOV is where editors look for ProRes;

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from render.errors import LockedError, StoppedError, StoreError, VideoError
-from render.farm.client import Logged
+from render.farm.requests import Logged
 from render.farm.run_log import OtherPlanError, RunLog
 from render.store import Event, RunDir
 

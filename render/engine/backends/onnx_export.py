@@ -26,7 +26,6 @@ from render.errors import EngineError
 __all__ = ["EXPORTER", "OnPart", "export_denoiser", "export_model", "export_with_optimum"]
 
 EXPORTER = 1  # part of the cache's keys: one more whenever other graphs are written
-COPIED = ("scheduler", "tokenizer", "tokenizer_2")  # as they are: a tokenizer saved anew loses files others want
 
 OnPart = Callable[[str, float], None]
 """Called with the name of a part that is written, and the seconds that its export took."""
@@ -47,7 +46,7 @@ def export_model(source: Source, dtype: torch.dtype, folder: Path, on_part: OnPa
     for name in family.row.text_encoders:
         part = onnx_modules.text_encoder(name, getattr(pipeline, name), states=family.reads_hidden_states)
         _export(part, folder, on_part)
-    for name in COPIED:
+    for name in ("scheduler", *family.row.tokenizers):  # as they are: a tokenizer saved anew loses files others want
         if (source.folder / name).is_dir():
             shutil.copytree(source.folder / name, folder / name)
     _write_index(source.folder, folder)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from render.farm.base import Resources
-from render.farm.client import Delivery, MakePlan
 from render.farm.progress import Progress, Sample
+from render.farm.requests import Delivery, MakePlan
 from render.plan import Chunk
-from render.store import Event
+from render.store import Event as LogEvent
 
 __all__ = [
     "Action",
@@ -82,7 +82,7 @@ class Log:
     """A line for the job's log."""
 
     job: int
-    event: Event
+    event: LogEvent
     details: Mapping[str, Any]
 
 

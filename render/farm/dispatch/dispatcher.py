@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterable
 
 from render.farm.base import Resources
-from render.farm.client import Committed, Leave
 from render.farm.dispatch import failures, jobs, monitoring, supervisor
 from render.farm.dispatch.actions import Action, Ask, Assignment, Log, OpenPlan, SendChunk
 from render.farm.dispatch.assignment import choose, in_line
 from render.farm.dispatch.autoscaler import LOOK_EVERY_S
 from render.farm.dispatch.events import Denied, Drain, Event, Requested, Tick
 from render.farm.dispatch.state import DEPTH, JobState, State
+from render.farm.requests import Committed, Leave
 from render.store import Event as LogEvent
 
 __all__ = ["Dispatcher"]

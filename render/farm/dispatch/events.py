@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from render.errors import RenderError
 from render.farm.base import Message, Resources
-from render.farm.client import Committed, Leave, MakePlan, Render
+from render.farm.requests import Committed, Leave, MakePlan, Render
 
 __all__ = ["Denied", "Drain", "Event", "Requested", "Tick"]
 

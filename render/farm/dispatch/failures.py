@@ -7,7 +7,7 @@ from render.farm.dispatch.actions import Ask, OpenPlan
 from render.farm.dispatch.autoscaler import pause, room
 from render.farm.dispatch.chunk_queue import FREE_LOSSES
 from render.farm.dispatch.state import JobState, State
-from render.store import Event
+from render.store import Event as LogEvent
 
 __all__ = ["MAX_FAILED_STARTS", "assignment_lost", "give_up", "log_lost", "open_failed", "start_failed"]
 
@@ -27,7 +27,7 @@ def log_lost(state: State, resources: Resources, message: WorkerLost) -> None:
     """Say in the jobs' logs that a worker is gone."""
     state.scaling.reconsider = True
     what = {"cause": message.cause, "preempted": message.preempted, "details": message.details}
-    jobs.log_all(state, resources, Event.WORKER_LOST, worker=message.worker, **what)
+    jobs.log_all(state, resources, LogEvent.WORKER_LOST, worker=message.worker, **what)
 
 
 def assignment_lost(state: State, job: JobState, assignment: Ask | OpenPlan, message: WorkerLost, now: float) -> None:
@@ -83,4 +83,4 @@ def open_failed(state: State, job: JobState, worker: str, cause: str, error: Ren
 def _pause(state: State, resources: Resources | None, now: float) -> None:
     """Start no more workers of a kind for a while."""
     if resources is not None:
-        jobs.log_all(state, resources, Event.STARTS_PAUSED, seconds=pause(state, resources, now))
+        jobs.log_all(state, resources, LogEvent.STARTS_PAUSED, seconds=pause(state, resources, now))

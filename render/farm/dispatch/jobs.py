@@ -5,15 +5,15 @@ from typing import Any
 
 from render.errors import FarmError, RenderError, StoppedError
 from render.farm.base import ChunkFailed, Opened, Resources
-from render.farm.client import Committed, Finished, Render
 from render.farm.dispatch import monitoring
 from render.farm.dispatch.actions import Deliver, Forget, Log, Notice
 from render.farm.dispatch.chunk_queue import ChunkQueue, RetryPolicy
 from render.farm.dispatch.events import Requested
 from render.farm.dispatch.state import JobState, State
+from render.farm.requests import Committed, Finished, Render
 from render.plan import Plan
-from render.report import count
-from render.store import Event, Segment
+from render.store import Event as LogEvent
+from render.store import Segment
 
 __all__ = [
     "admit",
@@ -38,7 +38,7 @@ GONE = -1  # the number of a job that workers are still busy for and nobody wait
 SMOOTHED = 8  # chunks that seconds per image are averaged over
 
 
-def log(state: State, job: JobState, event: Event, **details: Any) -> None:
+def log(state: State, job: JobState, event: LogEvent, **details: Any) -> None:
     """A line for the job's log."""
     state.outbox.append(Log(job.number, event, details))
 
@@ -48,7 +48,7 @@ def notice(state: State, job: JobState, text: str) -> None:
     state.outbox.append(Notice(job.number, text))
 
 
-def log_all(state: State, resources: Resources, event: Event, **details: Any) -> None:
+def log_all(state: State, resources: Resources, event: LogEvent, **details: Any) -> None:
     """Into the log of every job that such workers serve."""
     for job in state.jobs_of(resources):
         log(state, job, event, **details)
@@ -91,10 +91,10 @@ def opened(state: State, job: JobState, worker: str, answer: Opened) -> None:
     """A worker has opened the job's plan; a warning is told once."""
     job.opening -= 1
     job.failed_opens = job.lost_opens = 0
-    log(state, job, Event.OPENED, worker=worker, seconds=round(answer.seconds, 3))
+    log(state, job, LogEvent.OPENED, worker=worker, seconds=round(answer.seconds, 3))
     for warning in [text for text in dict.fromkeys(answer.warnings) if text not in job.warned]:
         job.warned.add(warning)
-        log(state, job, Event.WARNING, text=warning)
+        log(state, job, LogEvent.WARNING, text=warning)
         notice(state, job, warning)
 
 
@@ -111,9 +111,9 @@ def drained(state: State) -> None:
             fail(state, job, stopped())
         elif job.queue is not None and not job.settled:
             executing = sum(bool(state.workers[name].chunks) for name in state.workers_of(job.number))
-            log(state, job, Event.DRAINING, executing=executing)
-            chunks = f"{count(executing, 'chunk')} being rendered {'is' if executing == 1 else 'are'} done"
-            notice(state, job, f"stopping when {chunks}; once more stops at once" if executing else "stopping")
+            log(state, job, LogEvent.DRAINING, executing=executing)
+            chunks = "1 chunk being rendered is" if executing == 1 else f"{executing} chunks being rendered are"
+            notice(state, job, f"stopping when {chunks} done; once more stops at once" if executing else "stopping")
             settle(state, job)
 
 
@@ -141,7 +141,7 @@ def committed(state: State, event: Committed, now: float) -> None:
 def chunk_failed(state: State, job: JobState, message: ChunkFailed) -> None:
     """An attempt came to nothing; details (a stack trace) go into the log only."""
     chunk, details = message.chunk.name, message.details
-    log(state, job, Event.FAILED, worker=message.worker, chunk=chunk, cause=message.cause, details=details)
+    log(state, job, LogEvent.FAILED, worker=message.worker, chunk=chunk, cause=message.cause, details=details)
     notice(state, job, f"{message.chunk} failed on worker {message.worker}: {message.cause}")
 
 

@@ -1,4 +1,4 @@
-"""All that the dispatcher knows: jobs, workers, and how starting them went. Data, and questions that change nothing."""
+"""All that the dispatcher knows: jobs, workers, and how starting them went. Data, and questions to it."""
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Set
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from render.errors import RenderError
 from render.farm.base import Resources
-from render.farm.client import MakePlan
 from render.farm.dispatch.actions import Action, Ask, OpenPlan
 from render.farm.dispatch.chunk_queue import ChunkQueue
+from render.farm.requests import MakePlan
 from render.plan import Chunk, Plan
 
 __all__ = ["DEPTH", "JobState", "ScalingState", "StartingWorker", "State", "WorkerState"]

@@ -17,7 +17,7 @@ from render.farm.dispatch.autoscaler import quarantine, scaling_plan
 from render.farm.dispatch.chunk_queue import Failure
 from render.farm.dispatch.deadlines import overdue
 from render.farm.dispatch.state import StartingWorker, State, WorkerState
-from render.store import Event
+from render.store import Event as LogEvent
 
 __all__ = ["RETIRE_AFTER", "drain", "receive", "scale", "stop_overdue"]
 
@@ -62,7 +62,7 @@ def scale(state: State, prefix: str, now: float) -> None:
         state.num_started += 1
         state.starting[name] = StartingWorker(resources, now)
         state.outbox.append(StartWorker(name, resources))
-        jobs.log_all(state, resources, Event.WORKER_STARTING, worker=name)
+        jobs.log_all(state, resources, LogEvent.WORKER_STARTING, worker=name)
     for name, text in plan.notices:
         state.starting[name].announced = True
         jobs.notice_all(state, state.starting[name].resources, text)
@@ -85,7 +85,7 @@ def drain(state: State) -> None:
 
 def _stop(state: State, name: str, why: str) -> None:
     """Stop a worker that is not needed; nobody is to blame, and what it holds goes to others."""
-    jobs.log_all(state, state.workers[name].resources, Event.WORKER_STOPPED, worker=name, cause=why)
+    jobs.log_all(state, state.workers[name].resources, LogEvent.WORKER_STOPPED, worker=name, cause=why)
     state.outbox.append(StopWorker(name))
     _remove(state, name, why, charge=False)
 
@@ -93,7 +93,7 @@ def _stop(state: State, name: str, why: str) -> None:
 def _cancel(state: State, name: str) -> None:
     """Stop a worker that is not even ready."""
     resources = state.starting.pop(name).resources
-    jobs.log_all(state, resources, Event.WORKER_STOPPED, worker=name, cause="not needed any more")
+    jobs.log_all(state, resources, LogEvent.WORKER_STOPPED, worker=name, cause="not needed any more")
     state.outbox.append(StopWorker(name))
 
 
@@ -135,7 +135,7 @@ def _ready(state: State, message: WorkerReady) -> None:
     state.scaling.reconsider = True
     state.workers[name] = WorkerState(resources)
     state.note_room(name)
-    jobs.log_all(state, resources, Event.WORKER_READY, worker=name, host=hello.host, pid=hello.pid)
+    jobs.log_all(state, resources, LogEvent.WORKER_READY, worker=name, host=hello.host, pid=hello.pid)
 
 
 def _answered(state: State, worker: WorkerState, message: Answered) -> None:
@@ -168,7 +168,7 @@ def _refused(state: State, worker: WorkerState, message: Refused, now: float) ->
         return
     job.opening -= 1
     job.unfit.add(name)
-    jobs.log(state, job, Event.OPEN_FAILED, worker=name, cause=message.cause, details=message.details)
+    jobs.log(state, job, LogEvent.OPEN_FAILED, worker=name, cause=message.cause, details=message.details)
     if message.error is None:  # nobody knows what state its process is in
         _stop(state, name, "it failed to open a plan")
     failures.open_failed(state, job, message.worker, message.cause, message.error, now)
@@ -211,7 +211,7 @@ def _retire(state: State, name: str, worker: WorkerState, now: float) -> None:
     """
     job, resources = state.job_of(worker), worker.resources
     bad = not worker.completed and job is not None and job.queue is not None and job.queue.num_done > 0
-    jobs.log_all(state, resources, Event.WORKER_RETIRED, worker=name, benched=bad)
+    jobs.log_all(state, resources, LogEvent.WORKER_RETIRED, worker=name, quarantined=bad)
     state.outbox.append(StopWorker(name))
     if job is not None and job.queue is not None:
         for chunk in worker.chunks:

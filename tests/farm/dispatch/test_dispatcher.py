@@ -23,7 +23,6 @@ from render.farm.base import (
     WorkerLost,
     WorkerReady,
 )
-from render.farm.client import Committed, Leave, MakePlan
 from render.farm.dispatch.actions import Action, Ask, Deliver, OpenPlan, SendChunk, StartWorker, StopWorker
 from render.farm.dispatch.chunk_queue import (
     DEADLINE_FACTOR,
@@ -37,6 +36,7 @@ from render.farm.dispatch.dispatcher import Dispatcher
 from render.farm.dispatch.events import Drain, Event, Requested, Tick
 from render.farm.dispatch.state import StartingWorker, WorkerState
 from render.farm.dispatch.supervisor import RETIRE_AFTER
+from render.farm.requests import Committed, Leave, MakePlan
 from render.plan import Chunk
 from render.spec import JobSpec
 from render.store import Record, Segment

@@ -27,7 +27,6 @@ from render.farm.base import (
     WorkerLost,
     WorkerReady,
 )
-from render.farm.client import Committed, Finished, Leave, MakePlan, Render
 from render.farm.dispatch.actions import (
     Action,
     Ask,
@@ -45,6 +44,7 @@ from render.farm.dispatch.actions import (
 from render.farm.dispatch.dispatcher import Dispatcher
 from render.farm.dispatch.events import Denied, Drain, Event, Requested, Tick
 from render.farm.dispatch.state import DEPTH
+from render.farm.requests import Committed, Finished, Leave, MakePlan, Render
 from render.plan import Chunk, Plan
 from render.store import Segment
 from tests.farm.dispatch.test_dispatcher import segment
