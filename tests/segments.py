@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from render.plan import Chunk
 from render.store import Note, Record, Segment
 
-__all__ = ["RECORD", "SEGMENT"]
+__all__ = ["RECORD", "SEGMENT", "SELECTED", "SELECTION"]
 
 RECORD = Record(
     digest="d" * 64,
@@ -28,3 +29,6 @@ RECORD = Record(
     notes=(Note(1, "blank", "was blank"),),
 )
 SEGMENT = Segment(RECORD, b"segment", {0: b"one", 1: b"four"})
+
+SELECTED = replace(RECORD, chunk=Chunk(0, 3, 2), file=None, bytes=0, stills_bytes={"000000.png": 3, "000002.png": 4})
+SELECTION = Segment(SELECTED, b"", {0: b"one", 2: b"four"})

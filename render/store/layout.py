@@ -21,7 +21,7 @@ import re
 from render.store.record import Record
 from render.video.codecs import ANIMATIONS, CONTAINERS
 
-__all__ = ["FOLDERS", "is_ours", "record_name"]
+__all__ = ["FOLDERS", "is_ours", "names_its_own", "record_name"]
 
 FOLDERS = ("segments", "frames", "events", "index")
 
@@ -43,6 +43,13 @@ _FILES = frozenset(
 def record_name(record: Record) -> str:
     """The file of a done record: beside its segment, or beside its stills where there is none."""
     return f"{'segments' if record.file else 'frames'}/{record.chunk.name}.json"
+
+
+def names_its_own(record: Record) -> bool:
+    """Whether a record names no other files than those of its chunk: what it names is joined, and deleted."""
+    segments = {f"segments/{record.chunk.name}.{container}" for container in CONTAINERS}
+    stills = {f"{index:06}.{record.stills}" for index in record.chunk.frames} if record.stills_bytes else set()
+    return (record.file is None or record.file in segments) and record.stills_bytes.keys() <= stills
 
 
 def is_ours(name: str, *, keep_film: bool) -> bool:

@@ -18,7 +18,7 @@ from render.spec import Location
 from render.store import filesystems
 from render.store.base import Store
 from render.store.events import Event, LogEntry, parse_log
-from render.store.layout import FOLDERS, is_ours, record_name
+from render.store.layout import FOLDERS, is_ours, names_its_own, record_name
 from render.store.record import Record, Segment
 
 __all__ = ["RunDir"]
@@ -128,7 +128,9 @@ class RunDir:
         unread = dict(mark for mark in listed if mark not in known)
         for name, data in self._store.read_marks(unread).items():
             with contextlib.suppress(ValueError):  # torn or foreign: the chunk is rendered again
-                known[name, unread[name]] = Record.from_json(data.decode("utf-8"))
+                record = Record.from_json(data.decode("utf-8"))
+                if name == record_name(record) and names_its_own(record):
+                    known[name, unread[name]] = record
         listed.sort(key=lambda mark: mark[0].startswith("frames/"))
         read = [known[mark] for mark in listed if mark in known]
         return {record.chunk: record for record in read if _complete(record, sizes)}

@@ -164,7 +164,7 @@ def test_many_at_once_are_one(exclusive: bool, dead: bool) -> None:
     cell = Memory(exclusive=exclusive)
     cell.data = foreign() if dead and exclusive else None
     taken: list[Lease] = []
-    leases = [lease(cell) for _ in range(8)]
+    leases = [Lease(cell, "s3://b/run", beat_s=2 * BEAT_S, lease_s=2 * LEASE_S) for _ in range(8)]
 
     def take(one: Lease) -> None:
         try:

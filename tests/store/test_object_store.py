@@ -19,7 +19,7 @@ from render.store import RunDir, Segment
 from render.store.base import Store
 from render.store.disk import DiskStore
 from render.store.object_store import ObjectStore
-from tests.segments import RECORD, SEGMENT
+from tests.segments import RECORD, SEGMENT, SELECTED, SELECTION
 
 
 @pytest.fixture(params=["disk", "memory", pytest.param("s3", marks=pytest.mark.slow)])
@@ -88,12 +88,11 @@ def test_a_chunk_rendered_again_counts_as_it_is_now(rundir: RunDir, make: Callab
 
 
 def test_selections_and_foreign_records(rundir: RunDir) -> None:
-    stills = replace(RECORD, chunk=Chunk(0, 3, 2), file=None, bytes=0)
-    rundir.commit(replace(SEGMENT, record=stills))
+    rundir.commit(SELECTION)
     for name, text in {"3": "{", "4": "null", "5": '{"record_version": 1}', "6": ""}.items():
         rundir.write(f"segments/00000{name}-000009.json", text.encode())
-    assert rundir.records() == {stills.chunk: stills}
-    assert rundir.intact(stills)
+    assert rundir.records() == {SELECTED.chunk: SELECTED}
+    assert rundir.intact(SELECTED)
 
 
 def test_events_of_all_runs_come_in_order(make: Callable[[], Store]) -> None:

@@ -18,7 +18,7 @@ from render.errors import LockedError, RunDirError, StoreError
 from render.plan import Chunk, Plan
 from render.store import RunDir
 from render.store.disk import DiskStore
-from tests.segments import RECORD, SEGMENT
+from tests.segments import RECORD, SEGMENT, SELECTED, SELECTION
 
 Make = Callable[..., Plan]
 
@@ -134,6 +134,32 @@ def test_records_with_another_value_do_not_count(field: str, value: object, fold
     assert rundir.records() == {}
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("file", "segments/000002-000004.mp4"),
+        ("file", "/etc/passwd"),
+        ("file", "../victim.mp4"),
+        ("file", "segments/000000-000002.exe"),
+        ("stills_bytes", {"../../victim.png": 4}),
+        ("stills_bytes", {"000002.png": 4}),
+        ("chunk", {"start": 2, "stop": 4, "step": 1}),
+    ],
+    ids=str,
+)
+def test_a_record_names_no_files_but_those_of_its_chunk(
+    field: str, value: object, folder: Path, rundir: RunDir
+) -> None:
+    rundir.commit(SEGMENT)
+    (folder / "segments" / "000002-000004.mp4").write_bytes(SEGMENT.data)
+    (folder / "frames" / "000002.png").write_bytes(b"four")
+    content = json.loads(RECORD.to_json())
+    stills = content["stills_bytes"] | value if field == "stills_bytes" else content["stills_bytes"]
+    content |= {"stills_bytes": stills} if field == "stills_bytes" else {field: value}
+    (folder / "segments" / "000000-000002.json").write_text(json.dumps(content))
+    assert RunDir(folder).records() == {}
+
+
 def test_a_record_of_too_few_pictures_does_not_count(folder: Path, rundir: RunDir) -> None:
     rundir.commit(SEGMENT)
     (folder / "segments" / "000000-000002.json").write_text(replace(RECORD, pictures=RECORD.pictures[1:]).to_json())
@@ -151,11 +177,10 @@ def test_a_flipped_bit_is_found(folder: Path, rundir: RunDir) -> None:
 
 
 def test_a_selection_has_its_records_beside_the_stills(folder: Path, rundir: RunDir) -> None:
-    record = replace(RECORD, chunk=Chunk(0, 3, 2), file=None, bytes=0)
-    rundir.commit(replace(SEGMENT, record=record))
+    rundir.commit(SELECTION)
     assert (folder / "frames" / "000000-000003x2.json").exists()
-    assert rundir.records() == {record.chunk: record}
-    assert rundir.intact(record)
+    assert rundir.records() == {SELECTED.chunk: SELECTED}
+    assert rundir.intact(SELECTED)
 
 
 class Counting(DiskStore):
