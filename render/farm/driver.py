@@ -6,10 +6,10 @@ nothing (``dispatch/``), and knows neither Ray nor torch nor disks nor the termi
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 
-from render.errors import RenderError, StoppedError
+from render.errors import RenderError, StoppedError, message_of
 from render.farm.base import Farm
 from render.farm.client import Client
 from render.farm.dispatch.actions import (
@@ -29,9 +29,10 @@ from render.farm.dispatch.actions import (
 from render.farm.dispatch.dispatcher import Dispatcher
 from render.farm.dispatch.events import Denied, Drain, Event, Requested, Tick
 from render.farm.dispatch.jobs import stopped
-from render.farm.progress import Watcher
+from render.farm.progress import Sample, Watcher
 from render.farm.requests import Committed, Leave, Logged, Request
 from render.farm.signals import Stop
+from render.store import Event as LogEvent
 
 __all__ = ["Driver"]
 
@@ -53,6 +54,7 @@ class Driver:
         self._clients: dict[int, Client] = {}
         self._dispatcher = Dispatcher()
         self._draining = False
+        self._metrics_failed = False
 
     def client(self, watcher: Watcher, priority: int = 0) -> Client:
         """One more job; among those of a priority the ones of before come first. Before ``run``."""
@@ -155,4 +157,17 @@ class Driver:
             case StopWorker(name):
                 farm.stop(name)
             case Publish(samples):
-                farm.publish(samples)
+                self._publish(farm, samples)
+
+    def _publish(self, farm: Farm, samples: Sequence[Sample]) -> None:
+        """Metrics end no job: that they do not get through is told once, and the next ones are tried all the same."""
+        try:
+            farm.publish(samples)
+        except Exception as error:  # noqa: BLE001 - whatever the library of a monitor raises
+            if self._metrics_failed:
+                return
+            self._metrics_failed = True
+            text = f"metrics do not reach those who monitor the farm, rendering goes on: {message_of(error)}"
+            for client in self._clients.values():
+                client.watcher.notice(text)
+                client.deliver(Logged(LogEvent.WARNING, {"text": text}))

@@ -97,6 +97,26 @@ def test_a_chunk_that_kills_three_workers_is_given_up_and_named(stage: Stage) ->
     assert len(set(victims)) == 3, "three attempts on three workers"
 
 
+@pytest.mark.parametrize(
+    "error", [UnicodeEncodeError("ascii", "ä", 0, 1, "ordinal not in range(128)"), FarmError("gone"), MemoryError()]
+)
+def test_metrics_that_do_not_get_through_end_no_job_and_are_told_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    farm, asked = ScriptedFarm(2, all_done), []
+
+    def refuse(samples: object) -> None:
+        asked.append(samples)
+        raise error
+
+    monkeypatch.setattr(farm, "publish", refuse)
+    assert stage.play(farm) == list(stage.plan.chunks)
+    assert len(asked) > 1, "the next ones are tried all the same"
+    [told] = stage.watcher.notices
+    assert told.startswith("metrics do not reach those who monitor the farm, rendering goes on: ")
+    assert [event["text"] for event in stage.logged("warning")] == [told]
+
+
 def test_what_waits_behind_a_deadly_chunk_is_not_charged(stage: Stage) -> None:
     farm = ScriptedFarm(1, on(None, 0, "die"))
     with pytest.raises(FarmError, match="1 of 6 chunks"):

@@ -177,8 +177,9 @@ class RayFarm:
 
     def close(self) -> None:
         """Kill the actors. Where the cluster is gone, they are gone with it."""
+        with contextlib.suppress(Exception):  # metrics are no reason to fail at the end of all work
+            self._meters.publish([])
         with contextlib.suppress(FarmError):
-            self.publish([])
             for worker in list(self._actors) if head_answers() else ():
                 self.stop(worker)
 

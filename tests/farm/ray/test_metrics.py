@@ -69,3 +69,35 @@ def test_nothing_is_told_of_a_job_that_has_ended(how: str, told: list[tuple[str,
     else:
         farm.publish([Sample("b", {"render_frames_left": 8})])
         assert told == [("render_frames_left", 0.0, "a"), ("render_frames_left", 8, "b")]
+
+
+@pytest.mark.parametrize(
+    ("place", "tag"),
+    [
+        ("out/evening 100", "out/evening 100"),
+        ("out/Träume ☀", "out/Tr%C3%A4ume %E2%98%80"),
+        ("/home/jürgen/夢", "/home/j%C3%BCrgen/%E5%A4%A2"),
+        ("100%", "100%25"),
+        ("Tr%C3%A4ume", "Tr%25C3%25A4ume"),
+        ("a\nb", "a%0Ab"),
+        ("caf\udce9", "caf%ED%B3%A9"),
+        (r"C:\films", r"C:\films"),
+    ],
+)
+def test_tags_are_ascii_and_no_two_places_share_one(place: str, tag: str, told: list[tuple[str, float, str]]) -> None:
+    """Ray's own `set` and `inc` raise UnicodeEncodeError over anything else."""
+    RayFarm().publish([Sample(place, {"render_frames": 8, "render_workers": 2}, place)])
+    assert {tags for _, _, tags in told} == {tag + tag}
+
+
+def test_a_farm_is_closed_whatever_its_metrics_answer(
+    monkeypatch: pytest.MonkeyPatch, told: list[tuple[str, float, str]]
+) -> None:
+    farm = RayFarm()
+    farm.publish([Sample("a", {"render_workers": 2})])
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise ValueError("no such metric")
+
+    monkeypatch.setattr(Recorder, "set", refuse)
+    farm.close()
