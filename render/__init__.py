@@ -5,7 +5,10 @@ Names are imported when they are first used, so that ``import render`` stays ins
 """
 
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `python -m render` must get past a `typing.py` of the working directory
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -27,7 +30,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module 'render' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

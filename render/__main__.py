@@ -1,7 +1,12 @@
 """``python -m render`` and the ``render`` command: where the process ends, with the exit code of ``cli.main``."""
 
-import os
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # `python -m` looks into the working directory first: a `numpy.py` there would be imported for numpy.
+    sys.path.append(sys.path.pop(0))
+
+import os
 from typing import NoReturn
 
 from render.cli import main

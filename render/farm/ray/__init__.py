@@ -1,7 +1,8 @@
 """All that knows Ray: a farm of actors on its cluster, and jobs that are handed to its server.
 
 Decides nothing about chunks, retries or numbers of workers. Ray's environment is set here, before it is imported.
-Read ``farm`` and ``resources`` first, then ``connection`` and ``metrics``; ``submission`` and ``package`` last.
+Read ``farm``, ``entry`` and ``resources`` first, then ``connection``, ``losses`` and ``metrics``; ``submission`` and
+``package`` last.
 """
 
 import os

@@ -5,11 +5,12 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from ray.job_config import JobConfig
 
 from render.errors import FarmError, StoppedError
 from render.farm.signals import heeded
@@ -22,6 +23,17 @@ SYSTEM_CONFIG = {"worker_niceness": 0}
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ANSWER_TIMEOUT_S = 5.0
 GONE_AFTER_S = 30.0  # a head that starts again is waited for; after 60 s Ray ends the whole process without a word
+
+
+class _StaysEmpty(list[str]):
+    """The folders that workers import from before all others: none, whatever Ray adds.
+
+    It would add the driver's working directory: a ``numpy.py`` there would be theirs. They have their own installed
+    packages, and render from where the driver has it (``entry.py``).
+    """
+
+    def extend(self, _folders: Iterable[str]) -> None:
+        """Nothing."""
 
 
 @contextlib.contextmanager
@@ -68,6 +80,8 @@ def _connect(address: str | None) -> None:
         "object_store_memory": OBJECT_STORE_BYTES,
         "_system_config": SYSTEM_CONFIG,
     }
+    job = JobConfig()
+    job._py_driver_sys_path = _StaysEmpty()
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     # Where no other machine may join, as on a Mac, Ray listens on loopback alone; `_node_ip_address` does not do it.
     # A driver that joins such a Ray has to look for it there.
@@ -75,7 +89,11 @@ def _connect(address: str | None) -> None:
     try:
         with _signals_kept():
             ray.init(
-                address=address or "local", logging_level="ERROR", log_to_driver=False, **({} if address else here)
+                address=address or "local",
+                job_config=job,
+                logging_level="ERROR",
+                log_to_driver=False,
+                **({} if address else here),
             )
     except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot start on this machine"

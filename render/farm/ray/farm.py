@@ -6,23 +6,20 @@ A worker is the plain class of ``worker.py``, wrapped here.
 
 import contextlib
 import functools
+import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import ray
-from ray.exceptions import (
-    ActorUnavailableError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayActorError,
-    RayError,
-    RayTaskError,
-)
+from ray import cloudpickle
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
-from render.errors import FarmError, RenderError
+from render.errors import FarmError
 from render.farm.base import (
     Answered,
     ChunkDone,
@@ -35,9 +32,12 @@ from render.farm.base import (
     WorkerReady,
 )
 from render.farm.progress import Sample
+from render.farm.ray import entry
 from render.farm.ray.connection import head_answers, last_line
+from render.farm.ray.losses import cause_of_death, own_error, words_of
 from render.farm.ray.metrics import RayMetrics
-from render.farm.ray.resources import _alive, _gpus, _needs, _node_cpus, _resources
+from render.farm.ray.package import relative_folders
+from render.farm.ray.resources import _gpus, _needs, _node_cpus, _resources
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan
 from render.spec import JobSpec
@@ -48,8 +48,9 @@ __all__ = ["RayFarm"]
 
 DOUBT_EVERY_S = 1.0  # how often a worker that cannot be reached is called again
 DOUBT_S = 60.0  # a cluster calls a node dead after about 15 s of silence; beyond this the network is to blame
-NODE_DIED = "its node has died"  # in Ray's words; of a worker that was still starting nobody knows the node
+HOME = str(Path(__file__).parents[3])  # the folder that this render lies in
 
+cloudpickle.register_pickle_by_value(entry)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class RayFarm:
         ``trust``: workers may load what could run code.
         """
         self._trust = trust
+        self._folder = os.getcwd()
         self._actors: dict[str, Any] = {}
         self._nodes: dict[str, str] = {}
         self._meters = RayMetrics()
@@ -120,8 +122,9 @@ class RayFarm:
     def start(self, name: str, resources: Resources) -> None:
         """Begin to start a process; Ray finds room for it, or waits for it."""
         needs = _needs(resources)
+        worker = cloudpickle.dumps(functools.partial(_OnNode, name, trust=self._trust))
         self._actors[name] = actor = (
-            ray.remote(_OnNode)
+            ray.remote(entry.Entry)
             .options(
                 num_cpus=needs["CPU"],
                 num_gpus=needs["GPU"],
@@ -130,19 +133,22 @@ class RayFarm:
                 max_task_retries=0,
                 scheduling_strategy="SPREAD",
             )
-            .remote(name, trust=self._trust)
+            .remote(HOME, self._folder, worker)
         )
         self._call(name, actor.hello.remote())
 
     @_needs_cluster
     def plan(self, worker: str, spec: JobSpec, before: Plan | None) -> None:
         """Ask the actor; it may fetch a model for an hour."""
-        self._call(worker, self._actors[worker].plan.remote(spec, before))
+        folders = relative_folders(spec.model, spec.engine.tiny_vae)
+        self._call(worker, self._actors[worker].plan.remote(folders, spec, before))
 
     @_needs_cluster
     def open(self, worker: str, plan_json: str) -> None:
         """Ask the actor."""
-        self._call(worker, self._actors[worker].open.remote(plan_json))
+        spec = json.loads(plan_json)["spec"]
+        folders = relative_folders(spec["model"], spec["engine"].get("tiny_vae"))
+        self._call(worker, self._actors[worker].open.remote(folders, plan_json))
 
     @_needs_cluster
     def send(self, worker: str, chunk: Chunk) -> None:
@@ -193,17 +199,16 @@ class RayFarm:
         try:
             result = ray.get(call)
         except RayTaskError as error:
-            own = _own(error)
-            cause, details = (str(own), "") if own else (last_line(error), str(error))
+            cause, details = words_of(error)
             if worker not in self._nodes:  # it could not even say hello
                 return self._lost(worker, cause, False, details)
             if chunk is None:
-                return Refused(worker, cause, own, details)
+                return Refused(worker, cause, own_error(error), details)
             return ChunkFailed(worker, chunk, cause, details)
         except ActorUnavailableError as error:
             return self._doubt(worker, error)
         except RayError as error:
-            return self._lost(worker, *_cause_of_death(error, self._nodes.get(worker, "")), str(error))
+            return self._lost(worker, *cause_of_death(error, self._nodes.get(worker, "")), str(error))
         if worker in self._doubted:
             return self._lost(worker, "the connection to it was lost", True)
         if isinstance(result, WorkerInfo):
@@ -234,22 +239,3 @@ class RayFarm:
 
     def _forget_calls(self, worker: str) -> None:
         self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
-
-
-def _cause_of_death(error: RayError, node: str) -> tuple[str, bool]:
-    """Why a worker is gone, in a few words, and whether that is nobody's fault: its node was taken away or died."""
-    if isinstance(error, RayActorError) and error.preempted:
-        return "taken away by the cluster", True
-    if isinstance(error, ObjectLostError):
-        return "its result was lost with the node that held it", True
-    if not _alive(node) or NODE_DIED in str(error):
-        return "its node died or left the cluster", True
-    if isinstance(error, OutOfMemoryError):
-        return "killed because its node ran out of memory", False
-    return "its process died: killed, out of memory, or crashed", False
-
-
-def _own(error: RayTaskError) -> RenderError | None:
-    """The error of ours that a worker raised, None for a mistake in the program."""
-    cause = error.cause
-    return cause if isinstance(cause, RenderError) else None

@@ -1,4 +1,4 @@
-"""What is sent to a cluster: the spec files and the command that renders them there. Knows no ray and no network."""
+"""What is sent to a cluster: specs that mean the same there, and the command that renders them. Knows no ray."""
 
 import os
 import re
@@ -8,9 +8,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from render import models
 from render.spec import JobFile, KeyPath
 
-__all__ = ["check_portable", "entrypoint", "pack", "submission_id"]
+__all__ = ["check_portable", "entrypoint", "pack", "relative_folders", "submission_id"]
 
 MAX_NAME = 40  # characters of a job's name in a submission id
 
@@ -33,11 +34,23 @@ def check_portable(jobs: Sequence[JobFile]) -> None:
             (("engine", "tiny_vae"), spec.engine.tiny_vae),
         )
         for path, folder in folders:
-            if folder and not _absolute(folder) and (folder.startswith(".") or os.path.isdir(folder)):
+            if folder and _relative_folder(folder):
                 raise job.mistake(
                     path,
                     f"{folder}: a folder of this machine; write an absolute path that every node sees, or a hub id",
                 )
+
+
+def relative_folders(*names: str | None) -> tuple[str, ...]:
+    """Those names of models that mean folders only where the driver works: workers look for them there."""
+    return tuple(name for name in names if name and _relative_folder(name))
+
+
+def _relative_folder(name: str) -> bool:
+    """Whether a model's name means a folder that is found from the working directory only."""
+    if name == "demo" or models.testcard_cost_s(name) is not None or _absolute(name):
+        return False
+    return name.startswith(".") or os.path.isdir(name)
 
 
 def _absolute(folder: str) -> bool:

@@ -13,6 +13,7 @@ from ray.exceptions import (
     RayError,
     RaySystemError,
     RayTaskError,
+    RuntimeEnvSetupError,
 )
 
 from render.errors import FarmError
@@ -148,6 +149,31 @@ def test_a_worker_that_cannot_say_hello_could_not_start(monkeypatch: pytest.Monk
     [lost] = play(monkeypatch, ScriptedRay(error), ready=False)
     assert isinstance(lost, WorkerLost)
     assert (lost.cause, lost.preempted) == ("ImportError: no such thing", False)
+
+
+def test_a_worker_that_cannot_import_render_says_what_and_from_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "python on node-7 cannot import render: ModuleNotFoundError: No module named 'numpy'"
+    error = RayTaskError("hello", f"Traceback\nImportError: {said}", ImportError(said, name="render"))
+    [lost] = play(monkeypatch, ScriptedRay(error), ready=False)
+    assert isinstance(lost, WorkerLost)
+    assert (lost.cause, lost.preempted) == (said, False)
+    assert "Traceback" in lost.details
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        died(
+            "The actor died because of an error raised in its creation task, ray::Entry()\nValueError: no such pickle"
+        ),
+        RuntimeEnvSetupError("Could not unpack\nValueError: no such pickle"),
+    ],
+    ids=["not made", "no environment"],
+)
+def test_an_actor_that_ray_cannot_make_is_not_called_killed(error: RayError, monkeypatch: pytest.MonkeyPatch) -> None:
+    [lost] = play(monkeypatch, ScriptedRay(error), ready=False)
+    assert isinstance(lost, WorkerLost)
+    assert lost.cause == "its process could not be set up: ValueError: no such pickle"
 
 
 @pytest.mark.parametrize("call", ["capacity", "wait"])

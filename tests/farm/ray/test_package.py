@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from render.errors import SpecError
-from render.farm.ray.package import check_portable, entrypoint, pack, submission_id
+from render.farm.ray.package import check_portable, entrypoint, pack, relative_folders, submission_id
 from render.spec import JobFile, load
 
 
@@ -42,6 +42,17 @@ def test_a_relative_model_folder_is_refused(
         with pytest.raises(SpecError, match=rf"{re.escape(key)}: {folder}: a folder of this machine"):
             check_portable([job_of(f"{key}={folder}")])
     check_portable([job_of(f"{key}={tmp_path / 'models' / 'mine'}"), job_of(f"{key}=someone/elses")])
+
+
+def test_only_what_is_found_from_here_alone_is_a_relative_folder(
+    tmp_path: Path, job_of: Callable[..., JobFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("models/mine", "demo", "testcard"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    anywhere = ("demo", "testcard", "testcard:5ms", "someone/elses", "~/models", str(tmp_path / "models" / "mine"))
+    assert relative_folders("models/mine", *anywhere, None, "./elsewhere") == ("models/mine", "./elsewhere")
+    check_portable([job_of("model=demo", "engine.tiny_vae=demo"), job_of("model=testcard")])
 
 
 def test_the_command_survives_the_shell() -> None:
