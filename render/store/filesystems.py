@@ -51,14 +51,14 @@ def unusable(url: str) -> str | None:
     try:
         from fsspec.registry import known_implementations, registry
     except ImportError:
-        return f"{url}: object stores need fsspec; pip install 'render[{EXTRAS.get(scheme, 's3')}]'"
+        return f"{url}: object stores need fsspec; pip install 'latent-render[{EXTRAS.get(scheme, 's3')}]'"
     if scheme in registry:
         return None
     if scheme not in known_implementations:
         return f"{url}: unknown kind of store {scheme}://; for example s3://bucket/films or gs://bucket/films"
     package = known_implementations[scheme]["class"].split(".")[0]
     if find_spec(package) is None:
-        wanted = f"'render[{EXTRAS[scheme]}]'" if scheme in EXTRAS else package
+        wanted = f"'latent-render[{EXTRAS[scheme]}]'" if scheme in EXTRAS else package
         return f"{url}: {scheme}:// needs the package {package}; pip install {wanted}"
     return None
 

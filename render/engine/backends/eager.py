@@ -59,7 +59,7 @@ class EagerModel:
         except (ImportError, ValueError, NotImplementedError) as error:
             raise EngineError(
                 f"engine.attention is xformers, which does not work here: {str(error).splitlines()[0]}; "
-                "`pip install 'render[xformers]'` on a machine with a GPU, or write auto"
+                "`pip install 'latent-render[xformers]'` on a machine with a GPU, or write auto"
             ) from None
 
     @torch.no_grad()

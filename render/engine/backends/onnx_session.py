@@ -126,7 +126,7 @@ def with_dtype(model: ModelInfo, folder: Path) -> ModelInfo:
     """
     if model.layout != "onnx" or model.dtype is not None:
         return model
-    onnxruntime = _runtime("onnx", "`pip install 'render[onnx]'`")
+    onnxruntime = _runtime("onnx", "`pip install 'latent-render[onnx]'`")
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
@@ -173,9 +173,10 @@ def _session(path: Path, settings: Settings) -> Any:
 def _cure(settings: Settings) -> str:
     if settings.device == "cuda":
         return (
-            "`pip uninstall onnxruntime && pip install 'render[onnx-gpu]'` (onnxruntime-gpu, with its CUDA libraries)"
+            "`pip uninstall onnxruntime && pip install 'latent-render[onnx-gpu]'` (onnxruntime-gpu, with its CUDA "
+            "libraries)"
         )
-    return "`pip install 'render[onnx]'`"
+    return "`pip install 'latent-render[onnx]'`"
 
 
 def _options(onnxruntime: Any, settings: Settings) -> Any:

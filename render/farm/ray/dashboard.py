@@ -59,7 +59,7 @@ def client_of(url: str) -> Any:
     except RuntimeError as error:
         if "ray[default]" in str(error):
             raise FarmError(
-                "the client of Ray's job API is not installed here: `pip install 'render[cluster]'`"
+                "the client of Ray's job API is not installed here: `pip install 'latent-render[cluster]'`"
             ) from None
         raise
     finally:
@@ -72,7 +72,7 @@ def dashboard_errors(address: str, job: str | None = None) -> Iterator[None]:
     try:
         from ray.exceptions import AuthenticationError
     except ImportError as error:
-        raise FarmError(f"Ray is not installed here ({error}); `pip install 'render[cluster]'`") from None
+        raise FarmError(f"Ray is not installed here ({error}); `pip install 'latent-render[cluster]'`") from None
     try:
         yield
     except AuthenticationError as error:

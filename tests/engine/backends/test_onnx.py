@@ -182,7 +182,7 @@ def test_optimum_is_named_where_it_is_missing(tiny_sd: Path, tmp_path: Path, mon
         raise export.importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("importlib.metadata.version", missing)
-    with pytest.raises(EngineError, match=r"pip install 'render\[optimum\]'"):
+    with pytest.raises(EngineError, match=r"pip install '\.\[optimum\]'"):
         export.export_with_optimum(tiny_sd, "fp32", tmp_path)
 
 
@@ -312,7 +312,7 @@ def test_a_gpu_that_onnx_runtime_cannot_use_is_an_error(
 
 def test_onnx_runtime_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(EngineError, match=r"not installed here .*; `pip install 'render\[onnx\]'`"):
+    with pytest.raises(EngineError, match=r"not installed here .*; `pip install 'latent-render\[onnx\]'`"):
         Graph(graph(tmp_path), SETTINGS)
 
 
