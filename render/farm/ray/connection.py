@@ -22,6 +22,10 @@ OBJECT_STORE_BYTES = 1 << 30  # segments are small; Ray's own default takes a th
 SYSTEM_CONFIG = {"worker_niceness": 0}
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 ANSWER_TIMEOUT_S = 5.0
+NOT_LET_IN = (  # somebody listens there, and Ray says no more than that it cannot connect
+    "does it ask for a token? set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with the cluster's (default: "
+    "~/.ray/auth_token)"
+)
 GONE_AFTER_S = 30.0  # a head that starts again is waited for; after 60 s Ray ends the whole process without a word
 
 
@@ -95,11 +99,21 @@ def _connect(address: str | None) -> None:
                 log_to_driver=False,
                 **({} if address else here),
             )
+    except UnicodeEncodeError as error:
+        raise FarmError(f"Ray does not take the name {error.object!a}: {_name_cure(error)}") from error
     except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot start on this machine"
-        raise FarmError(f"{where}: {last_line(error)}; `--local` renders without Ray") from error
+        cure = NOT_LET_IN if address and isinstance(error, ConnectionError) else "`--local` renders without Ray"
+        raise FarmError(f"{where}: {last_line(error)}; {cure}") from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+def _name_cure(error: UnicodeEncodeError) -> str:
+    """What to do about a name that Ray cannot encode: its sockets want ASCII, the command line UTF-8."""
+    if error.encoding == "ascii":
+        return "its own files need an ASCII name; set RAY_TMPDIR to such a folder, a short one, or render with --local"
+    return "it is not UTF-8; rename the file, or render with --local"
 
 
 def _on_loopback_alone(address: str) -> bool:

@@ -85,8 +85,8 @@ def _explain(error: BaseException) -> str:
     """What could not be imported, from where, and the cure, in a line."""
     words = " ".join(f"{type(error).__name__}: {error}".split())
     return (
-        f"{sys.executable} on {socket.gethostname()} cannot import render: {words}{_origin(error)}; it needs "
-        "there what the driver has, render and its packages, and nothing of the same name before them on its PYTHONPATH"
+        f"{sys.executable} on {socket.gethostname()} cannot import render: {words}{_origin(error)}; install "
+        "there what is installed here, render and its packages, and keep files of the same names off its PYTHONPATH"
     )
 
 

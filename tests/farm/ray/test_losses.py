@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from typing import Any
 
@@ -194,6 +195,39 @@ def test_a_cluster_that_is_gone_ends_the_farm(call: str, monkeypatch: pytest.Mon
     with pytest.raises(FarmError, match=r"the Ray cluster does not answer any more: .*GCS is not reachable"):
         farm.capacity(Resources(gpu=False)) if call == "capacity" else farm.wait(0.1)
     farm.close()
+
+
+def test_a_cluster_that_lets_nobody_in_may_want_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_options: Any) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster at 127.0.0.1:1")
+
+    monkeypatch.setattr("ray.init", refuse)
+    monkeypatch.setattr(connection, "_on_loopback_alone", lambda _address: False)
+    with pytest.raises(FarmError, match=r"cannot be joined: Failed to connect .*; does it ask for a token\? set RAY_"):
+        connection.connected("127.0.0.1:1").__enter__()
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "told"),
+    [
+        (
+            os.fsdecode(b"render run caf\xe9.yaml"),
+            "utf-8",
+            r"'render run caf.*e9\.yaml': it is not UTF-8; rename the file",
+        ),
+        ("/home/jürgen/tmp/ray", "ascii", r"'/home/j.*rgen/tmp/ray': .*ASCII name; set RAY_TMPDIR"),
+    ],
+    ids=["command line", "TMPDIR"],
+)
+def test_a_name_that_ray_does_not_take_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, encoding: str, told: str
+) -> None:
+    def refuse(**_options: Any) -> None:
+        name.encode(encoding)
+
+    monkeypatch.setattr("ray.init", refuse)
+    with pytest.raises(FarmError, match=rf"Ray does not take the name {told}.* --local"):
+        connection.connected(None).__enter__()
 
 
 @pytest.mark.parametrize("back_after_s", [5.0, None], ids=["starts again", "is gone"])
