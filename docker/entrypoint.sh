@@ -45,7 +45,7 @@ start() {
 
 # Ray's own answer for this node; a head answers for the whole cluster as well.
 healthy() {
-  exec python -c '
+  exec python -P -c '
 import sys, urllib.request
 for url in sys.argv[1:]:
     with urllib.request.urlopen(url, timeout=5) as answer:
@@ -68,7 +68,7 @@ case $role in
     ;;
   submit)
     need_token
-    exec python -m render submit --address "http://$RENDER_HEAD:$RENDER_DASHBOARD_PORT" --follow "$@"
+    exec python -P -m render submit --address "http://$RENDER_HEAD:$RENDER_DASHBOARD_PORT" --follow "$@"
     ;;
   health)
     healthy "http://127.0.0.1:${1:-$AGENT_PORT}/api/local_raylet_healthz"

@@ -182,7 +182,7 @@ def test_roles_become_the_right_commands(environment: dict[str, str], stand_in: 
     worker = entry(environment | {"RENDER_NODE_IP": "10.0.0.7", "RENDER_PORT": "7000"}, "worker").stdout.split()
     assert {"--address=boss:7000", "--node-ip-address=10.0.0.7", "--block"} < set(worker)
     submit = entry(environment, "submit", "my job.yaml", "--set", "a=b").stdout
-    assert submit == "-m render submit --address http://boss:8265 --follow my job.yaml --set a=b\n"
+    assert submit == "-P -m render submit --address http://boss:8265 --follow my job.yaml --set a=b\n"
     assert entry(environment, "echo", "other  words").stdout == "other  words\n"
     assert entry(environment).returncode == 64
 
@@ -214,7 +214,7 @@ def slurm(environment: dict[str, str], stand_in: Any, tmp_path: Path) -> dict[st
     driver = "trap 'sleep 0.2; exit 143' TERM; echo driving; for i in {1..200}; do sleep 0.05; done"
     stand_in(
         "python",
-        f'if [[ $1 == -c ]]; then exec {sys.executable} "$@"; fi\n[[ -z ${{EXIT:-}} ]] || exit "$EXIT"\n{driver}',
+        f'if [[ $2 == -c ]]; then exec {sys.executable} "$@"; fi\n[[ -z ${{EXIT:-}} ]] || exit "$EXIT"\n{driver}',
     )
     job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2"}
     return environment | job | {"SLURM_SUBMIT_DIR": str(tmp_path)}

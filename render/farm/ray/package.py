@@ -64,7 +64,7 @@ def entrypoint(
 
     ``exec`` leaves no shell between Ray and the driver, which is the one that has to hear SIGTERM.
     """
-    words = ["python", "-m", "render", "run", *files, "--address", "auto"]
+    words = ["python", "-P", "-m", "render", "run", *files, "--address", "auto"]
     words += [f"--set={assignment}" for assignment in overrides]
     words += [*([f"--frames={frames}"] if frames else []), *flags]
     return "exec " + shlex.join(words)

@@ -60,9 +60,9 @@ def test_the_command_survives_the_shell() -> None:
     command = entrypoint(["jobs/my film.yaml"], overrides, "0-9,20-30x2")
     word, *words = shlex.split(command)
     assert word == "exec"
-    assert words[:4] == ["python", "-m", "render", "run"]
-    assert words[4:7] == ["jobs/my film.yaml", "--address", "auto"]
-    assert words[7:] == [*(f"--set={each}" for each in overrides), "--frames=0-9,20-30x2"]
+    assert words[:5] == ["python", "-P", "-m", "render", "run"]
+    assert words[5:8] == ["jobs/my film.yaml", "--address", "auto"]
+    assert words[8:] == [*(f"--set={each}" for each in overrides), "--frames=0-9,20-30x2"]
 
 
 def test_ids_are_readable_and_differ() -> None:
