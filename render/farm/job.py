@@ -16,6 +16,7 @@ from render.farm.reducer import valid_records
 from render.farm.run_log import OtherPlanError, RunLog
 from render.models import testcard_cost_s
 from render.plan import Chunk, Plan, film_name, parse_frames, select
+from render.report import kept_by_clean
 from render.spec import JobFile, JobSpec, Location, dump
 from render.store import Event, Record, RunDir, Segment
 
@@ -130,7 +131,7 @@ def _complete(run: JobRun, plan: Plan, records: Mapping[Chunk, Record]) -> bool:
     missing = len(records) < len(run.wanted(plan))
     if run.frames:
         return not missing
-    if missing and (plan.spec.output.frames or not film_name(plan) or not run.rundir.cleaned()):
+    if missing and not kept_by_clean(plan, run.rundir, run.rundir.events()):
         return False
     return reducer.film_stands(plan, run.rundir) and report_stands(plan, run.rundir)
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from render.errors import RunDirError, VideoError
 from render.plan import Chunk, Plan, film_name
+from render.report import logged_bytes
 from render.spec import JobSpec, dump
-from render.store import Event, Record, RunDir
+from render.store import Record, RunDir
 from render.video.codecs import ANIMATIONS
 from render.video.overlay import write_text
 from render.video.pixels import Pixels
@@ -77,7 +78,7 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     size = rundir.size(name)
     if size is None:
         return False
-    logged, animation = _logged_bytes(name, plan, rundir), name.endswith(ANIMATIONS)
+    logged, animation = logged_bytes(plan, rundir.events()), name.endswith(ANIMATIONS)
     if animation or (logged is not None and isinstance(rundir.location(name), str)):
         return size == logged  # frames of an animation cannot be counted exactly; a film in a store is not downloaded
     try:
@@ -85,16 +86,6 @@ def film_stands(plan: Plan, rundir: RunDir) -> bool:
     except VideoError:
         return False
     return film.frames == plan.spec.num_frames and film.metadata.get("render-digest") == plan.digest
-
-
-def _logged_bytes(name: str, plan: Plan, rundir: RunDir) -> int | None:
-    """The size of the plan's film as the last run published it here."""
-    wanted = (Event.RUN_FINISHED, name, plan.digest)
-    for entry in reversed(rundir.events()):
-        if (entry.event, entry.details.get("film"), entry.details.get("digest")) == wanted:
-            size: int | None = entry.details.get("bytes")
-            return size
-    return None
 
 
 def make_film(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Record]) -> Path | None:

@@ -9,8 +9,9 @@ from render.report.html import fill_template
 from render.report.humanize import count, duration, filesize, frame_range, timestamp
 from render.report.log import line_of, problems
 from render.report.page import to_html
+from render.report.results import counting_records, kept_by_clean, logged_bytes, results_of
 from render.report.schema import Report
-from render.report.status import JobStatus, counting_records, job_status
+from render.report.status import JobStatus, job_status
 from render.report.summary import summarize
 from render.report.thumbnails import decode_thumbnails
 
@@ -26,8 +27,11 @@ __all__ = [
     "fill_template",
     "frame_range",
     "job_status",
+    "kept_by_clean",
     "line_of",
+    "logged_bytes",
     "problems",
+    "results_of",
     "summarize",
     "timestamp",
     "to_html",

@@ -12,10 +12,11 @@ from render.errors import RunDirError
 from render.plan import Plan, film_name
 from render.report.cost import measured_s_per_frame
 from render.report.log import line_of, problems
+from render.report.results import counting_records, results_of
 from render.spec import Location
-from render.store import Event, LogEntry, Record, RunDir
+from render.store import Event, LogEntry, RunDir
 
-__all__ = ["JobStatus", "RunStatus", "WorkerStatus", "counting_records", "job_status", "run_status"]
+__all__ = ["JobStatus", "RunStatus", "WorkerStatus", "job_status", "run_status"]
 
 
 RECENT = 24  # chunks that the speed is taken over
@@ -52,7 +53,8 @@ class JobStatus:
 
     ``running``: a driver is at work. ``frames_per_second`` and ``seconds_left`` are of the run that goes on, and None
     where there is none; ``worker_seconds_per_frame`` is one worker's time, over all chunks done. ``troubles`` are the
-    last problems, a line each; ``last_event`` is a line of the log.
+    last problems, a line each; ``last_event`` is a line of the log. ``cleaned``: ``render clean`` took the segments
+    away, and no run has brought them back; where what was made of them stands, all frames count as done.
     """
 
     dir: str
@@ -75,6 +77,7 @@ class JobStatus:
     last_event: Mapping[str, Any] | None
     film: str | None
     complete: bool
+    cleaned: bool
 
 
 def run_status(entries: Sequence[LogEntry], frames: Mapping[str, int], chunks_left: int) -> RunStatus:
@@ -154,11 +157,9 @@ def job_status(location: Location) -> JobStatus:
 
 def _status_of(plan: Plan, rundir: RunDir) -> JobStatus:
     records, entries, running = counting_records(plan, rundir), rundir.events(), rundir.locked()
-    name = film_name(plan)
-    there = name is not None and rundir.size(name) is not None
-    frames = sum(len(record.pictures) for record in records)
+    name, found = film_name(plan), results_of(plan, rundir, entries, records)
     sizes = {chunk.name: len(chunk.frames) for chunk in plan.chunks}
-    now = run_status(entries, sizes, len(plan.chunks) - len(records))
+    now = run_status(entries, sizes, len(plan.chunks) - found.chunks_done)
     per_frame, speed = measured_s_per_frame(records), now.frames_per_s if running else None
     return JobStatus(
         dir=str(rundir),
@@ -167,25 +168,19 @@ def _status_of(plan: Plan, rundir: RunDir) -> JobStatus:
         running=running,
         draining=running and now.draining,
         began=round(now.began, 3) if running else None,
-        frames_done=frames,
+        frames_done=found.frames_done,
         frames=plan.spec.num_frames,
-        chunks_done=len(records),
+        chunks_done=found.chunks_done,
         chunks=len(plan.chunks),
         chunks_waiting=now.waiting,
         worker_seconds_per_frame=None if per_frame is None else round(per_frame, 4),
         frames_per_second=None if speed is None else round(speed, 4),
-        seconds_left=None if speed is None else round((plan.spec.num_frames - frames) / speed, 1),
+        seconds_left=None if speed is None else round((plan.spec.num_frames - found.frames_done) / speed, 1),
         workers=now.workers if running else [],
         failures=sum(entry.event == Event.FAILED for entry in entries),
         troubles=[line_of(entry) for entry in problems(entries)[-LAST_PROBLEMS:]],
         last_event=entries[-1].to_dict() if entries else None,
-        film=str(rundir.location(name)) if name and there else None,
-        complete=len(records) == len(plan.chunks) and (there or name is None),
+        film=str(rundir.location(name)) if name and found.film else None,
+        complete=found.complete,
+        cleaned=found.cleaned,
     )
-
-
-def counting_records(plan: Plan, rundir: RunDir) -> list[Record]:
-    """The records of the film's chunks that count for this plan."""
-    records = rundir.records()
-    found = (records.get(chunk) for chunk in plan.chunks)
-    return [record for record in found if record is not None and record.digest == plan.digest]

@@ -76,6 +76,10 @@ class RunDir:
         folder, _, _ = name.rpartition("/")
         return self._store.sizes(folder).get(name)
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of the files directly in a folder, by name from the root; empty where there is no such folder."""
+        return self._store.sizes(folder)
+
     def read_text(self, name: str) -> str | None:
         """The text of a file in the directory, None where there is none."""
         data = self._store.read(name)

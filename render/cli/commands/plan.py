@@ -1,16 +1,19 @@
 """``render plan``: frames, chunks, settings, time and disk of a job, before it is rendered."""
 
 import argparse
+import contextlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from render import models
 from render.cli.commands.check import JobSummary, check
 from render.cli.jobs import check_model, check_run_dir, each_job
 from render.cli.parser import add_job
+from render.errors import ModelError
+from render.models import ModelInfo
 from render.plan import Plan, Settings, has_gpu, resolve, this_cpu
-from render.report import counting_records, duration, estimate, filesize
-from render.spec import JobFile
+from render.report import counting_records, duration, estimate, filesize, results_of
+from render.spec import JobFile, JobSpec
 from render.store import RunDir
 
 __all__ = ["EXAMPLES", "PlanSummary", "add", "describe_plan", "plan", "run"]
@@ -23,7 +26,8 @@ class PlanSummary(JobSummary):
     """What will be rendered, how and at what cost; these names and values are the JSON of ``render plan``.
 
     ``resolved``: a first worker has decided the settings, and ``digest`` is that plan's. ``differences``: why the run
-    directory holds another plan. ``measured``: the time is no guess.
+    directory holds another plan. ``complete``: nothing is left to render; ``cleaned``: its segments were taken away
+    since. ``measured``: the time is no guess.
     """
 
     settings: Settings
@@ -32,6 +36,8 @@ class PlanSummary(JobSummary):
     gpu_here: bool
     digest: str | None
     differences: Sequence[str]
+    complete: bool
+    cleaned: bool
     fps: str
     sampler: str
     steps: int
@@ -76,6 +82,8 @@ def describe_plan(summary: PlanSummary) -> str:
         rows["quality"] = f"approximated: {', '.join(summary.approximations)}"
     if not summary.resolved and settings.reasons["dtype"].startswith("a guess"):
         rows["dtype"] = settings.reasons["dtype"]
+    if summary.complete:
+        rows["state"] = "complete, nothing is left to render" + ("; cleaned" if summary.cleaned else "")
     if summary.differences:
         rows["conflict"] = f"{summary.dir} holds another plan ({'; '.join(summary.differences[:3])})"
     if summary.gpu_here and not summary.resolved:
@@ -89,8 +97,9 @@ def plan(job: JobFile, *, trust: bool) -> PlanSummary:
     check_run_dir(job)
     rundir = RunDir(job.spec.run_dir)
     before = rundir.read_plan()
-    planned = before.rerun(job.spec, model) if before else Plan(job.spec, resolve(job.spec, this_cpu(), model), model)
+    planned = _planned(job.spec, model, before, trust=trust)
     records = counting_records(planned, rundir)
+    found = results_of(planned, rundir, rundir.events(), records)
     parameters = {part: models.num_parameters(job.spec.model, part) for part in ("denoiser", "vae")}
     cost = estimate(planned, parameters["denoiser"], parameters["vae"], records)
     return PlanSummary(
@@ -100,14 +109,37 @@ def plan(job: JobFile, *, trust: bool) -> PlanSummary:
         resolved=before is not None,
         gpu_here=has_gpu(),
         digest=planned.digest if before else None,
-        differences=before.differences(planned) if before else [],
+        differences=_differences(before, planned, model) if before else [],
+        complete=found.complete,
+        cleaned=found.cleaned,
         fps=str(planned.spec.fps),
         sampler=planned.spec.sampler,
         steps=planned.spec.steps,
         chunks=len(planned.chunks),
-        chunks_done=len(records),
+        chunks_done=found.chunks_done,
         seconds_on_one_worker=round(cost.seconds, 1),
         measured=cost.measured,
         film_bytes=cost.film_bytes,
         stills_bytes=cost.stills_bytes,
     )
+
+
+def _planned(spec: JobSpec, model: ModelInfo, before: Plan | None, *, trust: bool) -> Plan:
+    """The plan that a run would make. ``model`` comes without a sum over its files: only another name needs one.
+
+    Under the same name a run takes the model for that of the plan, and finds out when it loads it.
+    """
+    if before is None:
+        return Plan(spec, resolve(spec, this_cpu(), model), model)
+    if spec.model == before.spec.model:
+        return before.rerun(spec)
+    with contextlib.suppress(ModelError):  # weights that are not here yet: then it counts as another model
+        model = models.describe(spec.model, spec.engine.tiny_vae, trust=trust)
+    return before.rerun(spec, model)
+
+
+def _differences(before: Plan, planned: Plan, model: ModelInfo) -> list[str]:
+    """Why the run directory holds another plan; also what the model's JSON says otherwise than when it was made."""
+    known = planned.model
+    seen = replace(model, fingerprint=known.fingerprint, revision=known.revision, dtype=known.dtype)
+    return before.differences(replace(planned, model=seen))

@@ -67,4 +67,10 @@ def _running(status: JobStatus, now: float) -> str:
     if status.running:
         what = "finishing what is being rendered, then stopping" if status.draining else "running"
         return f"{what}, for {duration(now - status.began)}" if status.began else what
-    return "complete" if status.complete else "stopped; `render run` goes on"
+    if status.complete:
+        return "complete; its segments were cleaned away" if status.cleaned else "complete"
+    if status.cleaned and not status.chunks_done:
+        return "cleaned, and the film or stills are not there; `render run` renders them again"
+    if status.chunks_done == status.chunks:
+        return "every chunk is done, and the film is not there; `render run` joins it"
+    return "stopped; `render run` goes on"
