@@ -38,16 +38,18 @@ __all__ = [
     "VideoError",
     "message_of",
     "redacted",
+    "shown",
 ]
 
 
 class RenderError(Exception):
-    """The root of the tree: one message for the user, one exit code. What looks like a secret is left out of it."""
+    """The root of the tree: one message for the user, one exit code. What looks like a secret is left out of it, and
+    what a terminal would obey is written out."""
 
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(redacted(message))
+        super().__init__("\n".join(map(shown, redacted(message).split("\n"))))
 
 
 class SpecError(RenderError):
@@ -81,6 +83,9 @@ _CURES = {
     errno.EACCES: "permission denied; make it writable, or choose another output.dir",
     errno.EROFS: "it lies on a read-only disk; choose another output.dir",
     errno.ENOTDIR: "something on the way to it is a file, not a folder; choose another output.dir",
+    errno.EISDIR: "a folder of that name is in the way; choose another output.dir",
+    errno.ENAMETOOLONG: "the disk takes no name so long; choose a shorter output.dir",
+    errno.ELOOP: "links on the way to it lead in a circle; choose another output.dir",
     errno.EEXIST: "a file of that name is in the way; choose another output.dir",
     errno.ENOENT: "it is gone; was the folder deleted in the middle of the work?",
     errno.ESTALE: "the network disk has lost it; mount it again and run the same command again, it goes on",
@@ -101,7 +106,7 @@ class StoreError(RenderError):
     def of(cls, error: OSError, path: Path | str) -> Self:
         """What the disk said about ``path``, with the cure."""
         cure = _CURES.get(error.errno or 0, error.strerror or str(error))
-        return cls(f"{error.filename or path}: {cure}")
+        return cls(f"{shown(error.filename or path)}: {cure}")
 
 
 class ModelError(RenderError):
@@ -173,6 +178,21 @@ def redacted(text: str, *, strict: bool = False) -> str:
     for form, instead in (*_LIKELY, *_SURE) if strict else _SURE:
         text = form.sub(instead, text)
     return text
+
+
+def shown(name: object) -> str:
+    """A name, or a text of one line, as it can be printed: line breaks, escape sequences and bytes that are no text are
+    written out (``\\n``, ``\\x1b``, ``\\xff``)."""
+    text = str(name)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    """``\\xff`` for a byte that is no text, as Python keeps it in names of files (PEP 383)."""
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(character)[1:-1]
 
 
 def message_of(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 
 from render.cli.commands import parse
 from render.cli.output import error_json, report_error
+from render.cli.places import check_working_folder
 from render.cli.streams import silence, unbreakable
 from render.errors import RenderError
 from render.farm.signals import Interrupted, interruptible
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
+        check_working_folder()
         with interruptible():
             code: int = options.run(options)
     except RenderError as error:

@@ -13,10 +13,12 @@ from typing import Any
 
 from render import models
 from render.cli.output import error_json, report_error
-from render.errors import ModelError, RenderError, SpecError
+from render.cli.places import obstacle
+from render.errors import ModelError, RenderError, SpecError, shown
 from render.models import ModelInfo
 from render.plan import graph_mistakes, parse_frames
-from render.spec import JobFile, load
+from render.spec import STDIN, JobFile, load, name_of
+from render.spec.location import folder_mistake, home_mistake
 from render.store import unusable
 
 __all__ = ["LoadedJob", "check_model", "check_run_dir", "each_job", "files_in", "load_all"]
@@ -30,6 +32,11 @@ class LoadedJob:
     job: JobFile | None = None
     error: RenderError | None = None
 
+    @property
+    def label(self) -> str:
+        """What messages call the job among others: its file's name, on one line."""
+        return name_of(Path(self.path.name))
+
 
 def each_job(options: argparse.Namespace, command: Callable[[JobFile], tuple[Any, str]]) -> int:
     """Print what ``command`` says of every job, a dataclass and its text; the exit code of the first that failed."""
@@ -39,7 +46,7 @@ def each_job(options: argparse.Namespace, command: Callable[[JobFile], tuple[Any
             summary, text = command(load(path, options.overrides))
         except RenderError as error:
             if options.json:
-                print(json.dumps({"job": str(path), **error_json(error)}))
+                print(json.dumps({"job": name_of(path), **error_json(error)}))
             failure = report_error(error)
             code = code or failure
         else:
@@ -48,17 +55,26 @@ def each_job(options: argparse.Namespace, command: Callable[[JobFile], tuple[Any
 
 
 def files_in(paths: Sequence[Path]) -> list[Path]:
-    """Job files, those of a directory in the order of their names. Raises SpecError for a directory without any."""
+    """Job files, those of a directory in the order of their names.
+
+    Raises SpecError for a directory without any, and for standard input that is to be read twice.
+    """
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml"))
-            if not inside:
-                raise SpecError(f"{path}: no .yaml files in this directory")
-            found += inside
-        else:
-            found.append(path)
+        found += _files_of(path) if path != STDIN and os.path.isdir(path) else [path]
+    if found.count(STDIN) > 1:
+        raise SpecError("-: standard input can be read once; name it once")
     return found
+
+
+def _files_of(directory: Path) -> list[Path]:
+    try:
+        inside = sorted(file for file in directory.iterdir() if file.suffix in (".yaml", ".yml"))
+    except OSError as error:
+        raise SpecError(f"{shown(directory)}: cannot be read: {error.strerror}") from None
+    if not inside:
+        raise SpecError(f"{shown(directory)}: no .yaml files in this directory")
+    return inside
 
 
 def load_all(
@@ -70,7 +86,7 @@ def load_all(
     Two jobs that would render into one directory are a mistake of the second.
     """
     found: list[LoadedJob] = []
-    taken: dict[str, Path] = {}
+    taken: dict[str, str] = {}
     for path in files_in(paths):
         try:
             job = load(path, overrides)
@@ -80,9 +96,10 @@ def load_all(
             if models:
                 check_model(job, trust=trust)
             where = job.spec.run_dir
-            other = taken.setdefault(str(where.absolute() if isinstance(where, Path) else where), path)
-            if other != path:
-                raise job.mistake(("output", "dir"), f"{where}: {other} renders into the same directory")
+            place = str(where.resolve() if isinstance(where, Path) else where)
+            if place in taken:
+                raise job.mistake(("output", "dir"), f"{where}: {taken[place]} renders into the same directory")
+            taken[place] = name_of(path)
             found.append(LoadedJob(path, job))
         except RenderError as error:
             found.append(LoadedJob(path, error=error))
@@ -93,7 +110,7 @@ def _check_frames(path: Path, job: JobFile, frames: str) -> None:
     try:
         parse_frames(frames, job.spec.num_frames)
     except SpecError as error:
-        raise SpecError(f"{path}: {error}") from None
+        raise SpecError(f"{name_of(path)}: {error}") from None
 
 
 def check_model(job: JobFile, *, trust: bool) -> ModelInfo:
@@ -105,28 +122,31 @@ def check_model(job: JobFile, *, trust: bool) -> ModelInfo:
     try:
         info = models.describe(model, fingerprint=False, trust=trust)
     except ModelError as error:
-        raise job.mistake(("model",), str(error)) from None
+        raise job.mistake(("model",), folder_mistake(model) or str(error)) from None
     for path, message in graph_mistakes(job.spec, info):
         raise job.mistake(path, message)
     try:
         return models.describe(model, tiny_vae, fingerprint=False, trust=trust) if tiny_vae else info
     except ModelError as error:
-        raise job.mistake(("engine", "tiny_vae"), str(error)) from None
+        raise job.mistake(("engine", "tiny_vae"), folder_mistake(tiny_vae or "") or str(error)) from None
 
 
 def check_run_dir(job: JobFile) -> None:
-    """Raises SpecError for a run directory that can never be made: a file is on the way, it is not writable, or there
-    is no such kind of store here. Reaches no network."""
+    """Raises SpecError for a run directory that can never be made: something is in the way, it is not writable, there
+    is no such kind of store here; and for one in which the job file itself would be written over. Asks no network.
+    """
     location, path = job.spec.run_dir, ("output", "dir") if job.spec.output.dir else ("name",)
     if isinstance(location, str):
         if refusal := unusable(location):
             raise job.mistake(path, refusal)
         return
-    folder = location.absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
-    if not existing.is_dir():
-        raise job.mistake(
-            path, f"{folder}: {existing} is a file, so no folder can be made there; choose another output.dir"
-        )
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise job.mistake(path, f"{folder}: {existing} is not writable; choose another output.dir")
+    if refusal := home_mistake(job.spec.output.dir or "") or obstacle(location) or _overwritten(job, location):
+        raise job.mistake(path, f"{refusal}; choose another output.dir")
+
+
+def _overwritten(job: JobFile, folder: Path) -> str | None:
+    """A run keeps the resolved spec as ``job.yaml``: a file that the user wrote under this name would be lost."""
+    own, kept = job.source.file, folder / "job.yaml"
+    if own is None or (folder / "plan.json").exists() or not kept.exists() or not kept.samefile(own):
+        return None
+    return f"{shown(folder)}: the run would write its own job.yaml over {shown(own)}"

@@ -1,9 +1,9 @@
 """What the commands' arguments share: the parser, and the arguments that mean the same in each of them."""
 
 import argparse
-from pathlib import Path
 from typing import Any, NoReturn
 
+from render.cli.places import given_job
 from render.errors import SpecError
 
 __all__ = ["Parser", "add_job", "add_jobs", "add_json", "add_overrides", "add_run_dir", "add_trust"]
@@ -30,14 +30,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_job(parser: argparse.ArgumentParser) -> None:
     """One job spec, and what can be said of it on the command line."""
-    parser.add_argument("jobs", type=Path, nargs=1, metavar="JOB.yaml", help="a job spec")
+    parser.add_argument("jobs", type=given_job, nargs=1, metavar="JOB.yaml", help="a job spec; - is standard input")
     add_overrides(parser)
     add_trust(parser)
 
 
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    """The same for one or more."""
-    parser.add_argument("jobs", type=Path, nargs="+", metavar="JOB.yaml", help="job specs, or directories of them")
+def add_jobs(parser: argparse.ArgumentParser, *, stdin: bool = True) -> None:
+    """The same for one or more. ``stdin``: ``-`` is one of them."""
+    what = "job specs, directories of them, or - for standard input" if stdin else "job specs, or directories of them"
+    parser.add_argument("jobs", type=given_job, nargs="+", metavar="JOB.yaml", help=what)
     add_overrides(parser)
     add_trust(parser)
 

@@ -5,9 +5,9 @@ Read job_file (the way of a file), schema and modes/ (what it may hold), rules, 
 and yaml_reader lie below, units, fields, samplers and location beside them.
 """
 
-from render.spec.document import Document
+from render.spec.document import STDIN, Document, name_of
 from render.spec.fields import Ease, PromptWalk
-from render.spec.job_file import JobFile, dump, json_schema, load, validate
+from render.spec.job_file import JobFile, dump, json_schema, load, read_back, validate
 from render.spec.location import Location
 from render.spec.mistakes import Mistake, did_you_mean
 from render.spec.modes import MODES
@@ -21,6 +21,7 @@ from render.spec.yaml_reader import KeyPath
 __all__ = [
     "MODES",
     "SAMPLERS",
+    "STDIN",
     "Document",
     "DreamSpec",
     "Ease",
@@ -39,6 +40,8 @@ __all__ = [
     "dump",
     "json_schema",
     "load",
+    "name_of",
     "onnx_mistakes",
+    "read_back",
     "validate",
 ]

@@ -4,34 +4,42 @@ Reads the file and applies the overrides. Knows nothing of what the values mean.
 """
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from render.errors import SpecError, redacted
+from render.errors import SpecError, redacted, shown
 from render.spec.yaml_reader import Key, KeyPath, from_yaml
 
-__all__ = ["Document", "parse", "read"]
+__all__ = ["STDIN", "Document", "name_of", "parse", "read"]
 
+STDIN = Path("-")
+"""In the place of a file: standard input."""
 MAX_BYTES = 1 << 20  # a spec of ten thousand keyframes with long prompts is about 1 MB; a megabyte of text is no spec
+
+MAX_SHOWN = 100  # characters of a --set in a message
 
 
 @dataclass
 class Document:
-    """A parsed YAML file. ``lines`` maps the path of every value and key to its line, counted from 1."""
+    """A parsed YAML file. ``lines`` maps the path of every value and key to its line, counted from 1; ``file`` is None
+    for a text from elsewhere."""
 
     name: str
     data: Any
     lines: dict[KeyPath, int] = field(default_factory=dict)
     overridden: dict[KeyPath, str] = field(default_factory=dict)
+    file: Path | None = None
 
     def where(self, path: KeyPath) -> str:
         """Where the value at ``path``, or its nearest parent, was written: ``job.yaml:7`` or ``--set steps=0``."""
         parents = [path[:end] for end in range(len(path), -1, -1)]
         if over := next((parent for parent in parents if parent in self.overridden), None):
             # what --set wrote has replaced all that the file says below it
-            return f"--set {redacted(self.overridden[over], strict=True)}"
+            text = redacted(self.overridden[over], strict=True)
+            return f"--set {text if len(text) <= MAX_SHOWN else f'{text[:MAX_SHOWN]}…'}"
         line = self.line(path)
         return f"{self.name}:{line}" if line else self.name
 
@@ -53,21 +61,35 @@ class Document:
 
 def read(path: Path) -> Document:
     """Read and parse a YAML file. Raises SpecError when it is missing, too large, not UTF-8 or not plain YAML."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise SpecError(f"{path}: no such file") from None
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    name, raw = name_of(path), _bytes(path)
     if len(raw) > MAX_BYTES:
-        raise SpecError(f"{path}: larger than {MAX_BYTES // 1024} KiB; a job spec is a short text file")
+        raise SpecError(f"{name}: larger than {MAX_BYTES // 1024} KiB; a job spec is a short text file")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise SpecError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from None
-    return parse(text, name=str(path))
+        raise SpecError(f"{name}:{line}: not UTF-8 text; save the file as UTF-8") from None
+    document = parse(text, name=name)
+    document.file = None if path == STDIN else path
+    return document
+
+
+def name_of(path: Path) -> str:
+    """What messages call a job file, on one line."""
+    return "<stdin>" if path == STDIN else shown(path)
+
+
+def _bytes(path: Path) -> bytes:
+    """At most one byte more than a spec may have."""
+    try:
+        if path == STDIN:
+            return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SpecError(f"{name_of(path)}: no such file") from None
+    except OSError as error:
+        raise SpecError(f"{name_of(path)}: cannot be read: {error.strerror}") from None
 
 
 def parse(text: str, *, name: str) -> Document:

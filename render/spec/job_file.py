@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from render.errors import SpecError
 from render.spec import document
 from render.spec.document import Document
+from render.spec.location import folder_mistake, is_url
 from render.spec.mistakes import explained, spec_error
 from render.spec.modes import MODES
 from render.spec.rules import contradictions
@@ -25,7 +26,7 @@ from render.spec.schema import JobSpec
 from render.spec.yaml_reader import KeyPath, to_yaml
 from render.video.codecs import CODECS
 
-__all__ = ["JobFile", "dump", "json_schema", "load", "validate"]
+__all__ = ["JobFile", "dump", "json_schema", "load", "read_back", "validate"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,21 @@ class JobFile:
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> JobFile:
-    """Read a job spec and apply ``--set`` overrides. Raises SpecError with one line a mistake."""
+    """Read a job spec, of ``STDIN`` from standard input, and apply ``--set`` overrides.
+
+    Raises SpecError with one line a mistake.
+    """
     source = document.read(path)
     if isinstance(source.data, dict):
-        source.data.setdefault("name", path.stem)
+        if path != document.STDIN:
+            source.data.setdefault("name", path.stem)
         for assignment in overrides:
             source.override(assignment)
-    return JobFile(validate(source), source)
+    spec = validate(source)
+    folder = spec.output.dir
+    if folder and not is_url(folder) and (mistake := folder_mistake(folder)):  # a plan made of it can still be read
+        raise spec_error(source, [(("output", "dir"), mistake)])
+    return JobFile(spec, source)
 
 
 def validate(source: Document) -> JobSpec:
@@ -66,9 +75,16 @@ def validate(source: Document) -> JobSpec:
     return spec
 
 
-def dump(spec: JobSpec) -> str:
+def read_back(text: str, name: str) -> JobSpec:
+    """The spec in a text of ``dump`` that came from elsewhere, with a film. Raises SpecError under ``name``."""
+    if len(text) > document.MAX_BYTES:
+        raise SpecError(f"{name}: larger than {document.MAX_BYTES // 1024} KiB; a job spec is a short text")
+    return validate(document.parse(text, name=name))
+
+
+def dump(spec: JobSpec, *, ascii_only: bool = False) -> str:
     """The spec as YAML with every default written out; ``load`` reads it back to an equal spec."""
-    return to_yaml(spec.model_dump(mode="json"))
+    return to_yaml(spec.model_dump(mode="json"), ascii_only=ascii_only)
 
 
 def json_schema() -> str:

@@ -6,12 +6,24 @@ from pathlib import Path
 
 from render.errors import SpecError
 
-__all__ = ["Location", "is_url", "join_location", "parse_location", "split_location", "url_mistake"]
+__all__ = [
+    "Location",
+    "folder_mistake",
+    "home_mistake",
+    "is_url",
+    "join_location",
+    "parse_location",
+    "split_location",
+    "url_mistake",
+]
 
 Location = Path | str
 """A folder as ``Path``, an object store's prefix as its URL (``s3://bucket/prefix``), which carries no credentials."""
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+VARIABLE = re.compile(r"\$\{?[A-Za-z_]|%[A-Za-z_]\w*%")  # of shells, and of Windows
+DRIVE = re.compile(r"[A-Za-z]:([\\/]|$)")
+MAX_NAME_BYTES = 255  # of one file or folder: what the file systems of Linux and macOS take
 SPECIAL = "?#*[]{}\\"  # queries, which may carry signatures, and what file systems would take for patterns
 
 
@@ -27,6 +39,34 @@ def parse_location(text: str) -> Location:
     if mistake := url_mistake(text):
         raise SpecError(mistake)
     return text.rstrip("/")
+
+
+def folder_mistake(text: str) -> str | None:
+    """Why nobody can mean a folder of this name, with the cure; None where somebody can. Looks at the text alone."""
+    if not text.isprintable():
+        return f"{text!r} holds a character that no folder's name should have"
+    if VARIABLE.search(text):
+        return f"{text}: variables are not filled in here; write the folder itself, ~ is your home"
+    if DRIVE.match(text) or "\\" in text:
+        return f"{text}: a path of Windows; write one of this machine, with / (in WSL C:\\films is /mnt/c/films)"
+    for name in text.split("/"):
+        if name != name.strip():
+            return f"{text!r}: {name!r} begins or ends with a space; leave the space out"
+        if (size := len(name.encode(errors="surrogateescape"))) > MAX_NAME_BYTES:
+            return f"{name[:20]}…: a name of {size} bytes; file systems take {MAX_NAME_BYTES}: choose a shorter one"
+    return None
+
+
+def home_mistake(text: str) -> str | None:
+    """Why ``~`` or ``~name`` is nobody's home on this machine; None where it is, and for any other beginning."""
+    if not text.startswith("~") or os.path.expanduser(text) != text:
+        return None
+    user = text.partition("/")[0]
+    return (
+        f"{text}: this machine knows no home {user}; write the folder itself"
+        if user != "~"
+        else (f"{text}: nobody's home is known here; set HOME, or write the folder itself")
+    )
 
 
 def join_location(location: Location, name: str) -> Location:

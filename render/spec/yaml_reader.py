@@ -55,9 +55,9 @@ def from_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
     return (None if node is None else builder.build(node, ())), builder.lines
 
 
-def to_yaml(data: Mapping[str, Any]) -> str:
+def to_yaml(data: Mapping[str, Any], *, ascii_only: bool = False) -> str:
     """Plain data as YAML that ``from_yaml`` reads back to the same."""
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=not ascii_only, width=120))
 
 
 class _TooMuchError(Exception):

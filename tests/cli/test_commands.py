@@ -272,7 +272,11 @@ def test_wrong_command_lines(arguments: list[str], words: str, job: str, render:
         (["clean", "."], 3, ".: no plan.json in it, so this is no run directory; nothing was deleted"),
         (["inspect", "nothing.mp4"], 8, "nothing.mp4: cannot be read as video"),
         (["inspect", "job.yaml"], 8, "job.yaml: cannot be read as video"),
-        (["preview", "job.yaml", "--to", "job.yaml/sheet.png"], 5, "choose another output.dir"),
+        (
+            ["preview", "job.yaml", "--to", "job.yaml/sheet.png"],
+            2,
+            "job.yaml is a file, so no folder can be made there",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -9,6 +9,7 @@ from render.bench import options as read
 from render.bench.headline import headline
 from render.bench.schema import Report
 from render.cli.parser import add_trust
+from render.cli.places import given_folder
 
 __all__ = ["EXAMPLES", "add", "describe_bench", "run"]
 
@@ -39,7 +40,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--quick", action="store_true", help="few frames, few cases, nothing compiled: a first look")
     option("--no-baselines", action="store_true", help="leave out diffusers' own pipeline")
     add_trust(parser)
-    option("--out", type=Path, default=Path("out/bench"), metavar="DIR", help="for the report (default: out/bench)")
+    option(
+        "--out", type=given_folder, default=Path("out/bench"), metavar="DIR", help="for the report (default: out/bench)"
+    )
     option("--report", type=Path, metavar="FILE", help="measure nothing, take this report.json")
     option("--compare", type=Path, metavar="OLD.json", help="an earlier report.json of this device")
     option("--threshold", default="10%", metavar="SHARE", help="how much slower is a regression (default: 10%%)")

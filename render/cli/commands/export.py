@@ -11,6 +11,7 @@ from typing import Any
 
 from render import models
 from render.cli.parser import add_trust
+from render.cli.places import given_folder
 from render.errors import ModelError, SpecError, StoreError
 
 __all__ = ["EXAMPLES", "add", "export", "run"]
@@ -21,7 +22,7 @@ EXAMPLES = "example: render export demo out/demo-onnx"
 def add(parser: argparse.ArgumentParser) -> None:
     """Which model, and where to."""
     parser.add_argument("model", help="demo, a hub id or a folder in diffusers' layout")
-    parser.add_argument("dir", type=Path, metavar="DIR", help="a folder that does not exist yet, or is empty")
+    parser.add_argument("dir", type=given_folder, metavar="DIR", help="a folder that does not exist yet, or is empty")
     parser.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of UNet and VAE (default: fp32)")
     add_trust(parser)
     parser.add_argument("--with", dest="optimum", choices=("optimum",), help="export through Optimum instead")

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from render.cli.jobs import check_model, check_run_dir
 from render.cli.parser import add_job
+from render.cli.places import given_file
 from render.cli.terminal import ProgressBars
 from render.errors import SpecError
 from render.farm.base import Farm
@@ -18,7 +19,7 @@ from render.farm.local import LocalFarm
 from render.farm.progress import Watcher
 from render.farm.runner import run_job
 from render.plan import has_gpu, resolve, this_cpu
-from render.spec import JobFile, Location, load
+from render.spec import JobFile, Location, load, name_of
 from render.spec.location import join_location, split_location
 from render.store import RunDir
 
@@ -33,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Which job, and where to."""
     add_job(parser)
     parser.add_argument(
-        "--to", type=Path, metavar="FILE.png", help="where to (default: preview.png in the run directory)"
+        "--to", type=given_file, metavar="FILE.png", help="where to (default: preview.png in the run directory)"
     )
 
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         raise SpecError(f"--to {target}: a preview is a PNG; give a name that ends in .png")
     with ProgressBars() as bars:
         farm = partial(LocalFarm, trust=options.trust)
-        frames = preview(job, farm, bars.job(options.jobs[0].name), target, trust=options.trust)
+        frames = preview(job, farm, bars.job(name_of(options.jobs[0])), target, trust=options.trust)
     print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
     return 0
 

@@ -19,6 +19,7 @@ from render.farm.local import LocalFarm
 from render.farm.runner import run_jobs
 from render.farm.signals import Stop, interruptible
 from render.report import count, duration
+from render.spec import name_of
 
 __all__ = ["EXAMPLES", "add", "describe_jobs", "describe_outcome", "run"]
 
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         loaded = load_all(options.jobs, options.overrides, options.frames, models=here, trust=options.trust)
         for error in [each.error for each in loaded if each.error]:
             report_error(error)  # now, not when the others have ended
-        jobs = [(each.job, bars.job(each.path.name)) for each in loaded if each.job]
+        jobs = [(each.job, bars.job(each.label)) for each in loaded if each.job]
         farm = _farm_maker(address, cluster, local=options.local, trust=options.trust)
         with interruptible(stop):
             ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
@@ -84,10 +85,10 @@ def _report(options: argparse.Namespace, results: Sequence[Result]) -> None:
     for loaded, outcome in results:
         if options.json:
             words = error_json(outcome) if isinstance(outcome, Exception) else _outcome(outcome)
-            print(json.dumps({"job": str(loaded.path), **words}))
+            print(json.dumps({"job": name_of(loaded.path), **words}))
         if isinstance(outcome, Exception):
             if loaded.error is None:  # else it was reported before the others began
-                report_error(outcome, f"{loaded.path.name}: " if len(results) > 1 else "")
+                report_error(outcome, f"{loaded.label}: " if len(results) > 1 else "")
         elif not options.json:
             print(describe_outcome(outcome))
     if len(results) > 1:
@@ -144,7 +145,7 @@ def describe_jobs(results: Sequence[Result]) -> str:
     """A line a job: its file's name, what became of it, frames, time, film."""
     table = [
         (
-            loaded.path.name,
+            loaded.label,
             _state(outcome),
             *_figures(outcome),
             message_of(outcome).partition("\n")[0] if isinstance(outcome, Exception) else _film(outcome),

@@ -8,11 +8,12 @@ from dataclasses import asdict
 
 from render.cli.jobs import files_in
 from render.cli.parser import add_jobs
+from render.errors import SpecError
 from render.farm.ray.package import check_portable
 from render.farm.ray.submission import JobServer
 from render.farm.signals import Interrupted, interruptible
 from render.plan import parse_frames
-from render.spec import load
+from render.spec import STDIN, load
 
 __all__ = ["EXAMPLES", "add", "run"]
 
@@ -36,7 +37,7 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8265"  # Ray's own
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Which jobs, and which cluster."""
-    add_jobs(parser)
+    add_jobs(parser, stdin=False)
     parser.add_argument("--frames", metavar="RANGES", help="as for `render run`")
     parser.add_argument("--allow-gaps", action="store_true", help="as for `render run`")
     parser.add_argument(
@@ -48,6 +49,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check the jobs, hand them over as one submission, and follow it where asked to. Raises SpecError, FarmError."""
     files = files_in(options.jobs)
+    if STDIN in files:
+        raise SpecError("-: a cluster gets files; save the spec and name the file")
     jobs = [load(path, options.overrides) for path in files]  # the first mistake ends it: nothing is sent
     check_portable(jobs)
     for job in jobs if options.frames else []:
