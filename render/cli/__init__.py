@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from render.cli.commands import parse
 from render.cli.output import error_json, report_error
 from render.cli.places import check_working_folder
-from render.cli.streams import silence, unbreakable
+from render.cli.streams import silence, take_every_character, unbreakable
 from render.errors import RenderError
 from render.farm.signals import Interrupted, interruptible
 
@@ -21,7 +21,8 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code. From then on stdout and stderr take every character."""
+    take_every_character()
     with unbreakable("stderr"):
         try:
             options = parse(arguments)

@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 from rich.status import Status
 from rich.text import Text
 
+from render.cli.streams import speaks_unicode
 from render.errors import redacted
 from render.farm.progress import Progress
 from render.report import count, duration
@@ -35,7 +36,7 @@ class ProgressBars:
     def __enter__(self) -> ProgressBars:
         if self._console.is_terminal:
             columns = (
-                SpinnerColumn(),
+                SpinnerColumn("dots" if speaks_unicode(sys.stderr) else "line"),
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.fields[text]}"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from render.errors import VideoError
-from render.spec import Location
+from render.cli.streams import speaks_unicode
+from render.errors import SpecError, VideoError, shown
+from render.spec import JobSpec, Location, dump, read_back
 from render.spec.location import parse_location, split_location
 from render.store import RunDir
 
@@ -43,21 +46,24 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the spec, below a comment with the film's measures."""
-    summary = inspect(options.film)
+    summary = inspect(options.film, ascii_only=not (options.json or speaks_unicode(sys.stdout)))
     if options.json:
         print(json.dumps(asdict(summary)))
     else:
         facts = (f"{summary.frames} frames", summary.size, summary.codec, f"plan {summary.digest}")
-        print(f"# {summary.film}: {', '.join(facts)}")
+        print(f"# {shown(summary.film)}: {', '.join(facts)}")
         print(summary.spec, end="")
     return 0
 
 
-def inspect(film: Location) -> FilmSummary:
-    """The job spec, digest and measures of a film. Raises VideoError for a file that is no film of ours."""
+def inspect(film: Location, *, ascii_only: bool = False) -> FilmSummary:
+    """The job spec, digest and measures of a film. What it carries comes from anywhere: only a spec is taken for one.
+
+    Raises VideoError for a file that is no film of ours. ``ascii_only``: the spec's other characters are escaped.
+    """
     found = _probe(film)
-    spec = found.metadata.get("render-spec")
-    if spec is None:
+    text = found.metadata.get("render-spec")
+    if text is None:
         raise VideoError(f"{film}: carries no job spec; it was not made by render, or a tool dropped its metadata")
     return FilmSummary(
         film=str(film),
@@ -65,9 +71,21 @@ def inspect(film: Location) -> FilmSummary:
         size=f"{found.width}x{found.height}",
         fps=str(found.fps),
         codec=found.codec,
-        digest=found.metadata.get("render-digest"),
-        spec=spec,
+        digest=_digest(found.metadata.get("render-digest", "")),
+        spec=dump(_spec(film, text), ascii_only=ascii_only),
     )
+
+
+def _spec(film: Location, text: str) -> JobSpec:
+    try:
+        return read_back(text, "its job spec")
+    except SpecError as error:
+        first = str(error).partition("\n")[0]
+        raise VideoError(f"{film}: was made by another version of render, or tampered with: {first}") from None
+
+
+def _digest(text: str) -> str | None:
+    return text if re.fullmatch("[0-9a-f]{64}", text) else None
 
 
 def _probe(film: Location) -> VideoInfo:
