@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from render.cli.commands.inspect import inspect
 from render.spec import MODES, load, validate
 from render.spec.document import parse
 
@@ -25,6 +26,12 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_job_files_load(path: Path) -> None:
     assert load(path).spec.name == path.stem
+
+
+def test_the_picture_of_the_readme_is_its_job() -> None:
+    film = inspect(ROOT / "jobs/evening.webp")
+    job = load(ROOT / "jobs/evening.yaml", ["output.video=webp"]).spec
+    assert (validate(parse(film.spec, name="evening.webp")), film.frames) == (job, job.num_frames)
 
 
 @pytest.mark.parametrize("mode", MODES)

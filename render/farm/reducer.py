@@ -117,15 +117,15 @@ def write_film(plan: Plan, segments: Sequence[Path], target: Path, metadata: Map
 
     Raises VideoError for segments that do not fit together, and for a film that is not as long as planned.
     """
+    described = {**metadata, "render-spec": dump(_without_location(plan.spec))}
     if target.suffix[1:] in ANIMATIONS:
         from render.video.animation import write_animation
 
-        written = write_animation(target, _frames(segments), plan.spec.fps.value)
+        written = write_animation(target, _frames(segments), plan.spec.fps.value, facts=described)
     else:
         from render.video.join import join
 
         counts = [len(chunk.frames) for chunk in plan.chunks]
-        described = {**metadata, "render-spec": dump(_without_location(plan.spec))}
         written = join(segments, counts, target, plan.video, described).frames
     if written != plan.spec.num_frames:
         raise VideoError(f"the film came out with {written} frames instead of {plan.spec.num_frames}")

@@ -4,7 +4,7 @@ Frames are uint8 RGB arrays of shape (H, W, 3), taken one at a time; only what i
 failure is a `VideoError` that names the file.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -12,10 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 
-from render.errors import VideoError
+from render.errors import StoreError, VideoError
 from render.video.codecs import ANIMATIONS
 from render.video.pixels import Pixels
-from render.video.reader import open_video, packets, video_errors
+from render.video.provenance import write_facts
+from render.video.reader import open_video, packets, reading, video_errors
+from render.video.webp import webp_chunks, webp_delay
 
 __all__ = ["write_animation"]
 
@@ -24,8 +26,10 @@ _PALETTE_SIDE = 128  # pixels: a palette from the picture at this size is as goo
 _WEBP_ROUNDING = 2  # ms: libwebp gives the last frame the mean delay
 
 
-def write_animation(path: Path, frames: Iterable[Pixels], fps: Fraction, quality: int = 80) -> int:
-    """Write an endlessly looping `.gif` or `.webp`, frame by frame; returns the number of frames.
+def write_animation(
+    path: Path, frames: Iterable[Pixels], fps: Fraction, quality: int = 80, facts: Mapping[str, str] | None = None
+) -> int:
+    """Write an endlessly looping `.gif` or `.webp`, frame by frame; returns the number of frames. `facts` go with it.
 
     Frame i is shown at i/fps, rounded to what the form counts in: hundredths of a second in GIF, thousandths in WebP;
     rounding each time by itself keeps the length right. `quality` (1 to 100) is WebP's; GIF gets a palette of its own
@@ -45,6 +49,11 @@ def write_animation(path: Path, frames: Iterable[Pixels], fps: Fraction, quality
     write, ticks_s = (_write_gif, 100) if path.suffix == ".gif" else (_write_webp, 1000)
     with video_errors(f"{path}: cannot be written"):
         count = write(path, _pictures(path, first, iterator, fps, ticks_s), first.shape, quality)
+    if facts:
+        try:
+            write_facts(path, facts, (first.shape[1], first.shape[0]))
+        except OSError as error:
+            raise StoreError.of(error, path) from error
     _verify(path, count, round(count * ticks_s / fps))
     return count
 
@@ -141,21 +150,16 @@ def _verify(path: Path, count: int, ticks: int) -> None:
             delays = [packet.duration or 0 for packet in packets(path, stream)]
         whole = len(delays) == count and sum(delays) == ticks
     else:
-        delays = _webp_delays(path.read_bytes())
+        delays = _webp_delays(path)
         whole = not delays or abs(sum(delays) - ticks) <= _WEBP_ROUNDING
     if not whole:
         raise VideoError(f"{path}: holds {len(delays)} frames over {sum(delays)} ticks instead of {count} over {ticks}")
 
 
-def _webp_delays(data: bytes) -> list[int]:
-    """The delays, in ms, of the frames of an animated WebP: bytes 12 to 14 of each ANMF chunk (RFC 9649, 2.7.1.1).
+def _webp_delays(path: Path) -> list[int]:
+    """The delays, in ms, of the frames of an animated WebP.
 
     Pillow knows a delay only after it has decoded the frame: 9 ms at 512x512, where writing it takes 57.
     """
-    position, delays = len("RIFFsizeWEBP"), []
-    while position + 8 <= len(data):
-        size = int.from_bytes(data[position + 4 : position + 8], "little")
-        if data[position : position + 4] == b"ANMF":
-            delays.append(int.from_bytes(data[position + 20 : position + 23], "little"))
-        position += 8 + size + size % 2
-    return delays
+    with reading(path) as file:
+        return [webp_delay(file.read(16)) for name, _ in webp_chunks(path, file) if name == b"ANMF"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = [
     "open_video",
     "packets",
     "probe",
+    "reading",
     "video_errors",
 ]
 
@@ -119,6 +121,18 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
         if not container.streams.video:
             raise VideoError(f"{path}: holds no video")
         yield container, container.streams.video[0]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a film. Raises VideoError where they cannot be read."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except IsADirectoryError:
+        raise VideoError(f"{path}: is a folder; name the film in it, video.mp4 for example") from None
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read as video: {error.strerror}") from None
 
 
 @contextmanager

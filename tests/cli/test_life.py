@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from render.cli import main
+from render.spec import load
+from render.video.animation import write_animation
 from tests.conftest import CARD
 
 Render = Callable[..., Any]
@@ -140,3 +144,36 @@ def test_a_job_that_was_cleaned_before_its_end(here: Path, render: Render) -> No
     log.write_text("".join(line for line in log.read_text().splitlines(True) if "run-finished" not in line))
     render("clean", "out/card")
     assert said(render, "card.yaml") == (0, 0, False, True, True)
+
+
+@pytest.mark.parametrize("video", ["gif", "webp", "mp4", "mov"])
+def test_every_film_carries_its_job(video: str, here: Path, render: Render) -> None:
+    job = ("card.yaml", "--set", f"output.video={video}")
+    render("run", *job, "--local")
+    facts = render("inspect", f"out/card/video.{video}", "--json")
+    assert (facts["frames"], facts["size"], facts["fps"]) == (12, "128x72", "24")
+    assert facts["digest"] == render("status", "out/card", "--json")["digest"]
+    (here / "again.yaml").write_text(render("inspect", f"out/card/video.{video}"))
+    spec = load(here / "again.yaml").spec
+    assert spec == load(here / "card.yaml", [f"output.video={video}"]).spec
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_a_film_tells_no_more_than_a_spec(
+    kind: str, here: Path, render: Render, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What it carries comes from anywhere: it is read like any job spec, and nothing else is printed."""
+    pictures = [np.full((8, 8, 3), shade, np.uint8) for shade in (0, 99)]
+    for text in ("steps: 0\n\x1b[2J", CARD + "exec: rm\n", "a" * (2 << 20), "[" * 9999):
+        write_animation(
+            here / f"a.{kind}", pictures, Fraction(2), facts={"render-spec": text, "render-digest": "\x1b[2J"}
+        )
+        assert main(["inspect", f"a.{kind}"]) == 8
+        out, err = capfd.readouterr()
+        assert (out, err.count("\n"), "\x1b" in err) == ("", 1, False)
+        assert "was made by another version of render, or tampered with: its job spec" in err
+    write_animation(here / f"a.{kind}", pictures, Fraction(2), facts={"render-spec": CARD, "render-digest": "\x1b[2J"})
+    assert render("inspect", f"a.{kind}", "--json")["digest"] is None
+    write_animation(here / f"a.{kind}", pictures, Fraction(2))
+    assert main(["inspect", f"a.{kind}"]) == 8
+    assert "carries no job spec" in capfd.readouterr().err

@@ -1,24 +1,19 @@
 """``render inspect``: the job spec that a film was made from; it travels in the film."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from render.cli.streams import speaks_unicode
 from render.errors import SpecError, VideoError, shown
 from render.spec import JobSpec, Location, dump, read_back
 from render.spec.location import parse_location, split_location
 from render.store import RunDir
-
-if TYPE_CHECKING:
-    from render.video.reader import VideoInfo
 
 __all__ = ["EXAMPLES", "FilmSummary", "add", "inspect", "run"]
 
@@ -61,22 +56,27 @@ def inspect(film: Location, *, ascii_only: bool = False) -> FilmSummary:
 
     Raises VideoError for a file that is no film of ours. ``ascii_only``: the spec's other characters are escaped.
     """
-    found = _probe(film)
-    text = found.metadata.get("render-spec")
-    if text is None:
-        raise VideoError(f"{film}: carries no job spec; it was not made by render, or a tool dropped its metadata")
+    from render.video.provenance import probe_film
+
+    with _local(film) as path:
+        found = probe_film(path)
+    spec = _spec(film, found.facts.get("render-spec"))
+    fps = found.fps or spec.fps.value
+    frames = round(found.duration_s * fps)  # an animation shows a frame that is like the one before as that one, longer
     return FilmSummary(
         film=str(film),
-        frames=found.frames,
+        frames=frames or spec.num_frames,  # and one in which nothing moves as a still
         size=f"{found.width}x{found.height}",
-        fps=str(found.fps),
+        fps=str(fps),
         codec=found.codec,
-        digest=_digest(found.metadata.get("render-digest", "")),
-        spec=dump(_spec(film, text), ascii_only=ascii_only),
+        digest=_digest(found.facts.get("render-digest", "")),
+        spec=dump(spec, ascii_only=ascii_only),
     )
 
 
-def _spec(film: Location, text: str) -> JobSpec:
+def _spec(film: Location, text: str | None) -> JobSpec:
+    if text is None:
+        raise VideoError(f"{film}: carries no job spec; it was not made by render, or a tool dropped its metadata")
     try:
         return read_back(text, "its job spec")
     except SpecError as error:
@@ -88,13 +88,14 @@ def _digest(text: str) -> str | None:
     return text if re.fullmatch("[0-9a-f]{64}", text) else None
 
 
-def _probe(film: Location) -> VideoInfo:
-    from render.video.reader import probe
-
+@contextlib.contextmanager
+def _local(film: Location) -> Iterator[Path]:
+    """A local path of the film."""
     if isinstance(film, Path):
-        return probe(film)
+        yield film
+        return
     folder, name = split_location(film)
     with contextlib.closing(RunDir(folder)) as rundir:
         if rundir.size(name) is None:
             raise VideoError(f"{film}: no such film")
-        return probe(rundir.fetch(name))
+        yield rundir.fetch(name)
