@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from render.bench.candidate import open_candidate
 from render.bench.case import Case, job_of
@@ -16,6 +15,7 @@ from render.farm.progress import Silent
 from render.farm.runner import run_job
 from render.plan import Plan, Stopwatch
 from render.report import Report
+from render.store import temporary_folder
 from render.video.pixels import Pixels
 from render.video.segment import SegmentWriter
 
@@ -32,7 +32,7 @@ def film_of(case: Case, plan: Plan, folder: Path, *, trust: bool = False) -> Fil
 def _ours(case: Case, plan: Plan, folder: Path, *, trust: bool) -> Film:
     """The whole of ``render run --local``, its figures out of the job's own report."""
     frames = plan.spec.num_frames
-    with TemporaryDirectory(prefix="render-bench-") as out:
+    with temporary_folder("bench") as out:
         job = job_of(
             case,
             frames,

@@ -13,13 +13,12 @@ from typing import Any
 
 from render import models
 from render.cli.output import error_json, report_error
-from render.cli.places import obstacle
 from render.errors import ModelError, RenderError, SpecError, shown
 from render.models import ModelInfo
 from render.plan import graph_mistakes, parse_frames
 from render.spec import STDIN, JobFile, load, name_of
 from render.spec.location import folder_mistake, home_mistake
-from render.store import unusable
+from render.store import obstacle, unusable
 
 __all__ = ["LoadedJob", "check_model", "check_run_dir", "each_job", "files_in", "load_all"]
 

@@ -6,7 +6,6 @@ count of what it wrote. It ends with a whole film or with an error; there is no 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from render.errors import RunDirError, VideoError
 from render.plan import Chunk, Plan, film_name
 from render.report import logged_bytes
 from render.spec import JobSpec, dump
-from render.store import Record, RunDir
+from render.store import Record, RunDir, temporary_folder
 from render.video.codecs import ANIMATIONS
 from render.video.overlay import write_text
 from render.video.pixels import Pixels
@@ -159,7 +158,7 @@ def make_film_with_gaps(plan: Plan, rundir: RunDir, records: Mapping[Chunk, Reco
         return None
     there = dict(zip(records, rundir.fetch_all(str(record.file) for record in records.values()), strict=True))
     missing = [chunk for chunk in plan.chunks if chunk not in records]
-    with TemporaryDirectory(prefix="render-gaps-") as folder:
+    with temporary_folder("gaps") as folder:
         there |= {chunk: _marked_segment(plan, chunk, Path(folder)) for chunk in missing}
         beside = rundir.scratch(name)
         try:

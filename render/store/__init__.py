@@ -6,7 +6,19 @@ Read ``rundir.py`` and ``layout.py``, then ``record.py``, ``events.py``, ``base.
 
 from render.store.events import PROBLEMS, Event, LogEntry
 from render.store.filesystems import unusable
+from render.store.folders import obstacle, temporary_folder
 from render.store.record import Note, Record, Segment
 from render.store.rundir import RunDir
 
-__all__ = ["PROBLEMS", "Event", "LogEntry", "Note", "Record", "RunDir", "Segment", "unusable"]
+__all__ = [
+    "PROBLEMS",
+    "Event",
+    "LogEntry",
+    "Note",
+    "Record",
+    "RunDir",
+    "Segment",
+    "obstacle",
+    "temporary_folder",
+    "unusable",
+]

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from render.errors import RenderError, StoreError
 from render.store.cell import ObjectCell
+from render.store.folders import temporary_folder
 from render.store.journal import Journal
 from render.store.lease import BEAT_S, LEASE_S, Lease
 from render.store.retry import Retry, each
@@ -236,7 +237,7 @@ class ObjectStore:
     def _copy(self, name: str) -> Path:
         """Where a file's local copy is, or would be."""
         if self._local is None:
-            self._local = TemporaryDirectory(prefix="render-", ignore_cleanup_errors=True)
+            self._local = temporary_folder("copies")
         return Path(self._local.name) / name
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from render.cli import main
-from render.cli.places import given_job, obstacle
+from render.cli.places import given_job
 from render.spec import STDIN
+from render.store import obstacle
 from tests.conftest import CARD
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from render.cli.jobs import check_model, check_run_dir
 from render.cli.parser import add_job
@@ -21,7 +20,7 @@ from render.farm.runner import run_job
 from render.plan import has_gpu, resolve, this_cpu
 from render.spec import JobFile, Location, load, name_of
 from render.spec.location import join_location, split_location
-from render.store import RunDir
+from render.store import RunDir, temporary_folder
 
 __all__ = ["EXAMPLES", "add", "preview", "run", "sketch"]
 
@@ -65,7 +64,7 @@ def preview(
     from render.video.stills import contact_sheet, encode_still, read_still
 
     every = math.ceil(job.spec.num_frames / PREVIEW_FRAMES)
-    with TemporaryDirectory(prefix="render-preview-") as folder:
+    with temporary_folder("preview") as folder:
         run_job(sketch(job, folder, trust=trust), make_farm, watcher, f"0-{job.spec.num_frames - 1}x{every}")
         pictures = [read_still(path) for path in sorted(Path(folder).glob("frames/*.png"))]
     place, name = split_location(target)

@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from render.errors import FarmError, StoppedError
+from render.farm.ray.scratch import check_scratch
 from render.farm.signals import heeded
 
 __all__ = ["await_head", "connected", "head_answers", "last_line"]
@@ -86,6 +87,8 @@ def _connect(address: str | None) -> None:
     }
     job = JobConfig()
     job._py_driver_sys_path = _StaysEmpty()
+    if address is None:
+        check_scratch()
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     # Where no other machine may join, as on a Mac, Ray listens on loopback alone; `_node_ip_address` does not do it.
     # A driver that joins such a Ray has to look for it there.

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from render import __version__
@@ -18,6 +17,7 @@ from render.errors import FarmError
 from render.farm.ray.dashboard import check_answers, client_of, dashboard_errors, url_of
 from render.farm.ray.package import entrypoint, pack, submission_id
 from render.spec import JobFile
+from render.store import temporary_folder
 
 __all__ = ["DRAIN_S", "JobServer", "Submission"]
 
@@ -99,7 +99,7 @@ class JobServer:
         ``flags`` are further ones of ``render run``.
         """
         names = [job.spec.name for job in jobs]
-        with TemporaryDirectory(prefix="render-submit-") as folder, dashboard_errors(self.address):
+        with temporary_folder("submit") as folder, dashboard_errors(self.address):
             files = pack(paths, Path(folder))
             return str(
                 self._client.submit_job(
