@@ -12,19 +12,21 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from render.errors import StoreError
+from render.errors import StoreError, shown
 
 __all__ = ["folder", "making"]
 
 
 def folder(kind: str) -> Path:
     """The cache's folder for one kind of thing, made where it is missing. Raises StoreError."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = base / "render" / kind
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    path = Path(base, "render", kind)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError.of(error, path) from error
+        raise StoreError(
+            f"{shown(path)}: the cache cannot be made there ({error.strerror}); set XDG_CACHE_HOME to a folder of yours"
+        ) from error
     return path
 
 

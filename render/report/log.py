@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterable
 
+from render.errors import shown
 from render.report.humanize import duration, frame_range
 from render.store import PROBLEMS, LogEntry
 
@@ -21,7 +22,7 @@ def line_of(entry: LogEntry) -> str:
     text = str(details.get("cause") or details.get("text") or "") or _rest(entry)
     what = ": ".join(part for part in (where, text) if part)
     when = f"{datetime.datetime.fromtimestamp(entry.time):%Y-%m-%d %H:%M:%S}"
-    return f"{when}  {entry.event:<15} {entry.worker or '':<4} {what}".rstrip()
+    return shown(f"{when}  {entry.event:<15} {entry.worker or '':<4} {what}".rstrip())
 
 
 def _rest(entry: LogEntry) -> str:

@@ -76,3 +76,5 @@ def test_lines_for_people() -> None:
     assert line_of(log[1]).endswith("worker-ready    w0   host box, pid 1")
     assert line_of(log[-2]).split("  ", 1)[1] == "note                 frame 3: was NaN"
     assert line_of(log[-1]).endswith("thawed          w0   degrees 3"), "a word of a later version"
+    [torn] = entries([event(9, "failed", worker="w0", chunk=A, cause="a\x1b[2Jb\nc")])
+    assert line_of(torn).endswith(r"frames 0–3: a\x1b[2Jb\nc"), "one line, and nothing that a terminal would obey"

@@ -46,7 +46,5 @@ def test_no_place_for_temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path:
         assert Path(folder).is_dir()
     assert not Path(folder).exists()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(
-        StoreError, match=r"no place for temporary files .*; set TMPDIR to a folder"
-    ):
+    with pytest.raises(StoreError, match=r"no place for temporary files .*; set TMPDIR to a folder"):
         temporary_folder("test")

@@ -4,12 +4,11 @@ import argparse
 import contextlib
 import json
 import sys
-import textwrap
 import time
 
 from render.cli.commands.status import WATCH_EVERY_S
 from render.cli.parser import add_run_dir
-from render.errors import RunDirError
+from render.errors import RunDirError, shown
 from render.report import line_of, problems
 from render.store import RunDir
 
@@ -40,8 +39,9 @@ def run(options: argparse.Namespace) -> int:
             for entry in problems(entries[printed:]) if options.troubles else entries[printed:]:
                 if options.worker in (None, entry.worker):
                     print(json.dumps(entry.to_dict()) if options.json else line_of(entry))
-                    if options.details and not options.json and entry.details.get("details"):
-                        print(textwrap.indent(entry.details["details"].rstrip(), "    "))
+                    details = entry.details.get("details") if options.details and not options.json else None
+                    for line in str(details or "").rstrip().splitlines():
+                        print(f"    {shown(line)}")
             printed = len(entries)
             sys.stdout.flush()
             if not running:
