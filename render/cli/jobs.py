@@ -121,7 +121,7 @@ def check_model(job: JobFile, *, trust: bool) -> ModelInfo:
     try:
         info = models.describe(model, fingerprint=False, trust=trust)
     except ModelError as error:
-        raise job.mistake(("model",), folder_mistake(model) or str(error)) from None
+        raise job.mistake(("model",), folder_mistake(model) or home_mistake(model) or str(error)) from None
     for path, message in graph_mistakes(job.spec, info):
         raise job.mistake(path, message)
     try:

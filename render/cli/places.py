@@ -51,4 +51,5 @@ def _path(text: str) -> Path:
 
     if mistake := folder_mistake(text) or home_mistake(text):
         raise SpecError(mistake)
-    return Path(os.path.expanduser(text))
+    path = Path(os.path.expanduser(text))
+    return path if path.name else path.absolute()  # . has no name, and no neighbours

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from render.cli import main
-from render.cli.places import given_job
+from render.cli.places import given_folder, given_job
 from render.spec import STDIN
 from render.store import obstacle
 from tests.conftest import CARD
@@ -122,13 +122,21 @@ def test_home_is_home_however_it_is_quoted(render: Render, here: Path, monkeypat
     assert render("check", "~/b.yaml")[0] == 0
 
 
-@pytest.mark.parametrize("model", ["$HOME/models/sd", "%USERPROFILE%/sd", r"C:\models\sd", "models/sd "])
+@pytest.mark.parametrize(
+    "model", ["~nobody-of-this-name/sd", "$HOME/models/sd", "%USERPROFILE%/sd", r"C:\models\sd", "models/sd "]
+)
 def test_models(model: str, render: Render) -> None:
     code, _, err = render("check", "card.yaml", "--set", f"model={json.dumps(model)}")
     assert (code, err.count("\n")) == (2, 1)
-    assert any(words in err for words in ("variables are not", "a path of Windows", "ends with a space"))
+    assert any(
+        words in err for words in ("knows no home", "variables are not", "a path of Windows", "ends with a space")
+    )
     code, _, err = render("check", "card.yaml", "--set", "model=demo", "--set", f"engine.tiny_vae={json.dumps(model)}")
-    assert (code, "no such folder" in err) == (2, False)
+    assert (code, "no such folder" in err) == (2, model.startswith("~"))
+
+
+def test_a_folder_without_a_name(here: Path) -> None:
+    assert given_folder(".") == here
 
 
 @pytest.fixture
