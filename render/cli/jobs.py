@@ -18,7 +18,7 @@ from render.models import ModelInfo
 from render.plan import graph_mistakes, parse_frames
 from render.spec import STDIN, JobFile, load, name_of
 from render.spec.location import folder_mistake, home_mistake
-from render.store import obstacle, unusable
+from render.store import foreign_file, obstacle, unusable
 
 __all__ = ["LoadedJob", "check_model", "check_run_dir", "each_job", "files_in", "load_all"]
 
@@ -132,20 +132,17 @@ def check_model(job: JobFile, *, trust: bool) -> ModelInfo:
 
 def check_run_dir(job: JobFile) -> None:
     """Raises SpecError for a run directory that can never be made: something is in the way, it is not writable, there
-    is no such kind of store here; and for one in which the job file itself would be written over. Asks no network.
+    is no such kind of store here; and for one in which files would be written over that are not of a run. Asks no
+    network.
     """
     location, path = job.spec.run_dir, ("output", "dir") if job.spec.output.dir else ("name",)
     if isinstance(location, str):
         if refusal := unusable(location):
             raise job.mistake(path, refusal)
         return
-    if refusal := home_mistake(job.spec.output.dir or "") or obstacle(location) or _overwritten(job, location):
+    if refusal := home_mistake(job.spec.output.dir or "") or obstacle(location):
         raise job.mistake(path, f"{refusal}; choose another output.dir")
-
-
-def _overwritten(job: JobFile, folder: Path) -> str | None:
-    """A run keeps the resolved spec as ``job.yaml``: a file that the user wrote under this name would be lost."""
-    own, kept = job.source.file, folder / "job.yaml"
-    if own is None or (folder / "plan.json").exists() or not kept.exists() or not kept.samefile(own):
-        return None
-    return f"{shown(folder)}: the run would write its own job.yaml over {shown(own)}"
+    if name := foreign_file(location):
+        raise job.mistake(
+            path, f"{shown(location)}: no run was here, and its {name} would be written over; choose another output.dir"
+        )

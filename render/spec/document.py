@@ -24,14 +24,12 @@ MAX_SHOWN = 100  # characters of a --set in a message
 
 @dataclass
 class Document:
-    """A parsed YAML file. ``lines`` maps the path of every value and key to its line, counted from 1; ``file`` is None
-    for a text from elsewhere."""
+    """A parsed YAML file. ``lines`` maps the path of every value and key to its line, counted from 1."""
 
     name: str
     data: Any
     lines: dict[KeyPath, int] = field(default_factory=dict)
     overridden: dict[KeyPath, str] = field(default_factory=dict)
-    file: Path | None = None
 
     def where(self, path: KeyPath) -> str:
         """Where the value at ``path``, or its nearest parent, was written: ``job.yaml:7`` or ``--set steps=0``."""
@@ -69,9 +67,7 @@ def read(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise SpecError(f"{name}:{line}: not UTF-8 text; save the file as UTF-8") from None
-    document = parse(text, name=name)
-    document.file = None if path == STDIN else path
-    return document
+    return parse(text, name=name)
 
 
 def name_of(path: Path) -> str:

@@ -6,7 +6,7 @@ Read ``rundir.py`` and ``layout.py``, then ``record.py``, ``events.py``, ``base.
 
 from render.store.events import PROBLEMS, Event, LogEntry
 from render.store.filesystems import unusable
-from render.store.folders import obstacle, temporary_folder
+from render.store.folders import foreign_file, obstacle, temporary_folder
 from render.store.record import Note, Record, Segment
 from render.store.rundir import RunDir
 
@@ -18,6 +18,7 @@ __all__ = [
     "Record",
     "RunDir",
     "Segment",
+    "foreign_file",
     "obstacle",
     "temporary_folder",
     "unusable",

@@ -6,10 +6,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from render.errors import StoreError, shown
+from render.store.layout import is_ours
 
-__all__ = ["obstacle", "temporary_folder"]
+__all__ = ["foreign_file", "obstacle", "temporary_folder"]
 
 ROOM_BYTES = 80  # below a run directory, for the longest name: segments/.00000000-00000000x1000.mp4.part
+
+
+def foreign_file(folder: Path) -> str | None:
+    """A file of somebody else's that a run in the folder would write over; None where there is none, or a run was here.
+
+    A preview is made before any run.
+    """
+    try:
+        names = set(os.listdir(folder))
+    except OSError:
+        return None
+    if names & {"plan.json", "lock"}:
+        return None
+    ours = (name for name in names if is_ours(name, keep_film=False) and not name.startswith((".", "preview.")))
+    return min(ours, default=None)
 
 
 def temporary_folder(purpose: str) -> TemporaryDirectory[str]:

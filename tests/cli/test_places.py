@@ -167,15 +167,24 @@ def test_folders_of_others(here: Path, somebody: None, render: Render) -> None:
         assert (code, err.count("\n"), "Traceback" in err) == (2, 1, False), err
 
 
-def test_a_run_never_writes_over_the_job_file(here: Path, render: Render) -> None:
+@pytest.mark.parametrize("name", ["job.yaml", "video.mp4", "report.html"])
+def test_a_run_writes_over_nothing_but_its_own(name: str, here: Path, render: Render) -> None:
     """``output.dir: .`` beside a file that is called job.yaml, as every example calls it."""
-    (here / "job.yaml").write_text(CARD + "# notes of mine\n")
-    for command in ("check", "run"):
-        code, _, err = render(command, "job.yaml", "--set", "output.dir=.")
-        assert (code, "would write its own job.yaml over job.yaml" in err) == (2, True)
-    assert "# notes of mine" in (here / "job.yaml").read_text()
-    assert render("run", "job.yaml", "--local")[0] == 0
-    assert render("run", "out/card/job.yaml", "--local")[0] == 0, "the one that a run wrote can be run again"
+    (here / name).write_text(CARD + "# notes of mine\n")
+    job = "job.yaml" if name == "job.yaml" else "card.yaml"
+    for command in (["check"], ["run", "--local"]):
+        code, _, err = render(command[0], job, "--set", "output.dir=.", *command[1:])
+        assert (code, f".: no run was here, and its {name} would be written over; choose" in err) == (2, True), err
+    assert "# notes of mine" in (here / name).read_text()
+
+
+def test_a_run_goes_on_where_one_was(here: Path, render: Render) -> None:
+    """Killed before there was a plan, after a preview, or by the spec that it keeps."""
+    assert render("preview", "card.yaml")[0] == 0
+    assert render("run", "card.yaml", "--local")[0] == 0
+    assert render("run", "out/card/job.yaml", "--local")[0] == 0
+    (here / "out/card/plan.json").unlink()
+    assert render("run", "card.yaml", "--local")[0] == 0
 
 
 def test_one_job_named_twice(render: Render, here: Path) -> None:
