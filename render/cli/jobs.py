@@ -89,7 +89,7 @@ def load_all(
     for path in files_in(paths):
         try:
             job = load(path, overrides)
-            if frames:
+            if frames is not None:
                 _check_frames(path, job, frames)
             check_run_dir(job)
             if models:

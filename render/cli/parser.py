@@ -1,22 +1,66 @@
 """What the commands' arguments share: the parser, and the arguments that mean the same in each of them."""
 
 import argparse
+import functools
+import os
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from render.cli.places import given_job
 from render.errors import SpecError
 
-__all__ = ["Parser", "add_job", "add_jobs", "add_json", "add_overrides", "add_run_dir", "add_trust"]
+__all__ = [
+    "Parser",
+    "add_job",
+    "add_jobs",
+    "add_json",
+    "add_overrides",
+    "add_run_dir",
+    "add_trust",
+    "variable",
+]
+
+EMPTY = "is empty, as it is where a variable of the shell is not set; give it a value, or leave it out"
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose mistakes look and count like those of a job spec, and whose examples stand as they are written."""
+    """argparse whose mistakes look and count like those of a job spec, and whose examples stand as they are written.
+
+    No argument of any command takes an empty value: ``--frames "$FRAMES"`` without FRAMES would mean the whole film.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, formatter_class=argparse.RawDescriptionHelpFormatter)
 
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """As argparse's own; a value may not be empty."""
+        action = super().add_argument(*names, **options)
+        if action.nargs != 0:
+            action.type = _filled(action.type or str)
+        return action
+
     def error(self, message: str) -> NoReturn:
         raise SpecError(f"{message}; `{self.prog} --help` shows what is possible")
+
+
+def _filled(convert: Any) -> Callable[[str], Any]:
+    """The conversion of an argument, for values that are not empty."""
+
+    @functools.wraps(convert, updated=())
+    def converted(text: str) -> Any:
+        if not text.strip():
+            raise argparse.ArgumentTypeError(EMPTY)
+        return convert(text)
+
+    return converted
+
+
+def variable(name: str) -> str | None:
+    """A variable of the environment, None where it is not set. Raises SpecError where it is set to nothing."""
+    value = os.environ.get(name)
+    if value is not None and not value.strip():
+        raise SpecError(f"${name} {EMPTY.replace('leave it out', f'unset it: `unset {name}`')}")
+    return value
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

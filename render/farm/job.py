@@ -53,7 +53,7 @@ class JobRun:
 
     def run(self) -> Outcome:
         """Render what is missing, join the film, write the report. Raises RenderError; what was rendered stays."""
-        if self.frames:
+        if self.frames is not None:
             parse_frames(self.frames, self.spec.num_frames)  # before anything is started or written
         self.rundir.create()
         with self.rundir.lock():

@@ -358,6 +358,12 @@ def test_frames_makes_stills_and_no_film(job_of: Make, run: Runner, tmp_path: Pa
     assert film_indices(film) == list(range(12))
 
 
+def test_no_frames_are_not_all_frames(job_of: Make, run: Runner, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="--frames : column 1: '' is not a range"):
+        run(job_of(), "")
+    assert (run.farms, (tmp_path / "out").exists()) == (0, False)
+
+
 def test_a_selection_that_is_a_chunk_counts_for_the_film(job_of: Make, run: Runner) -> None:
     run(job_of(), "4-7")
     assert film_indices(run(job_of())) == list(range(12))

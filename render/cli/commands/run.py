@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ from typing import Any
 
 from render.cli.jobs import LoadedJob, load_all
 from render.cli.output import error_json, exit_code, report_error
-from render.cli.parser import add_jobs
+from render.cli.parser import add_jobs, variable
 from render.cli.terminal import ProgressBars
 from render.errors import FarmError, SpecError, StoppedError, message_of
 from render.farm.base import Farm
@@ -57,9 +56,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """All jobs on one farm; a job that fails never stops the others. The exit code of the first that failed."""
-    address = options.address or os.environ.get("RAY_ADDRESS")
     if options.local and options.address:
         raise SpecError("--local and --address exclude each other")
+    address = options.address or (None if options.local else variable("RAY_ADDRESS"))
     if options.frames and options.allow_gaps:
         raise SpecError("--frames makes no film, so there is none for --allow-gaps")
     stop = Stop()

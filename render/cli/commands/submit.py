@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
 
 from render.cli.jobs import files_in
-from render.cli.parser import add_jobs
+from render.cli.parser import add_jobs, variable
 from render.errors import SpecError
 from render.farm.ray.package import check_portable
 from render.farm.ray.submission import JobServer
@@ -55,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     check_portable(jobs)
     for job in jobs if options.frames else []:
         parse_frames(options.frames, job.spec.num_frames)
-    cluster = JobServer(options.address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS)
+    cluster = JobServer(options.address or variable("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS)
     flags = [f"--{flag.replace('_', '-')}" for flag in ("trust", "allow_gaps") if getattr(options, flag)]
     name = cluster.submit(files, jobs, options.overrides, options.frames, flags)
     if options.follow:
