@@ -39,6 +39,17 @@ def test_templates_load(mode: str) -> None:
     assert validate(parse(MODES[mode].template, name=mode)).mode == mode
 
 
+def test_texts_stand_in_quotes() -> None:
+    """Who copies a line and adds a comma to its prompt has not broken it."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("jobs/*.yaml"), *ROOT.glob("docker/*")]
+    texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in pages if path.is_file()}
+    texts |= {f"render new {name}": mode.template for name, mode in MODES.items()}
+    sign = re.compile(r"\b(?:prompt|negative): +(\S.*)")
+    found = [(name, value) for name, text in texts.items() for value in sign.findall(text)]
+    assert {"README.md", "jobs/evening.yaml", "render new dream", "docker/rayjob.yaml"} <= {name for name, _ in found}
+    assert [each for each in found if not each[1].startswith(('"', "'"))] == []
+
+
 def test_readme_job_loads() -> None:
     assert [validate(parse(block, name="README.md")).num_frames for block in blocks("yaml")] == [288]
 
