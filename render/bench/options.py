@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from render.errors import SpecError
-from render.spec import SAMPLERS, Size, did_you_mean
+from render.spec import SAMPLERS, Size, no_such_name
 
 __all__ = ["BACKENDS", "DTYPES", "Options", "batches", "existing", "names", "share", "size"]
 
@@ -38,9 +38,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
-            raise SpecError(
-                f"--sampler {self.sampler}: unknown{did_you_mean(self.sampler, SAMPLERS)}; known: {', '.join(SAMPLERS)}"
-            )
+            raise SpecError(f"--sampler {self.sampler}: {no_such_name('sampler', self.sampler, SAMPLERS)}")
         _within("--steps", self.steps, 1, 1000)
         _within("--frames", self.frames, 1, MAX_FRAMES)
         _within("--rounds", self.rounds, 1, 100)
@@ -66,9 +64,10 @@ def size(text: str | None) -> str | None:
 def names(option: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
     """``eager,compile``: names out of ``known``, each once, in the order given."""
     known, found = list(known), [part.strip() for part in text.split(",")]
+    kind = option.removeprefix("--").removesuffix("s")
     for name in found:
         if name not in known:
-            raise SpecError(f"{option}: unknown {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}")
+            raise SpecError(f"{option} {text}: {no_such_name(kind, name, known)}")
     return tuple(dict.fromkeys(found))
 
 

@@ -3,6 +3,7 @@
 Reads the file and applies the overrides. Knows nothing of what the values mean.
 """
 
+import codecs
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from render.errors import SpecError, redacted, shown
+from render.spec.quotes import TEXTS
 from render.spec.yaml_reader import Key, KeyPath, from_yaml
 
 __all__ = ["STDIN", "Document", "name_of", "parse", "read"]
@@ -18,17 +20,20 @@ __all__ = ["STDIN", "Document", "name_of", "parse", "read"]
 STDIN = Path("-")
 """In the place of a file: standard input."""
 MAX_BYTES = 1 << 20  # a spec of ten thousand keyframes with long prompts is about 1 MB; a megabyte of text is no spec
-
 MAX_SHOWN = 100  # characters of a --set in a message
 
 
 @dataclass
 class Document:
-    """A parsed YAML file. ``lines`` maps the path of every value and key to its line, counted from 1."""
+    """A parsed YAML file. ``lines`` maps the path of every value and key to its line, counted from 1.
+
+    ``empty``: keys behind which nothing stands. ``overridden``: what ``--set`` wrote, and where.
+    """
 
     name: str
     data: Any
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    empty: set[KeyPath] = field(default_factory=set)
     overridden: dict[KeyPath, str] = field(default_factory=dict)
 
     def where(self, path: KeyPath) -> str:
@@ -36,8 +41,7 @@ class Document:
         parents = [path[:end] for end in range(len(path), -1, -1)]
         if over := next((parent for parent in parents if parent in self.overridden), None):
             # what --set wrote has replaced all that the file says below it
-            text = redacted(self.overridden[over], strict=True)
-            return f"--set {text if len(text) <= MAX_SHOWN else f'{text[:MAX_SHOWN]}…'}"
+            return _shown(redacted(self.overridden[over], strict=True))
         line = self.line(path)
         return f"{self.name}:{line}" if line else self.name
 
@@ -49,25 +53,42 @@ class Document:
         """Apply one ``--set key.path=value``; the value is YAML. Raises SpecError for a malformed assignment."""
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            raise SpecError(f"--set {assignment}: write it as key=value, for example --set steps=8")
+            raise SpecError(f"{_shown(assignment)}: write it as key=value, for example --set steps=8")
         path = _key_path(key.strip(), assignment)
-        _assign(self.data, path, parse(text, name=f"--set {assignment}").data, assignment)
+        if not text.strip():
+            texts = f"; an empty text is --set '{key}=\"\"'" if path[-1] in TEXTS else ""
+            raise SpecError(f"{_shown(assignment)}: no value stands behind the =; write one, or null for none{texts}")
+        value = parse(text, name=_shown(assignment))
+        _assign(self.data, path, value.data, assignment)
         for below in [other for other in self.overridden if other[: len(path)] == path]:
             del self.overridden[below]
+        self.empty = {other for other in self.empty if other[: len(path)] != path}
+        self.empty |= {(*path, *other) for other in value.empty}
         self.overridden[path] = assignment
 
 
 def read(path: Path) -> Document:
     """Read and parse a YAML file. Raises SpecError when it is missing, too large, not UTF-8 or not plain YAML."""
-    name, raw = name_of(path), _bytes(path)
+    name = name_of(path)
+    return parse(_text(path, name), name=name)
+
+
+def _text(path: Path, name: str) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its mark, as some shells of Windows write what is redirected.
+
+    Raises SpecError when it is missing, too large, or no text.
+    """
+    raw = _bytes(path)
     if len(raw) > MAX_BYTES:
         raise SpecError(f"{name}: larger than {MAX_BYTES // 1024} KiB; a job spec is a short text file")
+    marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0" in raw and not marked:
+        raise SpecError(f"{name}: not UTF-8 text, but bytes, or UTF-16 without its mark; save the file as UTF-8")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise SpecError(f"{name}:{line}: not UTF-8 text; save the file as UTF-8") from None
-    return parse(text, name=name)
 
 
 def name_of(path: Path) -> str:
@@ -90,7 +111,13 @@ def _bytes(path: Path) -> bytes:
 
 def parse(text: str, *, name: str) -> Document:
     """Parse YAML text into plain dicts, lists and scalars. Raises SpecError that names ``name`` and the line."""
-    return Document(name, *from_yaml(text, name))
+    found = from_yaml(text, name)
+    return Document(name, found.data, found.lines, found.empty)
+
+
+def _shown(assignment: str) -> str:
+    """A ``--set`` as messages begin with it."""
+    return f"--set {assignment if len(assignment) <= MAX_SHOWN else f'{assignment[:MAX_SHOWN]}…'}"
 
 
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)((?:\[\d{1,6}\])*)")
@@ -102,7 +129,7 @@ def _key_path(text: str, assignment: str) -> KeyPath:
     for step in text.split("."):
         match = _STEP.fullmatch(step)
         if not match:
-            raise SpecError(f"--set {assignment}: {text!r} is not a key path; write it like keyframes[1].prompt")
+            raise SpecError(f"{_shown(assignment)}: {text!r} is not a key path; write it like keyframes[1].prompt")
         path.append(match[1])
         path.extend(int(index) for index in re.findall(r"\d+", match[2]))
     return tuple(path)
@@ -113,9 +140,9 @@ def _assign(data: Any, path: KeyPath, value: Any, assignment: str) -> None:
         last = depth == len(path) - 1
         if isinstance(key, int):
             if not isinstance(data, Sequence) or isinstance(data, str) or key >= len(data):
-                raise SpecError(f"--set {assignment}: there is no item [{key}] to set")
+                raise SpecError(f"{_shown(assignment)}: there is no item [{key}] to set")
         elif not isinstance(data, Mapping):
-            raise SpecError(f"--set {assignment}: {key!r} stands under something that has no keys")
+            raise SpecError(f"{_shown(assignment)}: {key!r} stands under something that has no keys")
         if last:
             data[key] = value
         else:

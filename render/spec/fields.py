@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from render.spec.location import is_url, url_mistake
-from render.spec.mistakes import did_you_mean
+from render.spec.other_tools import no_such_name
 
 __all__ = ["Auto", "Ease", "Folder", "Guidance", "Prompt", "PromptWalk", "Section", "Seed", "Share", "listed"]
 
@@ -26,12 +26,12 @@ PromptWalk = Literal["lerp", "slerp"]
 
 
 def listed(kind: str, names: Iterable[str]) -> AfterValidator:
-    """Accept the names of a table; an unknown name is answered with the nearest and with all of them."""
+    """Accept the names of a table; an unknown name is answered with ours for it, or the nearest and all of them."""
     known = sorted(names)
 
     def check(value: str) -> str:
         if value not in known:
-            raise ValueError(f"unknown {kind} {value!r}{did_you_mean(value, known)}; known: {', '.join(known)}")
+            raise ValueError(no_such_name(kind, value, known))
         return value
 
     return AfterValidator(check)
@@ -63,4 +63,4 @@ Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARS)]
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 Guidance = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Folder = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_possible)]
+Folder = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"\S"), AfterValidator(_possible)]

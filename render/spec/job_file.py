@@ -5,20 +5,21 @@ directory: what can be known from the text alone is checked here, and nothing el
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Any, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from render.errors import SpecError
 from render.spec import document
 from render.spec.document import Document
+from render.spec.explain import empty, explained
+from render.spec.keys import Keys
 from render.spec.location import folder_mistake, is_url
-from render.spec.mistakes import explained, spec_error
+from render.spec.mistakes import spec_error
 from render.spec.modes import MODES
 from render.spec.rules import contradictions
 from render.spec.samplers import SAMPLERS
@@ -65,13 +66,14 @@ def validate(source: Document) -> JobSpec:
         raise SpecError(f"{source.name}: a job spec is a mapping of keys; `render new dream` prints one to start from")
     mode = str(source.data.get("mode"))
     kind = MODES.get(mode, MODES["dream"])  # an unknown mode is one mistake: the others are named as well
+    mistakes: dict[KeyPath, str] = {}
     try:
         spec = kind.model_validate(source.data)
     except ValidationError as error:
-        found = explained(error.errors(include_url=False), source.data, partial(_keys_at, kind), MODES)
-        raise spec_error(source, found) from None
-    if mistakes := list(contradictions(spec)):
-        raise spec_error(source, mistakes)
+        mistakes = dict(explained(error.errors(include_url=False), source.data, Keys(kind), MODES))
+    mistakes |= {path: empty(path) for path in source.empty if not mistakes.get(path, "").startswith("unknown")}
+    if found := list(mistakes.items()) or list(contradictions(spec)):
+        raise spec_error(source, found)
     return spec
 
 
@@ -100,19 +102,3 @@ def json_schema() -> str:
     schema["title"] = "render job spec"
     schema["description"] = "One job: what to render, how, on what, and where to put it."
     return json.dumps(schema, indent=2)
-
-
-def _keys_at(kind: type[BaseModel], path: KeyPath) -> list[str]:
-    """The keys that the section at ``path`` knows; the indices of lists are no part of the schema."""
-    for key in path:
-        if isinstance(key, str):
-            kind = next(_sections(kind.model_fields[key].annotation))
-    return list(kind.model_fields)
-
-
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The sections in a field's type: ``tuple[Keyframe, ...]`` holds keyframes."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _sections(part)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from render.spec.mistakes import Mistake, did_you_mean
+from render.spec.mistakes import Mistake
+from render.spec.other_tools import no_such_name
 from render.spec.samplers import SAMPLERS
 from render.spec.schema import EngineSpec, JobSpec
 from render.spec.units import Size
@@ -73,9 +74,7 @@ def _output_mistakes(spec: JobSpec) -> Iterator[Mistake]:
     elif output.crf is not None and codec.crf_range is not None and output.crf not in codec.crf_range:
         best, worst = codec.crf_range[0], codec.crf_range[-1]
         yield ("output", "crf"), f"{output.crf}: the crf of {codec.name} goes from {best} (best) to {worst}"
-    if output.preset is not None and output.preset not in codec.presets:
-        known = f"known: {', '.join(codec.presets)}" if codec.presets else "this codec has none; leave it out"
-        yield (
-            ("output", "preset"),
-            f"unknown preset {output.preset!r}{did_you_mean(output.preset, codec.presets)}; {known}",
-        )
+    if output.preset is not None and not codec.presets:
+        yield ("output", "preset"), f"{codec.name} has no presets; leave it out"
+    elif output.preset is not None and output.preset not in codec.presets:
+        yield ("output", "preset"), no_such_name("preset", output.preset, codec.presets)

@@ -53,7 +53,7 @@ class EngineSpec(Section):
     ] = None
     tiny_vae: Annotated[
         str | None,
-        StringConstraints(min_length=1, max_length=4096),
+        StringConstraints(min_length=1, max_length=4096, pattern=r"\S"),
         Field(description="an AutoencoderTiny (TAESD) that decodes instead of the model's own VAE: hub id or folder"),
     ] = None
     bad_frame: Annotated[
@@ -107,7 +107,9 @@ class Header(Section):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     mode: str
     model: Annotated[
-        str, StringConstraints(min_length=1, max_length=4096), Field(description="demo, testcard, a hub id or a folder")
+        str,
+        StringConstraints(min_length=1, max_length=4096, pattern=r"\S"),
+        Field(description="demo, testcard, a hub id or a folder"),
     ]
     size: Annotated[Size | None, Field(description="width x height; left out, the model's native size")] = None
     fps: Annotated[Rate, Field(description="frames per second")] = Rate.parse(24)

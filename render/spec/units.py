@@ -12,6 +12,9 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from render.spec.forms import number_meant
+from render.spec.shown import shown
+
 __all__ = ["MAX_FRAMES", "Rate", "Size", "Time"]
 
 MAX_FRAMES = 1_000_000  # eleven hours at 24 frames a second; more is a typing mistake, or several jobs
@@ -59,7 +62,7 @@ class Size(_Notation):
             return value
         match = re.fullmatch(r"(\d{1,6})\s*[xX×]\s*(\d{1,6})", value.strip()) if isinstance(value, str) else None
         if not match:
-            raise ValueError(f"{value!r} is not a size; write width x height in pixels, for example 512x512")
+            raise ValueError(f"{shown(value)} is not a size; write width x height in pixels, {_size_meant(value)}")
         size = cls(int(match[1]), int(match[2]))
         for side, pixels in (("width", size.width), ("height", size.height)):
             if not cls.smallest <= pixels <= cls.largest:
@@ -71,6 +74,15 @@ class Size(_Notation):
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
+
+
+def _size_meant(value: object) -> str:
+    """``512``, ``[512, 768]``, ``512*768`` as a size; else an example."""
+    numbers = value if isinstance(value, list) else re.split(r"\D{1,6}", str(value).strip()[:40])
+    sides = [str(number) for number in numbers if re.fullmatch(r"\d{1,5}", str(number))]
+    if len(sides) != len(numbers) or len(sides) not in (1, 2):
+        return "for example 512x512"
+    return f"{sides[0]}x{sides[-1]}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,8 @@ class Rate(_Notation):
             return value
         rate = _fraction(value)
         if rate is None:
-            raise ValueError(f"{value!r} is not a frame rate; write for example 24, 29.97 or 30000/1001")
+            meant = number_meant(value, whole=False) or "for example 24, 29.97 or 30000/1001"
+            raise ValueError(f"{shown(value)} is not a frame rate; write {meant}")
         if not 1 <= rate <= 240:
             raise ValueError(f"{value}: the frame rate must be from 1 to 240 frames per second")
         return cls(_ntsc(rate))
@@ -145,9 +158,8 @@ class Time(_Notation):
             return cls(value, None, str(value))
         seconds = _seconds(value.strip()) if isinstance(value, str) else None
         if seconds is None:
-            raise ValueError(
-                f"{value!r} is not a time; write a whole frame number, or for example 4s, 250ms, 1m30s, 1:30"
-            )
+            meant = _time_meant(value) or "a whole frame number, or for example 4s, 250ms, 1m30s, 1:30"
+            raise ValueError(f"{shown(value)} is not a time; write {meant}")
         if seconds > MAX_SECONDS:
             raise ValueError(f"{value} is beyond the limit of {MAX_SECONDS:,} seconds")
         return cls(None, seconds, str(value).strip())
@@ -164,6 +176,20 @@ class Time(_Notation):
 
     def __str__(self) -> str:
         return self.text
+
+
+def _time_meant(value: object) -> str | None:
+    """``2.5``, ``20 sec``, ``'48'`` as a time: what has no unit is a frame where it is whole, else seconds."""
+    text = str(value).strip().lower()
+    if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h)(?:ec|econd|in|inute|our|r)s?", text):
+        return f"{match[1]}{match[2]}"
+    if isinstance(value, float) and value > 0:
+        return f"{value:g}s for seconds, or a whole frame number"
+    if isinstance(value, str) and text.isdecimal():
+        return f"{number_meant(value, whole=True)} for a frame, or {text}s for seconds"
+    if match := re.fullmatch(r"(\d{1,9})\s*(?:f|fr|frames?)", text):
+        return f"{match[1]}, a frame number without a unit"
+    return None
 
 
 def _seconds(text: str) -> Fraction | None:

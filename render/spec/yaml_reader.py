@@ -1,58 +1,48 @@
 """YAML text -> plain data and the line of every value; and back.
 
 Job specs are untrusted text. What YAML can do beyond plain data is refused: tags, recursion, aliases that
-unfold into millions of values, duplicate keys; and so is what no spec needs: deep nesting, endless words.
-Too many values or levels end the reading where they are met, before they take time and memory. Scalars follow YAML
-1.2's core schema, so ``no`` stays a word and ``0:30`` does not become the number 30. Knows no file and no job.
+unfold into millions of values, duplicate keys; and so is what no spec needs: deep nesting, endless words. Merge keys
+(``<<: *name``) are read as YAML 1.1 has them: what stands beside them wins. Knows no file and no job.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
 from render.errors import SpecError
+from render.spec.quotes import TEXTS, with_quotes
+from render.spec.shown import one_line, shown
+from render.spec.yaml_scanner import MAX_DEPTH, MAX_VALUES, TOO_DEEP, compose, core_schema
 
-__all__ = ["Key", "KeyPath", "from_yaml", "to_yaml"]
+__all__ = ["Key", "KeyPath", "PlainData", "from_yaml", "to_yaml"]
 
-MAX_VALUES = 200_000  # values after unfolding aliases: ten thousand keyframes of ten fields, twice over
-MAX_NODES = 2 * MAX_VALUES  # what stands in the text: keys and values
-MAX_DEPTH = 20  # a spec is four levels deep
 MAX_CHARS = 20_000  # of one word or text; the longest that a spec knows are prompts and paths of 4,000
-
-TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
-
-T = TypeVar("T", bound=yaml.resolver.BaseResolver)
+MAX_UNQUOTED = 20  # lines without quotes in one message
 
 Key = str | int
 KeyPath = tuple[Key, ...]
 
 
-def from_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
-    """Plain dicts, lists and scalars, and the line, counted from 1, of the path of every value and key.
+@dataclass
+class PlainData:
+    """What a text holds. ``lines``: of the path of every value and key, from 1. ``empty``: keys with nothing behind."""
 
-    Raises SpecError that names ``name`` and the line.
-    """
-    try:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise SpecError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.reader.ReaderError as error:
-        line = f":{text.count(chr(10), 0, error.position) + 1}"
-        raise SpecError(
-            f"{name}{line}: not valid YAML: the character {chr(int(error.character))!a} is not allowed"
-        ) from None
-    except _TooMuchError as error:
-        raise SpecError(f"{name}:{error}") from None
-    builder = _Builder(name)
-    return (None if node is None else builder.build(node, ())), builder.lines
+    data: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    empty: set[KeyPath] = field(default_factory=set)
+
+
+def from_yaml(text: str, name: str) -> PlainData:
+    """Plain dicts, lists and scalars, and where they stand. Raises SpecError that names ``name`` and the line."""
+    node = compose(text, name)
+    builder = _Builder(name, text)
+    builder.found.data = None if node is None else builder.build(node, ())
+    if builder.unquoted:
+        raise SpecError("\n".join(builder.unquoted[:MAX_UNQUOTED]))
+    return builder.found
 
 
 def to_yaml(data: Mapping[str, Any], *, ascii_only: bool = False) -> str:
@@ -60,51 +50,7 @@ def to_yaml(data: Mapping[str, Any], *, ascii_only: bool = False) -> str:
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=not ascii_only, width=120))
 
 
-class _TooMuchError(Exception):
-    """``line: what``: the text goes beyond a limit. No error of YAML's."""
-
-
-_CORE_SCHEMA = (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]{1,300}", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-)
-
-
-def _core_schema(user: type[T]) -> type[T]:
-    """Give a loader or dumper the scalars of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema)."""
-    for kind, pattern, first in _CORE_SCHEMA:
-        user.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"^(?:{pattern})$"), first)
-    return user
-
-
-@_core_schema
-class _Loader(yaml.SafeLoader):
-    """Knows no other scalars, and stops at too many nodes or levels: the composer calls itself for every level."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as in the base class
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._nodes = self._depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        self._nodes += 1
-        self._depth += 1
-        if self._depth > MAX_DEPTH + 1:
-            raise _TooMuchError(f"{self._line()}: {TOO_DEEP}")
-        if self._nodes > MAX_NODES:
-            raise _TooMuchError(f"{self._line()}: holds more than {MAX_NODES:,} values")
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-    def _line(self) -> int:
-        return int(self.peek_event().start_mark.line) + 1  # type: ignore[no-untyped-call]
-
-
-@_core_schema
+@core_schema
 class _Dumper(yaml.SafeDumper):
     """Quotes what YAML 1.1 or 1.2 takes for something else than text."""
 
@@ -112,20 +58,18 @@ class _Dumper(yaml.SafeDumper):
 class _Builder:
     """Turns composed nodes into plain data while counting what it makes."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, text: str) -> None:
         self.name = name
-        self.lines: dict[KeyPath, int] = {}
+        self.text = text
+        self.found = PlainData()
+        self.unquoted: list[str] = []  # a message a text
         self.values = 0
         self.open: set[int] = set()
 
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
         line = node.start_mark.line + 1
-        self.lines.setdefault(path, line)
-        self.values += 1
-        if self.values > MAX_VALUES:
-            raise self._error(
-                line, f"unfolds into more than {MAX_VALUES:,} values (aliases repeat them); write it plainly"
-            )
+        self.found.lines.setdefault(path, line)
+        self._count(1, line)
         if len(path) > MAX_DEPTH:
             raise self._error(line, TOO_DEEP)  # through aliases
         if id(node) in self.open:
@@ -142,28 +86,103 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
             return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
-            self._check_length(node)
-            try:
-                return _SCALARS[node.tag](node.value)
-            except ValueError:  # only a tag of the user's own leads here: !!int four
-                raise self._error(line, f"{node.value!r} is not what its tag says; write it without a tag") from None
+            return self._scalar(node, line)
         raise self._error(line, f"the tag {node.tag!r} is not allowed; a job spec holds plain text and numbers")
+
+    def _scalar(self, node: yaml.ScalarNode, line: int) -> Any:
+        self._check_length(node)
+        text = self._whole(node.value, line)
+        try:
+            return _SCALARS[node.tag](text)
+        except ValueError:  # only a tag of the user's own leads here: !!int four
+            raise self._error(line, f"{text!r} is not what its tag says; write it without a tag") from None
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         built: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in _SCALARS:
-                raise self._error(line, "a key must be a plain word")
-            self._check_length(key_node)
-            key = str(key_node.value)
+            key = self._key(key_node)
+            if self._lacks_quotes(node, key_node, value_node):
+                break
             if key in built:
-                raise self._error(
-                    line, f"the key {key!r} stands twice; the first is on line {self.lines[(*path, key)]}"
-                )
-            self.lines[(*path, key)] = line
-            built[key] = self.build(value_node, (*path, key))
+                first = self.found.lines[(*path, key)]
+                message = f"the key {key!r} stands twice; the first is on line {first}"
+                raise self._error(key_node.start_mark.line + 1, message)
+            if not _is_merge(key_node):
+                built[key] = self._pair(key_node, value_node, (*path, key))
+        for merge in [value for key, value in node.value if _is_merge(key)]:
+            for key_node, value_node in self._merged(merge, 0):
+                key = self._key(key_node)
+                if key not in built:
+                    built[key] = self._pair(key_node, value_node, (*path, key))
         return built
+
+    def _pair(self, key_node: yaml.Node, value_node: yaml.Node, path: KeyPath) -> Any:
+        self.found.lines[path] = key_node.start_mark.line + 1
+        if _is_empty(value_node):
+            self.found.empty.add(path)
+        if path[-1] in TEXTS:
+            self._look_for_hash(value_node)
+        return self.build(value_node, path)
+
+    def _look_for_hash(self, node: yaml.Node) -> None:
+        """``portrait #1``: what follows the # is no part of the text, and who writes it without a space means it."""
+        rest = self.text[node.end_mark.index : node.end_mark.index + 200].partition("\n")[0]
+        if isinstance(node, yaml.ScalarNode) and node.style is None and re.match(r"\s*#[^\s#]", rest):
+            message = f"{rest.strip()!r} is a comment in YAML: put the text in quotes, or a space behind the #"
+            self.unquoted.append(f"{self.name}:{node.end_mark.line + 1}: {one_line(message)}")
+
+    def _key(self, node: yaml.Node) -> str:
+        line = node.start_mark.line + 1
+        if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALARS:
+            raise self._error(line, "a key must be a plain word")
+        self._check_length(node)
+        return self._whole(node.value, line)
+
+    def _merged(self, node: yaml.Node, depth: int) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+        """The pairs that ``<<: *name`` or a list of such brings, those that win first."""
+        line = node.start_mark.line + 1
+        for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            if not isinstance(source, yaml.MappingNode):
+                raise self._error(line, "<< takes the keys of another section: <<: *name, with &name before that one")
+            if id(source) in self.open:
+                raise self._error(line, "an alias that contains itself")
+            if depth > MAX_DEPTH:
+                raise self._error(line, TOO_DEEP)
+            self._count(1 + len(source.value), line)
+            self.open.add(id(source))
+            yield from [pair for pair in source.value if not _is_merge(pair[0])]
+            for key_node, value_node in source.value:
+                if _is_merge(key_node):
+                    yield from self._merged(value_node, depth + 1)
+            self.open.remove(id(source))
+
+    def _lacks_quotes(self, node: yaml.MappingNode, key: yaml.ScalarNode, value: yaml.Node) -> bool:
+        """Whether a key in braces is the rest of a text that a comma has ended: ``{prompt: a castle, oil}``."""
+        start, end = key.end_mark.index, value.start_mark.index
+        if not node.flow_style or ":" in self.text[start:end] or not _is_empty(value):
+            return False
+        line = key.start_mark.line + 1
+        braces = " ".join(self.text[node.start_mark.index : node.end_mark.index].split())
+        cure = with_quotes(braces)
+        cure = f"write {cure}" if cure else "put the whole text in quotes"
+        message = one_line(f"{shown(key.value)}: a comma ends a text that has no quotes; {cure}")
+        self.unquoted.append(f"{self.name}:{line}: {message}")
+        return True
+
+    def _whole(self, text: str, line: int) -> str:
+        r"""A text with the surrogate pairs that JSON writes (``\ud83d\ude00``) as the characters they mean."""
+        if text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise self._error(line, "half of a surrogate pair; write the character itself, or both halves") from None
+
+    def _count(self, more: int, line: int) -> None:
+        self.values += more
+        if self.values > MAX_VALUES:
+            message = f"unfolds into more than {MAX_VALUES:,} values (aliases repeat them); write it plainly"
+            raise self._error(line, message)
 
     def _check_length(self, node: yaml.ScalarNode) -> None:
         if len(node.value) > MAX_CHARS:
@@ -172,7 +191,7 @@ class _Builder:
             )
 
     def _error(self, line: int, message: str) -> SpecError:
-        return SpecError(f"{self.name}:{line}: {message}")
+        return SpecError(f"{self.name}:{line}: {one_line(message)}")
 
 
 _SCALARS: dict[str, Callable[[str], Any]] = {
@@ -182,3 +201,12 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:float": float,
     "tag:yaml.org,2002:str": str,
 }
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
+
+
+def _is_empty(value: yaml.Node) -> bool:
+    """Whether nothing stands there, not even null."""
+    return isinstance(value, yaml.ScalarNode) and value.value == "" and value.style is None

@@ -15,7 +15,10 @@ from render.errors import SpecError
     ("read", "message"),
     [
         (lambda: options.size("500x512"), "--size 500x512: the width must be a multiple of 8"),
-        (lambda: options.names("--backends", "eagre", options.BACKENDS), "unknown 'eagre'; did you mean 'eager'"),
+        (
+            lambda: options.names("--backends", "eagre", options.BACKENDS),
+            "eagre: unknown backend 'eagre'; did you mean 'eager'",
+        ),
         (lambda: options.batches("1,0"), "--batches 1,0"),
         (lambda: options.batches("a"), "--batches a"),
         (lambda: options.share("-3"), "--threshold -3"),

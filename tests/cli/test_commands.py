@@ -123,7 +123,7 @@ WRONG = {
     ),
     "bad codec": (
         GOOD.replace("{preset: ultrafast}", "{codec: x264}"),
-        "job.yaml:11: output.codec: unknown codec 'x264'; did you mean 'h264'?; known: av1, ",
+        "job.yaml:11: output.codec: unknown codec 'x264'; write h264",
     ),
     "directory beneath a file": (
         GOOD.replace("{preset: ultrafast}", "{dir: job.yaml/out}"),

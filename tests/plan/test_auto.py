@@ -104,7 +104,7 @@ def test_a_small_gpu_runs_in_low_memory(spec_of: Make) -> None:
 
 
 def test_the_models_size_unless_given(spec_of: Make, machine: Machine) -> None:
-    assert (resolve(spec_of("size="), machine, SDXL).width, resolve(spec_of(), machine, SDXL).width) == (1024, 128)
+    assert (resolve(spec_of("size=null"), machine, SDXL).width, resolve(spec_of(), machine, SDXL).width) == (1024, 128)
 
 
 @pytest.mark.parametrize("workers", ["1", "2", "64", "auto"])
@@ -114,7 +114,7 @@ def test_the_number_of_workers_changes_nothing(workers: str, spec_of: Make, mach
 
 @pytest.mark.parametrize("frames", [1, 12, 300])
 def test_a_rerun_on_another_machine_keeps_every_value(frames: int, spec_of: Make, machine: Machine) -> None:
-    spec = spec_of(f"frames={frames}", "farm.chunk=auto", "size=")
+    spec = spec_of(f"frames={frames}", "farm.chunk=auto", "size=null")
     before = resolve(spec, gpu(), SDXL)
     assert before != resolve(spec, machine, SDXL)
     again = resolve_again(spec, SDXL, before)

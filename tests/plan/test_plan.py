@@ -124,7 +124,7 @@ def test_plans_that_load_the_same(plan_of: Make) -> None:
     assert tensorrt[0].model_key != tensorrt[1].model_key, "its engines have other kernels for other shapes"
 
 
-@pytest.mark.parametrize("assignment", ["steps=9", "output.video=null", "fps=23.976", "output.frames=png", "size="])
+@pytest.mark.parametrize("assignment", ["steps=9", "output.video=null", "fps=23.976", "output.frames=png", "size=null"])
 def test_json_gives_an_equal_plan_back(assignment: str, plan_of: Make) -> None:
     plan = plan_of(assignment, model=MODEL)
     again = Plan.from_json(plan.to_json())

@@ -130,7 +130,7 @@ def test_unreadable_files_are_named(name: str, tmp_path: Path) -> None:
         ("a=2", {"a": 2, "b": [{"c": 1}]}),
         ("b[0].c=x", {"a": 1, "b": [{"c": "x"}]}),
         ("new.deep=[1, 2]", {"a": 1, "b": [{"c": 1}], "new": {"deep": [1, 2]}}),
-        ("a=", {"a": None, "b": [{"c": 1}]}),
+        ("a=null", {"a": None, "b": [{"c": 1}]}),
         ("a=x=y", {"a": "x=y", "b": [{"c": 1}]}),
     ],
 )
@@ -140,7 +140,9 @@ def test_overrides(assignment: str, data: object) -> None:
     assert document.data == data
 
 
-@pytest.mark.parametrize("assignment", ["a", "=1", "a b=1", "a[x]=1", "b[7]=1", "a.b=1", "a=[", "b.c=1", "a[0]=1"])
+@pytest.mark.parametrize(
+    "assignment", ["a", "=1", "a b=1", "a[x]=1", "b[7]=1", "a.b=1", "a=[", "b.c=1", "a[0]=1", "a=", "a= "]
+)
 def test_malformed_overrides_are_refused_by_name(assignment: str) -> None:
     document = parse("{a: 1, b: [{c: 1}]}", name="job.yaml")
     with pytest.raises(SpecError, match=r"^--set "):

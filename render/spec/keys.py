@@ -1,0 +1,64 @@
+"""The keys that a job spec knows, section by section; and what is said of one that it does not know."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from render.spec.mistakes import did_you_mean, dotted
+from render.spec.other_tools import key_called
+from render.spec.yaml_reader import KeyPath
+
+__all__ = ["Keys"]
+
+
+class Keys:
+    """The keys of one mode's job specs. Sections are named by their paths, without the indices of lists."""
+
+    def __init__(self, kind: type[BaseModel]) -> None:
+        self._sections: dict[KeyPath, list[str]] = {}
+        self._collect(kind, ())
+
+    def _collect(self, kind: type[BaseModel], path: KeyPath) -> None:
+        self._sections[path] = list(kind.model_fields)
+        for name, field in kind.model_fields.items():
+            for section in _sections_in(field.annotation):
+                self._collect(section, (*path, name))
+
+    def unknown(self, found: Mapping[KeyPath, Any]) -> dict[KeyPath, str]:
+        """Path -> a sentence for every unknown key. The keys of a section are listed once, where none is near."""
+        told: set[KeyPath] = set()
+        messages = {}
+        for path in found:
+            section = tuple(key for key in path[:-1] if isinstance(key, str))
+            known = self._sections[section]
+            message = self._cure(str(path[-1]), section)
+            if not message and section not in told:
+                told.add(section)
+                where = f"the keys of {dotted(section)}" if section else "the keys of a job spec"
+                message = f"; {where}: {', '.join(known)}"
+            messages[path] = f"unknown key{message}"
+        return messages
+
+    def _cure(self, key: str, section: KeyPath) -> str:
+        """What to write instead: a key of other tools' by our name, a near one, or one of another section."""
+        known, called = self._sections[section], key_called(key)
+        if called and (called in known or ("." in called and not section)):
+            return f"; write {called}" + (", both sides in one: 512x512" if called == "size" else "")
+        if section and key in self._sections[()]:
+            return "; it stands at the top, without indentation"
+        if home := next((other for other, keys in self._sections.items() if key in keys), None):
+            return f"; it stands in {dotted(home)}"
+        if near := did_you_mean(key, known):
+            return near
+        if called == "":
+            return "; this version has nothing of the kind, leave it out"
+        return f"; write {called}" if called else ""
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections in a field's type: ``tuple[Keyframe, ...]`` holds keyframes."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections_in(part)

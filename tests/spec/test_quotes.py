@@ -1,0 +1,121 @@
+"""Prompts without quotes are shown with them; those that need none stay as they are."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import yaml
+
+from render.errors import SpecError
+from render.spec import Keyframe, validate
+from render.spec.document import parse
+from render.spec.quotes import KEYFRAME_KEYS, quoted, with_quotes
+
+HEAD = "version: 1\nname: two\nmode: dream\nmodel: testcard\nkeyframes:\n"
+
+
+def test_the_keys_beside_a_prompt_are_those_of_a_keyframe() -> None:
+    assert set(KEYFRAME_KEYS) == set(Keyframe.model_fields)
+
+
+FLOW = {
+    "a castle, oil on canvas": '"a castle, oil on canvas"',
+    "a castle: at dawn": '"a castle: at dawn"',
+    "a castle, style: cubism, 8k": '"a castle, style: cubism, 8k"',
+    "[castle], oil": '"[castle], oil"',
+    "{red|blue} sun": '"{red|blue} sun"',
+    "*stars* above": '"*stars* above"',
+    "@someone": '"@someone"',
+    "`x`": '"`x`"',
+    "%d suns, red": '"%d suns, red"',
+    '"red" sun, oil': "'\"red\" sun, oil'",
+    "“a castle, oil”": '"a castle, oil"',
+    "a walk, hold, still": '"a walk, hold, still"',
+    "it's a castle, oil": '"it\'s a castle, oil"',
+}
+
+
+@pytest.mark.parametrize(("text", "cure"), FLOW.items(), ids=FLOW)
+def test_in_braces(text: str, cure: str) -> None:
+    line = f"  - {{at: 0, prompt: {text}, seed: 7}}"
+    with pytest.raises(SpecError) as caught:
+        validate(parse(f"{HEAD}{line}\n", name="job.yaml"))
+    shown = "{at: 0, prompt: " + cure + ", seed: 7}"
+    assert str(caught.value).startswith("job.yaml:6: ")
+    assert f"write {shown}" in str(caught.value).replace("write - ", "write ")
+    spec = validate(parse(f"{HEAD}  - {shown}\n", name="job.yaml"))
+    assert spec.model_dump()["keyframes"][0]["prompt"] == yaml.safe_load(cure), "the cure cures"
+
+
+BLOCK = {
+    "a castle: at dawn": '"a castle: at dawn"',
+    "[castle], oil": '"[castle], oil"',
+    "*stars*, oil": '"*stars*, oil"',
+    '"red" sun': "'\"red\" sun'",
+    "'it's a sun'": '"it\'s a sun"',
+    '"a castle': '"a castle"',
+    "!important sun: x": '"!important sun: x"',
+}
+
+
+@pytest.mark.parametrize(("text", "cure"), BLOCK.items(), ids=BLOCK)
+def test_on_a_line_of_its_own(text: str, cure: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        validate(parse(f"{HEAD}  - at: 0\n    prompt: {text}\n    seed: 7\n", name="job.yaml"))
+    assert f"prompt: {cure}" in str(caught.value)
+    assert str(caught.value).startswith("job.yaml:7: ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "- {at: 0, prompt: a castle, seed: 7}",
+        '- {at: 0, prompt: "a castle, oil: x", seed: 7}',
+        "- {at: 0, prompt: 'a castle, it''s oil', negative: \"x\"}",
+        "prompt: a castle, oil",
+        "negative: blurry, text  # what must not be seen",
+        "steps: 20",
+        "",
+    ],
+)
+def test_what_needs_none_stays(line: str) -> None:
+    assert with_quotes(line) is None
+
+
+def test_all_prompts_without_quotes_are_named_at_once() -> None:
+    text = HEAD + "  - {at: 0, prompt: a, b}\n  - {at: 1, prompt: c,\n     d, seed: 1}\n"
+    with pytest.raises(SpecError) as caught:
+        parse(text, name="job.yaml")
+    assert str(caught.value).splitlines() == [
+        "job.yaml:6: 'b': a comma ends a text that has no quotes; write {at: 0, prompt: \"a, b\"}",
+        "job.yaml:8: 'd': a comma ends a text that has no quotes; write {at: 1, prompt: \"c, d\", seed: 1}",
+    ]
+
+
+@pytest.mark.parametrize("text", ["portrait #1 fan", "#sunset over the sea"])
+def test_a_hash_ends_no_prompt_in_silence(text: str) -> None:
+    with pytest.raises(SpecError, match=r"job.yaml:7: '#.*' is a comment in YAML: put the text in quotes"):
+        parse(f"{HEAD}  - at: 0\n    prompt: {text}\n", name="job.yaml")
+    assert parse("prompt: sunset # a comment\n", name="job.yaml").data == {"prompt": "sunset"}
+    assert parse(f"prompt: '{text}'\n", name="job.yaml").data == {"prompt": text}
+
+
+def test_an_anchor_ends_no_prompt_in_silence() -> None:
+    with pytest.raises(
+        SpecError, match=r"job.yaml:2: &sun names a text for \*sun, which stands nowhere; quote the text"
+    ):
+        parse("a: 1\nprompt: &sun red\n", name="job.yaml")
+    assert parse("a: &sun red\nb: *sun\n", name="job.yaml").data == {"a": "red", "b": "red"}
+
+
+@pytest.mark.parametrize("text", ['say "x"', "back\\slash", "it's", "both 's and \"s", "plain", "“typographic”"])
+def test_quoted_text_reads_back(text: str) -> None:
+    assert parse(f"a: {quoted(text)}", name="x").data["a"] == text.strip("“”")
+
+
+def test_a_line_of_any_kind_takes_no_time() -> None:
+    began = time.process_time()
+    for filler in (" ", ",", "{", "prompt: ", ", at", '"', "'", "\\", "prompt: x,"):
+        with_quotes("- {at: 0, prompt: x" + filler * (5900 // len(filler)))
+    assert time.process_time() - began < 5
