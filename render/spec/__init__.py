@@ -2,7 +2,7 @@
 
 Knows no model, no GPU and no run directory: what the text alone says is checked here, and nothing else.
 Read job_file (the way of a file), schema and modes/ (what it may hold), rules, then explain and mistakes (how it is
-refused) with the habits they know: forms, keys, other_tools, quotes. document and yaml_reader lie below.
+refused) with the habits they know: forms, keys, other_tools, quotes, foreign. document and yaml_reader lie below.
 """
 
 from render.spec.document import STDIN, Document, name_of

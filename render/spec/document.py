@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from render.errors import SpecError, redacted, shown
+from render.spec.foreign import data_kind, file_kind, text_kind
 from render.spec.quotes import TEXTS
 from render.spec.yaml_reader import Key, KeyPath, from_yaml
 
@@ -68,9 +69,16 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read and parse a YAML file. Raises SpecError when it is missing, too large, not UTF-8 or not plain YAML."""
+    """Read and parse a YAML file. Raises SpecError when it is missing, too large, not UTF-8, not plain YAML, or the
+    file of another tool."""
     name = name_of(path)
-    return parse(_text(path, name), name=name)
+    text = _text(path, name)
+    if kind := text_kind(text):
+        raise SpecError(f"{name}: {kind}")
+    source = parse(text, name=name)
+    if kind := data_kind(source.data):
+        raise SpecError(f"{name}: {kind}")
+    return source
 
 
 def _text(path: Path, name: str) -> str:
@@ -79,6 +87,8 @@ def _text(path: Path, name: str) -> str:
     Raises SpecError when it is missing, too large, or no text.
     """
     raw = _bytes(path)
+    if kind := file_kind(raw):
+        raise SpecError(f"{name}: {kind}")
     if len(raw) > MAX_BYTES:
         raise SpecError(f"{name}: larger than {MAX_BYTES // 1024} KiB; a job spec is a short text file")
     marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
