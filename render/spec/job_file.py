@@ -21,6 +21,7 @@ from render.spec.keys import Keys
 from render.spec.location import folder_mistake, is_url
 from render.spec.mistakes import spec_error
 from render.spec.modes import MODES
+from render.spec.prompt_syntax import syntax_mistakes
 from render.spec.rules import contradictions
 from render.spec.samplers import SAMPLERS
 from render.spec.schema import JobSpec
@@ -54,9 +55,12 @@ def load(path: Path, overrides: Iterable[str] = ()) -> JobFile:
         for assignment in overrides:
             source.override(assignment)
     spec = validate(source)
+    mistakes = list(syntax_mistakes(source.data))
     folder = spec.output.dir
-    if folder and not is_url(folder) and (mistake := folder_mistake(folder)):  # a plan made of it can still be read
-        raise spec_error(source, [(("output", "dir"), mistake)])
+    if folder and not is_url(folder) and (mistake := folder_mistake(folder)):
+        mistakes.append((("output", "dir"), mistake))
+    if mistakes:
+        raise spec_error(source, mistakes)  # here, not in `validate`: plans that were made of such specs are read
     return JobFile(spec, source)
 
 
