@@ -16,7 +16,7 @@ from render.cli.output import error_json, report_error
 from render.errors import ModelError, RenderError, SpecError, shown
 from render.models import ModelInfo
 from render.plan import graph_mistakes, parse_frames
-from render.spec import STDIN, JobFile, load, name_of
+from render.spec import STDIN, JobFile, load, model_called, name_of
 from render.spec.location import folder_mistake, home_mistake
 from render.store import foreign_file, obstacle, unusable
 
@@ -121,7 +121,11 @@ def check_model(job: JobFile, *, trust: bool) -> ModelInfo:
     try:
         info = models.describe(model, fingerprint=False, trust=trust)
     except ModelError as error:
-        raise job.mistake(("model",), folder_mistake(model) or home_mistake(model) or str(error)) from None
+        if mistake := folder_mistake(model) or home_mistake(model):
+            raise job.mistake(("model",), mistake) from None
+        hub = model_called(model)
+        cure = f"; on the hub it is {hub}" if hub and hub != model else ""
+        raise job.mistake(("model",), f"{error}{cure}") from None
     for path, message in graph_mistakes(job.spec, info):
         raise job.mistake(path, message)
     try:

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import os
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ __all__ = [
     "variable",
 ]
 
+JOB_SUFFIXES = (".yaml", ".yml", ".json")
 EMPTY = "is empty, as it is where a variable of the shell is not set; give it a value, or leave it out"
 
 
@@ -40,7 +42,28 @@ class Parser(argparse.ArgumentParser):
         return action
 
     def error(self, message: str) -> NoReturn:
-        raise SpecError(f"{message}; `{self.prog} --help` shows what is possible")
+        sets = any("--set" in action.option_strings for action in self._actions)
+        raise SpecError(f"{message}{_cure(message, sets=sets)}; `{self.prog} --help` shows what is possible")
+
+
+def _cure(message: str, *, sets: bool) -> str:
+    """What to write instead, where a word is none of those that argparse knows, or an option is a key of the spec.
+
+    ``sets``: the command takes ``--set``.
+    """
+    from render.spec import did_you_mean, setting, word_called  # with pydantic behind it: for mistakes only
+
+    if match := re.search(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message):
+        if match[1] == "COMMAND" and Path(match[2]).suffix in JOB_SUFFIXES:
+            return f"; `render run {match[2]}` renders a job"
+        known = re.findall(r"[\w-]+", match[3])
+        called = word_called(match[1].strip("-"), match[2], known)
+        return f"; {called}" if called else did_you_mean(match[2], known)
+    match = re.match(r"unrecognized arguments: --([\w-]+)[= ]?(\S*)", message)
+    if match and sets:
+        key = setting(match[1])
+        return f"; write --set {key}={match[2] or 'VALUE'}" if key else ""
+    return ""
 
 
 def _filled(convert: Any) -> Callable[[str], Any]:

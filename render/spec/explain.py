@@ -11,15 +11,12 @@ from pydantic_core import ErrorDetails
 
 from render.spec.forms import fresh_seed, number_meant, switch_meant, text_meant
 from render.spec.keys import Keys
-from render.spec.mistakes import Mistake, did_you_mean
-from render.spec.other_tools import word_called
+from render.spec.mistakes import Mistake
+from render.spec.other_tools import no_such_mode, no_such_word
 from render.spec.shown import shown
 from render.spec.yaml_reader import KeyPath
 
 __all__ = ["empty", "explained"]
-
-NOT_BUILT = ("txt2img", "img2img", "inpaint", "animate")
-"""Modes that are designed and not there yet: refused by name, never ignored."""
 
 RANDOM = r"|-\d+|rand(om)?|any|auto|none|null"  # what people write for any seed, here and elsewhere
 
@@ -69,7 +66,7 @@ def _explain(path: KeyPath, detail: ErrorDetails, modes: list[str]) -> str:
         case "value_error":
             return str(context["error"])
         case "literal_error":
-            return _no_such_word(field, value, modes if path == ("mode",) else _literals(detail), modes)
+            return no_such_mode(value, modes) if path == ("mode",) else no_such_word(field, value, _literals(detail))
         case "string_too_short":
             return f"is empty{_EXAMPLES.get(field, '')}"
         case "string_pattern_mismatch" if field != "name":
@@ -95,20 +92,6 @@ def _meant(kind: str, value: object) -> str | None:
         case "string_type":
             return text_meant(value)
     return None
-
-
-def _no_such_word(field: str, value: object, known: list[str], modes: list[str]) -> str:
-    """A word that is none of those known: our own for it, the nearest one, or all."""
-    called = word_called(field, str(value), known)
-    known = [*known, "null"] if called == "write null" else known
-    planned = called.removeprefix("write ") if called else str(value)
-    if field == "mode" and planned in NOT_BUILT:
-        return f"{shown(value)} is not built yet; this version has: {', '.join(modes)}"
-    if isinstance(value, str) and (number := number_meant(value, whole=True)) and number.split()[0] in known:
-        return f"{shown(value)}: write {number}"
-    if called:
-        return f"{shown(value)}: {called}; the words are: {', '.join(known)}"
-    return f"{shown(value)}{did_you_mean(str(value), known)}; write one of: {', '.join(known)}"
 
 
 _EXPECTED = {

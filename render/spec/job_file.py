@@ -28,7 +28,7 @@ from render.spec.schema import JobSpec
 from render.spec.yaml_reader import KeyPath, to_yaml
 from render.video.codecs import CODECS
 
-__all__ = ["JobFile", "dump", "json_schema", "load", "read_back", "validate"]
+__all__ = ["JobFile", "dump", "json_schema", "load", "read_back", "setting", "validate"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ def read_back(text: str, name: str) -> JobSpec:
     if len(text) > document.MAX_BYTES:
         raise SpecError(f"{name}: larger than {document.MAX_BYTES // 1024} KiB; a job spec is a short text")
     return validate(document.parse(text, name=name))
+
+
+def setting(word: str) -> str | None:
+    """The key of job specs that an option of this name would set; None where there is none."""
+    return next((key for kind in MODES.values() if (key := Keys(kind).setting(word))), None)
 
 
 def dump(spec: JobSpec, *, ascii_only: bool = False) -> str:

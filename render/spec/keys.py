@@ -16,11 +16,11 @@ class Keys:
     """The keys of one mode's job specs. Sections are named by their paths, without the indices of lists."""
 
     def __init__(self, kind: type[BaseModel]) -> None:
-        self._sections: dict[KeyPath, list[str]] = {}
+        self.sections: dict[KeyPath, list[str]] = {}
         self._collect(kind, ())
 
     def _collect(self, kind: type[BaseModel], path: KeyPath) -> None:
-        self._sections[path] = list(kind.model_fields)
+        self.sections[path] = list(kind.model_fields)
         for name, field in kind.model_fields.items():
             for section in _sections_in(field.annotation):
                 self._collect(section, (*path, name))
@@ -31,7 +31,7 @@ class Keys:
         messages = {}
         for path in found:
             section = tuple(key for key in path[:-1] if isinstance(key, str))
-            known = self._sections[section]
+            known = self.sections[section]
             message = self._cure(str(path[-1]), section)
             if not message and section not in told:
                 told.add(section)
@@ -40,14 +40,22 @@ class Keys:
             messages[path] = f"unknown key{message}"
         return messages
 
+    def setting(self, word: str) -> str | None:
+        """The key, as ``--set`` takes it, that an option of this name would set: ``workers`` -> ``farm.workers``."""
+        plain = word.replace("-", "_")
+        sections = {path: keys for path, keys in self.sections.items() if "keyframes" not in path}
+        found = {key: dotted((*path, key)) for path, keys in reversed(sections.items()) for key in keys}
+        called = found.get(plain) or key_called(plain)
+        return called if called and (called,) not in self.sections else None
+
     def _cure(self, key: str, section: KeyPath) -> str:
         """What to write instead: a key of other tools' by our name, a near one, or one of another section."""
-        known, called = self._sections[section], key_called(key)
+        known, called = self.sections[section], key_called(key)
         if called and (called in known or ("." in called and not section)):
             return f"; write {called}" + (", both sides in one: 512x512" if called == "size" else "")
-        if section and key in self._sections[()]:
+        if section and key in self.sections[()]:
             return "; it stands at the top, without indentation"
-        if home := next((other for other, keys in self._sections.items() if key in keys), None):
+        if home := next((other for other, keys in self.sections.items() if key in keys), None):
             return f"; it stands in {dotted(home)}"
         if near := did_you_mean(key, known):
             return near

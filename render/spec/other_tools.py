@@ -6,10 +6,15 @@ They are refused with our word, not taken: a job spec says one thing in one way.
 import re
 from collections.abc import Collection
 
+from render.spec.forms import number_meant
 from render.spec.mistakes import did_you_mean
 from render.spec.sampler_names import sampler_called
+from render.spec.shown import shown
 
-__all__ = ["key_called", "no_such_name", "word_called"]
+__all__ = ["key_called", "no_such_mode", "no_such_name", "no_such_word", "word_called"]
+
+NOT_BUILT = ("txt2img", "img2img", "inpaint", "animate")
+"""Modes that are designed and not there yet: refused by name, never ignored."""
 
 _WORDS = {
     "backend": {
@@ -115,6 +120,25 @@ def word_called(field: str, word: str, known: Collection[str]) -> str | None:
         theirs: ours for ours, words in _WORDS.get(field, {}).items() for theirs in words.split()
     }
     return f"write {same[plain]}" if plain in same else None
+
+
+def no_such_mode(value: object, modes: list[str]) -> str:
+    """What is said of a mode that there is not; one that is planned is not built yet."""
+    called = (word_called("mode", str(value), modes) or str(value)).removeprefix("write ")
+    if called in NOT_BUILT:
+        return f"{shown(value)} is not built yet; this version has: {', '.join(modes)}"
+    return no_such_word("mode", value, modes)
+
+
+def no_such_word(field: str, value: object, known: list[str]) -> str:
+    """A word that is none of those known: our own for it, the nearest one, or all."""
+    called = word_called(field, str(value), known)
+    known = [*known, "null"] if called == "write null" else known
+    if isinstance(value, str) and (number := number_meant(value, whole=True)) and number.split()[0] in known:
+        return f"{shown(value)}: write {number}"
+    if called:
+        return f"{shown(value)}: {called}; the words are: {', '.join(known)}"
+    return f"{shown(value)}{did_you_mean(str(value), known)}; write one of: {', '.join(known)}"
 
 
 def no_such_name(field: str, name: str, known: Collection[str]) -> str:

@@ -133,6 +133,10 @@ WRONG = {
         GOOD.replace("model: testcard", "model: ./nowhere"),
         "job.yaml:4: model: './nowhere': no such folder, and not a hub id; write demo, testcard, a folder, or org/name",
     ),
+    "model as people call it": (
+        GOOD.replace("model: testcard", "model: sdxl"),
+        "write demo, testcard, a folder, or org/name; on the hub it is stabilityai/stable-diffusion-xl-base-1.0",
+    ),
     "name that leaves the folder": (
         GOOD.replace("name: card", "name: ../card"),
         "job.yaml:2: name: '../card': at most 100 letters, digits, '.', '_' and '-', the first a letter or digit",

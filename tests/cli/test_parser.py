@@ -103,3 +103,36 @@ def test_a_variable_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert variable("RAY_ADDRESS") == "auto"
     monkeypatch.delenv("RAY_ADDRESS")
     assert variable("RAY_ADDRESS") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        (["job.yaml"], "; `render run job.yaml` renders a job; `render --help`"),
+        (["chek", "job.yaml"], "; did you mean 'check'?; "),
+        (["run", "job.yaml", "--steps", "20"], "--steps 20; write --set steps=20; `render run --help` shows"),
+        (["run", "job.yaml", "--workers=3"], "; write --set farm.workers=3; "),
+        (["check", "job.yaml", "--cfg_scale", "3"], "; write --set guidance=3; "),
+        (["plan", "job.yaml", "--batch-size"], "; write --set engine.batch=VALUE; "),
+        (["run", "job.yaml", "--output", "x"], "--output x; `render run --help`"),
+        (["run", "job.yaml", "--foo"], "--foo; `render run --help`"),
+        (["status", "out", "--steps", "3"], "--steps 3; `render status --help`"),
+        (["export", "demo", "x", "--dtype", "float16"], "; write fp16; "),
+        (["export", "demo", "x", "--dtype", "int4"], "'fp16'); `render export --help`"),
+        (["new", "drem"], "mode 'drem'; did you mean 'dream'?; write one of: dream"),
+        (["new", "walk"], "mode 'walk': write dream"),
+        (["new", "text2img"], "mode 'text2img' is not built yet; this version has: dream"),
+        (["bench", "--sampler", "k_euler_a"], "--sampler k_euler_a: unknown sampler 'k_euler_a'; write euler-a\n"),
+        (["bench", "--backends", "torch"], "--backends torch: unknown backend 'torch'; write eager\n"),
+        (["bench", "--dtypes", "float16"], "--dtypes float16: unknown dtype 'float16'; write fp16\n"),
+        (["bench", "--size", "512"], "write width x height in pixels, 512x512\n"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_word_is_answered_with_the_right_one(
+    words: list[str], cure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert cure in told, told
+    assert told.count("\n") == 1

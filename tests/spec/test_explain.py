@@ -206,7 +206,7 @@ def test_our_words_and_keys_exist() -> None:
         found = set(words) - {"null"}
         literals = _literals(OutputSpec.model_fields["frames"].annotation) if field == "frames" else None
         assert found <= (known or literals or _literals(fields[field].annotation)), field
-    sections = Keys(DreamSpec)._sections
+    sections = Keys(DreamSpec).sections
     for ours in _KEYS:
         section, _, key = ours.rpartition(".")
         assert key in {*sections[tuple(section.split(".")) if section else ()], *(sections[("keyframes",)])}, ours

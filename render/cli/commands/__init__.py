@@ -75,7 +75,10 @@ class CommandParser(Parser):
         add_json(self)
         command.add(self)
         self.set_defaults(run=command.run)
-        return super().parse_known_args(args, namespace)
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from render.errors import SpecError
-from render.spec import MODES
+from render.spec import MODES, no_such_mode
 
 __all__ = ["EXAMPLES", "add", "run"]
 
@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the mode's template. Raises SpecError for a mode that there is not."""
     if options.mode not in MODES:
-        raise SpecError(f"mode {options.mode!r} is not built yet; this version has: {', '.join(MODES)}")
+        raise SpecError(f"mode {no_such_mode(options.mode, list(MODES))}")
     template = MODES[options.mode].template
     print(json.dumps({"yaml": template}) if options.json else template.rstrip())
     return 0

@@ -21,8 +21,8 @@ from render.plan.timeline import Pin, Timeline, Track
 from render.spec import MODES as SPECS
 from render.spec import JobSpec, Mistake, dump, json_schema, validate
 from render.spec.document import parse
-from render.spec.explain import NOT_BUILT
 from render.spec.fields import Section
+from render.spec.other_tools import NOT_BUILT
 
 DICE = """\
 version: 1
