@@ -72,7 +72,9 @@ def _explain(path: KeyPath, detail: ErrorDetails, modes: list[str]) -> str:
         case "string_pattern_mismatch" if field != "name":
             return f"is empty{_EXAMPLES.get(field, '')}"
         case "string_pattern_mismatch":
-            return f"{value!r}: at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", str(value)[:100]).strip(".-_")
+            said = f"{shown(value)}: at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
+            return f"{said}; for example {name}" if name else said
         case kind if kind in _EXPECTED:
             form = _FORMS.get((kind, "" if path and isinstance(path[-1], int) else field), "")
             return f"{shown(value)}: write {_meant(kind, value) or _EXPECTED[kind].format(**context) + form}"

@@ -50,6 +50,8 @@ class Keys:
 
     def _cure(self, key: str, section: KeyPath) -> str:
         """What to write instead: a key of other tools' by our name, a near one, or one of another section."""
+        if key.isdecimal() and section:
+            return f"; write at: {key}"
         known, called = self.sections[section], key_called(key)
         if called and (called in known or ("." in called and not section)):
             return f"; write {called}" + (", both sides in one: 512x512" if called == "size" else "")

@@ -44,13 +44,17 @@ _NEAREST = {
     "dpmadaptive": "dpm++2m",
     "dpmad": "dpm++2m",
     "heunpp2": "heun",
+    "expheun2x0": "heun",
+    "expheun2x0sde": "heun",
     "restart": "heun",
     "ipndm": "deis",
     "ipndmv": "deis",
     "resmultistep": "dpm++2m",
+    "resmultistepancestral": "dpm++2m-sde",
     "gradientestimation": "euler",
     "ersde": "dpm++2m-sde",
     "sasolver": "dpm++2m-sde",
+    "sasolverpece": "dpm++2m-sde",
     "seeds2": "dpm++2m-sde",
     "seeds3": "dpm++2m-sde",
     "edmeuler": "euler",
@@ -94,9 +98,13 @@ def sampler_called(name: str) -> str | None:
     karras = f"{ours}-karras"
     if steps == "karras":
         return f"write {meant}" if meant == karras else f"write {ours}; it has no Karras variant here"
+    steps = "CFG++" if re.search(r"cfg_?(pp|\+\+)", name.lower()) else steps
     also = f", or {karras} for Karras sigmas" if karras in SAMPLERS else ""
     if steps in _OTHER_STEPS:
-        return f"{steps} steps are not built; write {ours}{also}"
+        steps += " steps"
+    if steps and steps not in _OWN_STEPS:
+        verb = "is" if steps == "CFG++" else "are"
+        return f"{steps} {verb} not built; write {ours}{also}"
     return f"write {ours}{also}"
 
 

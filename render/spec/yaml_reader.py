@@ -163,8 +163,12 @@ class _Builder:
             return False
         line = key.start_mark.line + 1
         braces = " ".join(self.text[node.start_mark.index : node.end_mark.index].split())
-        cure = with_quotes(braces)
-        cure = f"write {cure}" if cure else "put the whole text in quotes"
+        if glued := re.fullmatch(r"(\w{1,40}):(\S{1,200})", key.value):
+            cure = f"a space is missing behind the colon; write {glued[1]}: {glued[2]}"
+            self.unquoted.append(f"{self.name}:{line}: {one_line(f'{shown(key.value)}: {cure}')}")
+            return True
+        line_with = with_quotes(braces)
+        cure = f"write {line_with}" if line_with else "put the whole text in quotes"
         message = one_line(f"{shown(key.value)}: a comma ends a text that has no quotes; {cure}")
         self.unquoted.append(f"{self.name}:{line}: {message}")
         return True

@@ -132,8 +132,25 @@ def _marked(error: yaml.MarkedYAMLError, lines: list[str]) -> tuple[int, str]:
             return line, "indented with a tab, which YAML does not take; write spaces"
         if quoted := with_quotes(text):
             return line, f"this text needs quotes; write {quoted}"
+    index = marks[0].line if problem.startswith("mapping values") else marks[-1].line + 1
+    if re.match("mapping values|could not find expected ':'", problem) and (found := _lacks(lines, index)):
+        return found
     cure = next((cure for sign, cure in _CURES if re.search(sign, f"{error.context} {problem}")), "")
     return marks[0].line + 1, f"not valid YAML: {problem}{cure.format(opened=opened)}"
+
+
+def _lacks(lines: list[str], index: int) -> tuple[int, str] | None:
+    """What the line that YAML complains about, or the one above it, lacks: a space, a colon, braces."""
+    above = next((line for line in range(min(index, len(lines)) - 1, -1, -1) if lines[line].strip()), None)
+    text = lines[above].strip()[:500] if above is not None else ""
+    if glued := re.fullmatch(r"(?:- )?(\w{1,40})(?::|\s*：\s*)([^\s:].*)", text):
+        return (above or 0) + 1, f"a space is missing behind the colon; write {glued[1]}: {glued[2]}"
+    if bare := re.fullmatch(r"(- )?(\w{1,40})(?: |\s*=\s*)([\w.-]{1,40})", text):
+        return (above or 0) + 1, f"a colon is missing; write {bare[1] or ''}{bare[2]}: {bare[3]}"
+    line = lines[index].strip()[:500] if index < len(lines) else ""
+    if re.match(r"- \w{1,40}: [^{\[\"']*, ?\w{1,40}: ", line):
+        return index + 1, f"several keys on one line stand in braces; write - {{{line[2:]}}}"
+    return None
 
 
 _CURES = (

@@ -69,6 +69,10 @@ RIGHT = {
     "keyframes[0].prompt=1984": 'keyframes[0].prompt: 1984: write "1984"',
     "keyframes[0].prompt=[a sun, oil]": "keyframes[0].prompt: ['a sun', 'oil']: write \"a sun, oil\"",
     "name=7": 'name: 7: write "7"',
+    "name=my film (2)": (
+        "name: 'my film (2)': at most 100 letters, digits, '.', '_' and '-', the first a letter or digit; "
+        "for example my-film-2"
+    ),
     "size=512": "size: 512 is not a size; write width x height in pixels, 512x512",
     "size=[512, 768]": "size: [512, 768] is not a size; write width x height in pixels, 512x768",
     "size=512*768": "size: '512*768' is not a size; write width x height in pixels, 512x768",
@@ -134,6 +138,7 @@ UNKNOWN = {
     "lora": "unknown key; this version has nothing of the kind, leave it out",
     "engine.steps": "unknown key; it stands at the top, without indentation",
     "keyframes[0].cfg": "unknown key; write guidance",
+    "keyframes[0].x0": "unknown key; the keys of keyframes: at, prompt, negative, seed, guidance, ease, hold",
     "keyframes[0].promt": "unknown key; did you mean 'prompt'?",
 }
 
@@ -141,6 +146,11 @@ UNKNOWN = {
 @pytest.mark.parametrize(("key", "message"), UNKNOWN.items(), ids=UNKNOWN)
 def test_an_unknown_key_is_answered_with_ours(key: str, message: str, refusal: Callable[..., str]) -> None:
     assert refusal(f"{key}=1") == f"--set {key}=1: {key}: {message}"
+
+
+def test_a_number_as_a_key_is_a_place(spec_of: Make) -> None:
+    with pytest.raises(SpecError, match=r"job.yaml:7: keyframes\[1\].24: unknown key; write at: 24"):
+        spec_of(text=TWO.replace("{at: 1s, prompt: 'b'}", "24: 'b'"))
 
 
 def test_the_keys_of_a_section_are_listed_once(refusal: Callable[..., str]) -> None:

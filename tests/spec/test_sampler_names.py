@@ -119,6 +119,11 @@ def test_steps_that_are_not_built_are_named(steps: str) -> None:
     assert sampler_called(f"DPM++ 2M {steps}") == wanted
 
 
+@pytest.mark.parametrize("name", ["euler_cfg_pp", "Euler CFG++"])
+def test_another_guidance_is_named(name: str) -> None:
+    assert sampler_called(name) == "CFG++ is not built; write euler, or euler-karras for Karras sigmas"
+
+
 def test_karras_where_there_is_none() -> None:
     assert sampler_called("Euler a Karras") == "write euler-a; it has no Karras variant here"
 
@@ -138,6 +143,9 @@ def test_karras_where_there_is_none() -> None:
         ("DPM adaptive", "dpm++2m"),
         ("k_dpm_fast", "dpm++2s"),
         ("heunpp2", "heun"),
+        ("exp_heun_2_x0_sde", "heun"),
+        ("res_multistep_ancestral_cfg_pp", "dpm++2m-sde"),
+        ("sa_solver_pece", "dpm++2m-sde"),
         ("Restart", "heun"),
         ("res_multistep", "dpm++2m"),
         ("dpmpp_2m_sde_heun_gpu", "dpm++2m-sde"),

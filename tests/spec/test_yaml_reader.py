@@ -65,6 +65,41 @@ def test_tabs_do_not_indent(text: str, line: int) -> None:
     assert refusal(text) == f"job.yaml:{line}: indented with a tab, which YAML does not take; write spaces"
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("version:1\nname: x\n", "1: a space is missing behind the colon; write version: 1"),
+        ("version： 1\nname: x\n", "1: a space is missing behind the colon; write version: 1"),
+        ("a: 1\n\nsteps 8\n\nname: x\n", "3: a colon is missing; write steps: 8"),
+        ("a: 1\nsteps=8\nname: x\n", "2: a colon is missing; write steps: 8"),
+        ("a:\n- at: 0\n- at 4\n  b: 1\n", "3: a colon is missing; write - at: 4"),
+        ("a:\n  - at: 0, ease: in\n", "2: several keys on one line stand in braces; write - {at: 0, ease: in}"),
+        ("a:\n  - {at:0, b: 1}\n", "2: 'at:0': a space is missing behind the colon; write at: 0"),
+        ("a: 1\n b: 2\n", "2: not valid YAML: mapping values are not allowed here; is the line indented too far?"),
+        ("farm: workers: 4\n", "1: not valid YAML: mapping values are not allowed here"),
+        (
+            "a: {b: 1\n",
+            "2: not valid YAML: expected ',' or '}', but got '<stream end>'; is the bracket of line 1 closed",
+        ),
+        (
+            'a: 1\nb: "x\n',
+            "3: not valid YAML: found unexpected end of stream; the quote that begins on line 2 is never",
+        ),
+        (
+            'a: "C:\\dreams"\n',
+            "1: not valid YAML: found unknown escape character 'd'; in double quotes \\ begins an escape",
+        ),
+        ("a: 1\n---\nb: 2\n", "2: not valid YAML: found another document; a job file holds one job"),
+        (
+            "a: *nobody\n",
+            "1: not valid YAML: found undefined alias 'nobody'; * begins an alias in YAML: quote the text",
+        ),
+    ],
+)
+def test_what_is_no_yaml_has_a_cure(text: str, message: str) -> None:
+    assert refusal(text).startswith(f"job.yaml:{message}")
+
+
 MERGED = """\
 version: 1
 name: m
