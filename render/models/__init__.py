@@ -1,9 +1,11 @@
 """Models as files: where one is, which family it is of, what its JSON says, and a sum over all of its files.
 
 Knows no torch, no job and no plan: ``check`` and ``plan`` get their answers here at once. Read `families.py` (the
-table), `sources.py` (a name -> a folder), `info.py` (a folder -> ModelInfo), then `fingerprint.py` and `trust.py`.
+table), `sources.py` (a name -> a folder), `info.py` (a folder -> ModelInfo), then `contents.py` (which files are read),
+`complete.py` (whether they are all there, and whole), `fingerprint.py` and `trust.py`.
 """
 
+from render.models.contents import variants
 from render.models.families import FAMILIES, Family, ModelInfo
 from render.models.info import describe
 from render.models.sources import find, find_tiny, pinned, testcard_cost_s
@@ -19,4 +21,5 @@ __all__ = [
     "num_parameters",
     "pinned",
     "testcard_cost_s",
+    "variants",
 ]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from render.errors import ModelError
 from render.models import trust
+from render.models.damage import damage
 from render.models.families import FAMILIES, Family
 
 __all__ = ["entry", "export_note", "family_of", "read_json"]
@@ -41,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ModelError(f"{path.parent}: no {path.name} in it; a model folder is in diffusers' layout") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}") from None
+        raise ModelError(f"{path}: {damage(path) or f'cannot be read: {error}'}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds no JSON object")
     return content

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from render.models import trust
+from render.errors import ModelError
+from render.models.contents import contents_of, files_of, weights_of
+from render.models.damage import damage
 from render.models.families import Family, Layout
-from render.models.sources import FILES
 
 __all__ = ["fingerprint_of", "layout_of", "model_files", "revision_of"]
 
@@ -26,15 +27,17 @@ def model_files(folder: Path, family: Family, layout: Layout) -> Iterator[Path]:
         for part in family.graph_parts:
             yield from sorted(path for path in (folder / part).rglob("*") if path.is_file())
         return
+    contents = contents_of(folder)
     for part in family.parts:
-        for pattern in FILES:
-            yield from sorted((folder / part).glob(pattern))
-    for bare in trust.unweighted(folder):
-        yield from (bare / name for name in trust.PICKLES if (bare / name).exists())
+        yield from (folder / part / name for name in files_of(contents[part]))
+    for part in sorted(family.weighted):
+        weights = weights_of(contents[part])
+        if weights is not None and weights.pickled:
+            yield from (folder / part / name for name in weights.files)
 
 
 def fingerprint_of(folder: Path, files: Iterable[Path]) -> str:
-    """sha256 over the names and sha256 sums of all files that decide a picture."""
+    """sha256 over the names and sha256 sums of all files that decide a picture. Raises ModelError."""
     total = hashlib.sha256()
     for path in files:
         total.update(f"{path.relative_to(folder).as_posix()}\0{_file_sha256(path)}\n".encode())
@@ -46,8 +49,11 @@ def _file_sha256(path: Path) -> str:
     target = path.resolve().name
     if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", target):
         return target
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: {damage(path) or f'cannot be read: {error.strerror}'}") from None
 
 
 def revision_of(folder: Path) -> str | None:

@@ -1,40 +1,138 @@
-"""Models on the Hugging Face hub: from a repository's name to a folder in the local cache. Nobody else asks the hub."""
+"""Models on the Hugging Face hub: what a repository holds, and from its name to a folder in the local cache.
 
-from collections.abc import Sequence
+Nobody else asks the hub. Whatever keeps it from answering becomes one sentence with the cure.
+"""
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from render.errors import ModelError
 
-__all__ = ["hub_folder"]
+__all__ = ["UnreachableError", "cached_folder", "fetch", "repository_files"]
+
+T = TypeVar("T")
+
+ASK_S = 10.0
+"""For the list of a repository's files. The client's own calls wait and try again for half a minute."""
+AGAIN = "run the same command again, it goes on where it stopped"
 
 
-def hub_folder(repository: str, revision: str | None, index: str, files: Sequence[str], *, download: bool) -> Path:
-    """The snapshot folder in the hub's cache, with all of ``files`` (patterns) in it when ``download`` is set.
+class UnreachableError(ModelError):
+    """The hub does not answer: what is in the local cache may do."""
 
-    Without ``download`` it holds the JSON files at least; ``index`` tells whether it was fetched before.
-    Asks the hub once before fetching: its client retries half a minute. Raises ModelError.
+
+def cached_folder(repository: str, revision: str | None, index: str) -> Path | None:
+    """The snapshot in the hub's cache that has ``index``, None where there is none. Asks nobody."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = _translated(repository, lambda: try_to_load_from_cache(repository, index, revision=revision))
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def repository_files(repository: str, revision: str | None) -> list[str]:
+    """The paths of all files in a repository. Raises UnreachableError, ModelError."""
+    from huggingface_hub import HfApi
+
+    info = _translated(repository, lambda: HfApi().model_info(repository, revision=revision, timeout=ASK_S))
+    return [sibling.rfilename for sibling in info.siblings or ()]
+
+
+def fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
+    """The snapshot in the hub's cache, with ``files`` in it; what is there is not fetched again.
+
+    A connection that breaks off is taken up again by the hub's client, a few times. Raises UnreachableError,
+    ModelError.
     """
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub import snapshot_download
 
-    patterns = [index, *files]
+    fetched = _translated(
+        repository, lambda: snapshot_download(repository, revision=revision, allow_patterns=list(files))
+    )
+    return Path(fetched)
+
+
+def _translated(repository: str, call: Callable[[], T]) -> T:
+    """What ``call`` returns, or what went wrong in our words."""
     try:
-        try:
-            cached = hf_hub_download(repository, index, revision=revision, local_files_only=True)
-        except LocalEntryNotFoundError:
-            HfApi().model_info(repository, revision=revision, timeout=10)
-            wanted = patterns if download else [pattern for pattern in patterns if pattern.endswith(".json")]
-            return Path(snapshot_download(repository, revision=revision, allow_patterns=wanted))
-        if download:
-            return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-        return Path(cached).parent
-    except (RepositoryNotFoundError, RevisionNotFoundError):
-        raise ModelError(
-            f"{repository!r}: the hub knows no such model or revision, or it needs a token (`hf auth login`)"
-        ) from None
+        return call()
     except Exception as error:  # noqa: BLE001 - which HTTP library fails, and how, depends on the client's version
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"{repository!r} is not in the local cache and cannot be fetched ({reason}); "
-            "try again online, or give the folder of a downloaded model"
-        ) from None
+        raise _refusal(repository, error) from None
+
+
+def _refusal(repository: str, error: Exception) -> ModelError:
+    kinds, name = set(_kinds(error)), repr(repository)
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if "GatedRepoError" in kinds:
+        page = f"{_endpoint()}/{repository}"
+        return ModelError(
+            f"{name}: its authors want to be asked first: open {page}, accept their terms, then `hf auth login` "
+            "with a token of that account"
+        )
+    if kinds & {"RepositoryNotFoundError", "RevisionNotFoundError"}:
+        return ModelError(f"{name}: the hub knows no such model or revision, or it needs a token (`hf auth login`)")
+    if "HFValidationError" in kinds:
+        return ModelError(f"{name}: is no name that the hub allows; write org/name, or the path of a folder")
+    if status in (401, 403):
+        return ModelError(
+            f"{name}: the hub refuses your token ({status}); see `hf auth whoami`, log in with `hf auth login`"
+        )
+    if cause := _disk(error):
+        return ModelError(f"{name}: cannot be written into the hub's cache ({_cache()}): {cause}")
+    return UnreachableError(f"{name} is not in the local cache and cannot be fetched: {_silence(error, kinds, status)}")
+
+
+def _silence(error: Exception, kinds: set[str], status: int | None) -> str:
+    """Why the hub did not give it, and what helps."""
+    where = _endpoint()
+    if "OfflineModeIsEnabled" in kinds:
+        return "HF_HUB_OFFLINE is set; unset it, or give the folder of a downloaded model"
+    if status is not None:
+        return f"{where} answers with status {status}; try again later, {AGAIN}"
+    if kinds & {"RemoteProtocolError", "ChunkedEncodingError", "IncompleteRead", "ReadError"}:
+        return f"the connection to {where} broke off; {AGAIN}"
+    if kinds & {"TimeoutException", "Timeout", "TimeoutError"}:
+        return f"{where} did not answer in time; {AGAIN}"
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{where} cannot be reached ({reason}); try again online, or give the folder of a downloaded model"
+
+
+def _disk(error: BaseException) -> str | None:
+    """What the disk said, where it was the disk."""
+    cures = {
+        errno.ENOSPC: "the disk is full; free some space, or let HF_HOME name a folder on another one",
+        errno.EDQUOT: "your quota is used up; free some space, or let HF_HOME name a folder elsewhere",
+        errno.EACCES: "permission denied; let HF_HOME name a folder of yours",
+        errno.EROFS: "the disk is read-only; let HF_HOME name a folder elsewhere",
+    }
+    links = (link for link in _chain(error) if isinstance(link, OSError))
+    codes = (link.errno for link in links if link.filename is not None or link.errno in (errno.ENOSPC, errno.EDQUOT))
+    return next((cures[code] for code in codes if code in cures), None)  # a firewall denies permission without a file
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it."""
+    link: BaseException | None = error
+    for _ in range(10):
+        if link is None:
+            return
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _kinds(error: BaseException) -> Iterator[str]:
+    """The names of the classes of an error and of what led to it: the client changes its HTTP library by version."""
+    return (kind.__name__ for link in _chain(error) for kind in type(link).__mro__)
+
+
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def _cache() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.HF_HUB_CACHE)

@@ -4,15 +4,18 @@ Weights are safetensors or ONNX: other formats can run code when they are read, 
 """
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from render.errors import ModelError
+from render.models.complete import check, check_graphs
 from render.models.config import entry, export_note, family_of, read_json
+from render.models.damage import require_whole
 from render.models.families import Family, ModelInfo
 from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
-from render.models.sources import HUB_ID, TINY_FILES, find, find_tiny, testcard_cost_s
-from render.models.trust import check
+from render.models.sources import TINY_FILES, find_tiny, locate, on_hub, testcard_cost_s
+from render.models.trust import check as check_code
 
 __all__ = ["describe"]
 
@@ -34,7 +37,7 @@ def describe(
     if tiny_vae is None or info.family == "testcard":
         return info
     folder = find_tiny(tiny_vae, download=download)
-    _check_tiny(tiny_vae, folder, info, weights=download or fingerprint)
+    _check_tiny(tiny_vae, folder, info, weights=download or not on_hub(tiny_vae))
     if not fingerprint:
         return info
     both = f"{info.fingerprint}\n{fingerprint_of(folder, [folder / name for name in TINY_FILES])}"
@@ -54,19 +57,25 @@ def _check_tiny(name: str, folder: Path, info: ModelInfo, *, weights: bool) -> N
             f"tiny VAE {name!r} decodes latents of {channels} channels to {scale} times their size; "
             f"the model's have {info.latent_channels} channels and {info.latent_scale} times"
         )
-    if weights and not (folder / TINY_FILES[1]).exists():
-        raise ModelError(f"tiny VAE {name!r}: no {TINY_FILES[1]} in {folder}; only safetensors are read")
+    path = folder / TINY_FILES[1]
+    if weights and not os.path.lexists(path):
+        raise ModelError(f"tiny VAE {name!r}: no {path.name} in {folder}; only safetensors are read")
+    if os.path.lexists(path):
+        require_whole(path)
 
 
 def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> ModelInfo:
     if testcard_cost_s(model) is not None:
         return ModelInfo("testcard", (256, 144), 0, 1, {}, "testcard-1")
-    folder = find(model, download=download, trust=trust)
+    located = locate(model, download=download, trust=trust)
+    folder = located.folder
     family = family_of(model, folder)
     layout = layout_of(folder, family)
     if layout == "diffusers":
-        weights = download or fingerprint or not HUB_ID.fullmatch(model)
-        check(model, folder, weights=weights, trust=trust)
+        check_code(model, folder, trust=trust)
+        check(model, folder, located.contents, family, trust=trust)
+    else:
+        check_graphs(model, folder, located.contents, family)
     denoiser = folder / family.denoiser / "config.json"
     vae = folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
     channels, taken = entry(vae, "latent_channels", int), entry(denoiser, "in_channels", int)

@@ -6,21 +6,25 @@ graphs as ``render export`` and Optimum write them, or a hub id such as ``org/na
 
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from render.errors import ModelError
+from render.models.complete import check_weights, whole
+from render.models.config import family_of
+from render.models.contents import Contents, contents_of, listed, wanted
 from render.models.demo import WEIGHTS
-from render.models.families import FAMILIES
-from render.models.hub import hub_folder
-from render.models.trust import PICKLE_SUFFIXES, PICKLES, unweighted
+from render.models.hub import UnreachableError, cached_folder, fetch, repository_files
+from render.models.trust import PICKLE_SUFFIXES
 
-__all__ = ["FILES", "HUB_ID", "TINY_FILES", "find", "find_tiny", "pinned", "testcard_cost_s"]
+__all__ = ["TINY_FILES", "Located", "find", "find_tiny", "locate", "on_hub", "pinned", "testcard_cost_s"]
 
-WEIGHTS_FILES = ("model", "diffusion_pytorch_model")  # no variants (fp16, non_ema): they are not loaded
-FILES = ("*.json", "*.txt", *(f"{name}{shard}.safetensors" for name in WEIGHTS_FILES for shard in ("", "-*-of-*")))
+INDEX = "model_index.json"
 TINY = "vae_tiny"  # the demo model's
 TINY_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 HUB_ID = re.compile(r"(?!.*\.\.)([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)  # no way up in it
+COMMIT = re.compile("[0-9a-f]{40}")
 TESTCARD = re.compile(r"testcard(?::(\d{1,6})ms)?")
 
 
@@ -30,48 +34,113 @@ def testcard_cost_s(model: str) -> float | None:
     return int(match[1] or 0) / 1000 if match else None
 
 
-def find(model: str, *, download: bool, trust: bool = False) -> Path:
-    """The folder of a model; of a hub model the cached one, fetched before when ``download`` is set.
+@dataclass(frozen=True)
+class Located:
+    """A model's folder, and what is in it; of a hub model that is not fetched yet, what will be."""
 
-    With ``trust`` pickled weights are fetched where there are no others.
-    Raises ModelError that says what was looked for and what to do.
+    folder: Path
+    contents: Contents
+
+
+def on_hub(model: str) -> re.Match[str] | None:
+    """The repository (1) and revision (2, or None) where ``model`` is of the hub: no folder here has that name."""
+    if model.startswith((".", "/", "~")) or os.path.isdir(model):
+        return None
+    return HUB_ID.fullmatch(model)
+
+
+def find(model: str, *, download: bool, trust: bool = False) -> Path:
+    """The folder of a model, as ``locate`` finds it."""
+    return locate(model, download=download, trust=trust).folder
+
+
+def locate(model: str, *, download: bool, trust: bool = False) -> Located:
+    """Where a model is; a hub model in the hub's cache, fetched before when ``download`` is set.
+
+    Without ``download`` its configurations are fetched. With ``trust`` pickled weights are fetched where there are no
+    others. Raises ModelError that says what was looked for and what to do.
     """
     if model == "demo":
-        return WEIGHTS
+        return Located(WEIGHTS, contents_of(WEIGHTS))
     if model.endswith((".safetensors", *PICKLE_SUFFIXES)):
         pickled = "" if model.endswith(".safetensors") else "pickled weights can run code when they are read, and "
         raise ModelError(
             f"{model!r}: {pickled}single-file models are not built yet; convert it to a folder with save_pretrained"
         )
     if os.path.isdir(os.path.expanduser(model)):
-        return Path(os.path.expanduser(model))
-    hub = HUB_ID.fullmatch(model)
-    if hub and not model.startswith((".", "/", "~")):
-        parts = sorted({part for family in FAMILIES.values() for part in family.parts})
-        files = [f"{part}/{pattern}" for part in parts for pattern in FILES]
-        folder = hub_folder(hub[1], hub[2], "model_index.json", files, download=download)
-        if download and trust and (bare := unweighted(folder)):
-            files = [f"{part.name}/{name}" for part in bare for name in PICKLES]
-            hub_folder(hub[1], hub[2], "model_index.json", files, download=True)
-        return folder
+        folder = Path(os.path.expanduser(model))
+        return Located(folder, contents_of(folder))
+    if hub := on_hub(model):
+        return _from_hub(model, hub, download=download, trust=trust)
     raise ModelError(f"{model!r}: no such folder, and not a hub id; write demo, testcard, a folder, or org/name")
+
+
+def _from_hub(model: str, hub: re.Match[str], *, download: bool, trust: bool) -> Located:
+    """What is whole in the cache is not asked for again, but to be fetched: a branch may have moved since."""
+    here = _in_cache(model, hub, trust=trust)
+    if here is not None and (not download or COMMIT.fullmatch(hub[2] or "")):
+        return here
+    try:
+        files = repository_files(hub[1], hub[2])
+    except UnreachableError:
+        if here is None:
+            raise
+        return here
+    if INDEX not in files:
+        raise ModelError(f"{model!r}: {_other_layout(files)}")
+    contents = listed(files)
+    check_weights(model, contents, trust=trust)
+    paths = wanted(contents, trust=trust)
+    folder = fetch(hub[1], hub[2], paths if download else [path for path in paths if path.endswith(".json")])
+    return Located(folder, contents_of(folder) if download else contents)
+
+
+def _in_cache(model: str, hub: re.Match[str], *, trust: bool) -> Located | None:
+    """A hub model that was fetched, all of it; None for any other."""
+    folder = cached_folder(hub[1], hub[2], INDEX)
+    if folder is None:
+        return None
+    contents = contents_of(folder)
+    return Located(folder, contents) if whole(folder, contents, family_of(model, folder), trust=trust) else None
+
+
+def _other_layout(files: Sequence[str]) -> str:
+    single = [path for path in files if path.endswith((".safetensors", *PICKLE_SUFFIXES)) and "/" not in path]
+    if single:
+        return (
+            f"it holds single-file models ({single[0]}), which are not built yet, and no {INDEX}; choose a repository "
+            "in diffusers' layout"
+        )
+    return f"no {INDEX} in it; choose a repository in diffusers' layout"
 
 
 def find_tiny(tiny_vae: str, *, download: bool) -> Path:
     """The folder of an ``AutoencoderTiny``: ``demo``, a folder, or a hub id. Raises ModelError as ``find`` does."""
     if tiny_vae == "demo":
         return WEIGHTS / TINY
-    folder, hub = os.path.expanduser(tiny_vae), HUB_ID.fullmatch(tiny_vae)
-    if os.path.isdir(folder):
-        return Path(folder)
-    if hub and not tiny_vae.startswith((".", "/", "~")):
-        return hub_folder(hub[1], hub[2], "config.json", TINY_FILES, download=download)
+    if os.path.isdir(os.path.expanduser(tiny_vae)):
+        return Path(os.path.expanduser(tiny_vae))
+    if hub := on_hub(tiny_vae):
+        return _tiny_from_hub(hub, download=download)
     raise ModelError(f"tiny VAE {tiny_vae!r}: no such folder, and not a hub id; write demo, a folder, or org/name")
+
+
+def _tiny_from_hub(hub: re.Match[str], *, download: bool) -> Path:
+    cached = [cached_folder(hub[1], hub[2], name) for name in TINY_FILES]
+    if all(cached) and not download:
+        return Path(str(cached[0]))
+    try:
+        files = repository_files(hub[1], hub[2])
+    except UnreachableError:
+        if not all(cached):
+            raise
+        return Path(str(cached[0]))
+    if missing := [name for name in TINY_FILES if name not in files]:
+        raise ModelError(f"tiny VAE {hub[0]!r}: no {missing[0]} in it; choose a repository of an AutoencoderTiny")
+    return fetch(hub[1], hub[2], TINY_FILES if download else TINY_FILES[:1])
 
 
 def pinned(model: str, revision: str | None) -> str:
     """A hub id with its revision: what ``main`` was when the plan was made. Any other model as it is."""
-    hub = HUB_ID.fullmatch(model)
-    if not revision or not hub or hub[2] or Path(model).expanduser().is_dir():
-        return model
-    return f"{model}@{revision}"
+    hub = on_hub(model)
+    return f"{model}@{revision}" if revision and hub and not hub[2] else model

@@ -13,10 +13,8 @@ from typing import Any
 from render.errors import ModelError
 from render.models.families import FAMILIES
 
-__all__ = ["MAX_JSON_BYTES", "PICKLES", "PICKLE_SUFFIXES", "check", "unweighted"]
+__all__ = ["MAX_JSON_BYTES", "PICKLE_SUFFIXES", "check"]
 
-PICKLES = ("diffusion_pytorch_model.bin", "pytorch_model.bin")
-"""The names that diffusers and transformers look for."""
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 LIBRARIES = ("diffusers", "transformers")
 """What a model's index may name, beside diffusers' own folders of pipelines."""
@@ -24,35 +22,18 @@ CODE_KEYS = ("auto_map", "custom_pipelines", "custom_pipeline")
 MAX_JSON_BYTES = 32 << 20  # of one file; a tokenizer of 50,000 words has 2 MB
 
 
-def check(model: str, folder: Path, *, weights: bool, trust: bool) -> None:
-    """Raise ModelError for a folder in diffusers' layout that could run code, unless ``trust`` grants that.
+def check(model: str, folder: Path, *, trust: bool) -> None:
+    """Raise ModelError for a folder in diffusers' layout that brings code, unless ``trust`` grants that.
 
-    Weight indices that name files elsewhere are refused in any case. ``weights``: the files of weights must be there.
+    Weight indices that name files elsewhere are refused in any case. Pickled weights: `complete.py`.
     """
-    for path in sorted(folder.glob("*/*.index.json")):
+    for path in sorted(folder.glob("*/*.index*.json")):
         _check_index(path)
-    if trust:
-        return
-    for code in _own_code(folder):
+    for code in () if trust else _own_code(folder):
         raise ModelError(
             f"{model!r}: {code}: that is code of the model's own, which could do anything here; choose another model, "
             "or say --trust if you trust its author"
         )
-    for part in unweighted(folder) if weights else ():
-        pickled = [path.name for path in sorted(part.iterdir()) if path.suffix in PICKLE_SUFFIXES]
-        if pickled:
-            raise ModelError(
-                f"{model!r}: {part.name}/{pickled[0]}: pickled weights can run code when they are read, and there are "
-                "no safetensors; convert it with save_pretrained, or say --trust if you trust its author"
-            )
-        raise ModelError(f"{model!r}: no weights in {part.name}; safetensors are looked for")
-
-
-def unweighted(folder: Path) -> list[Path]:
-    """The parts of a model that should have weights, and have no safetensors."""
-    names = sorted({name for family in FAMILIES.values() for name in family.weighted})
-    parts = [folder / name for name in names if (folder / name / "config.json").exists()]
-    return [part for part in parts if not any(part.glob("*.safetensors"))]
 
 
 def _own_code(folder: Path) -> Iterator[str]:

@@ -4,8 +4,9 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from render.errors import ModelError
 from render.models.config import export_note, family_of
+from render.models.contents import contents_of, weights_of
+from render.models.damage import open_weights
 from render.models.fingerprint import layout_of
 from render.models.sources import find, testcard_cost_s
 
@@ -21,7 +22,9 @@ def num_parameters(model: str, part: Literal["denoiser", "vae"]) -> int:
     if layout_of(folder, family) == "onnx":
         return _parameters_of_graph(folder / (family.denoiser if part == "denoiser" else "vae_decoder"))
     name = family.denoiser if part == "denoiser" else "vae"
-    return sum(_parameters_in(path) for path in (folder / name).glob("*.safetensors"))
+    weights = weights_of(contents_of(folder)[name])
+    files = weights.files if weights is not None and not weights.pickled else ()
+    return sum(_parameters_in(folder / name / file) for file in files if (folder / name / file).exists())
 
 
 def _parameters_of_graph(folder: Path) -> int:
@@ -33,10 +36,5 @@ def _parameters_of_graph(folder: Path) -> int:
 
 
 def _parameters_in(path: Path) -> int:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError):
-        raise ModelError(f"{path}: is no safetensors file; fetch the model again") from None
+    with open_weights(path) as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping

@@ -23,11 +23,15 @@ def sd_folder(folder: Path, pipeline: str | None = "StableDiffusionPipeline") ->
         "unet/config.json": {"in_channels": 4, "sample_size": 64, "block_out_channels": [320, 640, 1280, 1280]},
         "vae/config.json": {"latent_channels": 4, "block_out_channels": [128, 256, 512, 512]},
         "scheduler/scheduler_config.json": {"beta_end": 0.012},
+        "text_encoder/config.json": {"architectures": ["CLIPTextModel"]},
+        "tokenizer/vocab.json": {"<|endoftext|>": 0},
     }
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content))
     safetensors(folder / "unet/diffusion_pytorch_model.safetensors", weight=[4, 8, 3, 3], bias=[8])
+    (folder / "tokenizer/merges.txt").write_text("#version: 0.2\n")
+    safetensors(folder / "text_encoder/model.safetensors", weight=[2, 2])
     safetensors(folder / "vae/diffusion_pytorch_model.safetensors", weight=[2, 2])
     return folder
 
@@ -36,8 +40,9 @@ def graph_folder(folder: Path, **note: object) -> Path:
     """The same as graphs that nobody can open, with what ``render export`` notes of the UNet and the decoder."""
     sd_folder(folder)
     (folder / "vae").rename(folder / "vae_decoder")
-    for part in ("unet", "vae_decoder"):
-        (folder / part / "diffusion_pytorch_model.safetensors").unlink()
+    for part in ("unet", "vae_decoder", "text_encoder"):
+        [weights] = (folder / part).glob("*.safetensors")
+        weights.unlink()
         (folder / part / "model.onnx").write_bytes(bytes(4000))
         if note:
             config = json.loads((folder / part / "config.json").read_text())

@@ -77,4 +77,4 @@ def test_a_gated_repository_is_refused_by_check(render: Render) -> None:
     done = render("check", "someone/gated")
     assert done.returncode == 2
     assert "'someone/gated'" in done.stderr
-    assert "it needs a token (`hf auth login`)" in done.stderr
+    assert "accept their terms, then `hf auth login` with a token of that account" in done.stderr

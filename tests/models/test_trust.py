@@ -146,7 +146,7 @@ def test_a_model_without_weights_is_named(model: Path) -> None:
     "model", ["a/..", "a/b@../../x", "a/b@main/../../..", "a/b\0c", "../x/y", "a/b\u0665@\u0665/.."]
 )
 def test_names_do_not_lead_out_of_the_hubs_cache(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("render.models.sources.hub_folder", lambda *_a, **_o: pytest.fail("the hub's cache was asked"))
+    monkeypatch.setattr("render.models.sources.cached_folder", lambda *_: pytest.fail("the hub's cache was asked"))
     with pytest.raises(ModelError, match="no such folder, and not a hub id"):
         find(model, download=False)
 

@@ -1,0 +1,135 @@
+"""Whether a model's files are all there, and each of them whole, as far as names, configurations and headers say.
+
+Quick: of weights only the headers are read. Knows no network: what the hub lists is handed in as names.
+"""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from render.errors import ModelError
+from render.models.config import read_json
+from render.models.contents import CONFIGS, Contents, Weights, files_of, weights_of
+from render.models.damage import require_whole
+from render.models.families import FAMILIES, Family
+from render.models.trust import PICKLE_SUFFIXES
+
+__all__ = ["check", "check_graphs", "check_weights", "whole"]
+
+WORDS = ({"vocab.json", "merges.txt"}, {"tokenizer.json"}, {"spiece.model"})
+"""The files that a tokenizer is made of: those of one of these sets."""
+CODE = "pickled weights can run code when they are read, and there are no safetensors"
+
+
+def check(model: str, folder: Path, contents: Contents, family: Family, *, trust: bool) -> None:
+    """Raise ModelError for a model of which something is missing by its ``contents``, or damaged in its ``folder``.
+
+    Of a model of the hub, of which only the configurations were fetched, ``contents`` are what the hub lists.
+    """
+    check_weights(model, contents, trust=trust)
+    for gap in _gaps(folder, contents, family):
+        raise ModelError(f"{model!r}: {gap}")
+    for path in _read(folder, contents, family):
+        if path.exists() or path.is_symlink():
+            require_whole(path)
+
+
+def check_weights(model: str, contents: Contents, *, trust: bool) -> None:
+    """Raise ModelError where a part with a configuration has no weights that may be read, by the names alone."""
+    for part in sorted({part for family in FAMILIES.values() for part in family.weighted}):
+        names = contents[part]
+        weights = weights_of(names)
+        if "config.json" not in names or (weights and (trust or not weights.pickled)):
+            continue
+        pickled = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
+        if pickled and not trust:
+            raise ModelError(
+                f"{model!r}: {part}/{pickled[0]}: {CODE}; convert it with save_pretrained, or say --trust if you trust "
+                "its author"
+            )
+        raise ModelError(f"{model!r}: {_no_weights(part, names)}")
+
+
+def _no_weights(part: str, names: frozenset[str]) -> str:
+    """What a part holds instead of weights."""
+    others = sorted(name for name in names if name.endswith((".safetensors", *PICKLE_SUFFIXES)))
+    if "model.onnx" in names:
+        return (
+            f"{part} holds an ONNX graph, and those are not fetched from the hub; `hf download` it, and give the folder"
+        )
+    if others:
+        return (
+            f"no weights in {part} under a name that diffusers reads, but {', '.join(others[:3])}; rename them, or "
+            "convert the model with save_pretrained"
+        )
+    return f"no weights in {part}; safetensors are looked for"
+
+
+def _gaps(folder: Path, contents: Contents, family: Family) -> Iterator[str]:
+    """What is missing of a model in diffusers' layout, by the names and the indices of shards."""
+    for part in family.weighted:
+        if "config.json" not in contents[part]:
+            yield f"no config.json in {part}; a model folder is in diffusers' layout"
+        elif (weights := weights_of(contents[part])) is None:
+            yield f"no weights in {part}"
+        else:
+            yield from _missing_shards(folder, part, contents[part], weights)
+    for part in family.tokenizers:
+        if gap := _missing_words(part, contents[part]):
+            yield gap
+    if "scheduler_config.json" not in contents["scheduler"]:
+        yield "no scheduler_config.json in scheduler; a model folder is in diffusers' layout"
+
+
+def _missing_words(part: str, names: frozenset[str]) -> str | None:
+    if any(words <= names for words in WORDS):
+        return None
+    return f"no {' and no '.join(sorted(WORDS[0] - names))} in {part}; fetch the model again"
+
+
+def _missing_shards(folder: Path, part: str, names: frozenset[str], weights: Weights) -> Iterator[str]:
+    """Shards that the index names and nobody has."""
+    single = [name for name in weights.files if "-of-" not in name]
+    if weights.pickled or "model.safetensors" in single:  # transformers reads one file first, diffusers an index
+        return
+    if weights.index not in names:
+        if not single:
+            yield f"no {weights.index} in {part}, which says what is in its shards; fetch the model again"
+        return
+    index = folder / part / weights.index
+    table = read_json(index).get("weight_map") if index.exists() else None  # else not fetched yet
+    shards = {str(name) for name in table.values()} if isinstance(table, dict) else set()
+    if missing := sorted(shards - names):
+        yield (
+            f"{part}/{missing[0]} is missing, one of {len(shards)} shards that {weights.index} names; "
+            "fetch the model again"
+        )
+
+
+def whole(folder: Path, contents: Contents, family: Family, *, trust: bool) -> bool:
+    """Whether nothing is missing that was asked for, so that nothing needs to be fetched."""
+    parts = {part: weights_of(contents[part]) for part in family.weighted}
+    pickled = any(weights is not None and weights.pickled for weights in parts.values())
+    there = all(path.exists() for path in _read(folder, contents, family))
+    return there and not (pickled and not trust) and next(_gaps(folder, contents, family), None) is None
+
+
+def _read(folder: Path, contents: Contents, family: Family) -> Iterator[Path]:
+    """The files that are read of a model in diffusers' layout."""
+    for part in family.parts:
+        weights = weights_of(contents[part]) if part in family.weighted else None
+        names = files_of(contents[part])
+        yield from (folder / part / name for name in (names if weights is None else {*names, *weights.files}))
+
+
+def check_graphs(model: str, folder: Path, contents: Contents, family: Family) -> None:
+    """Raise ModelError for a folder of ONNX graphs of which one is missing, or not what its name says."""
+    for part in family.graph_parts:
+        names = contents[part]
+        if part not in (*family.tokenizers, "scheduler") and "model.onnx" not in names:
+            raise ModelError(f"{model!r}: no model.onnx in {part}; fetch or export the model again")
+        if part in family.tokenizers and (gap := _missing_words(part, names)):
+            raise ModelError(f"{model!r}: {gap}")
+        for name in sorted(names):
+            if name.startswith("model.onnx") or any(fnmatchcase(name, pattern) for pattern in CONFIGS):
+                require_whole(folder / part / name)
