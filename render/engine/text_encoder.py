@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from render.engine.families.base import Family
+from render.engine.families.sd import CLIP_TOKENS
 from render.engine.text import Text
 
 __all__ = ["TextEncoder"]
@@ -19,6 +20,8 @@ class TextEncoder:
         self._pipeline = pipeline
         self._family = family
         self._device = device
+        for tokenizer, encoder in zip(family.row.tokenizers, family.row.text_encoders, strict=True):
+            _limit(getattr(pipeline, tokenizer), getattr(pipeline, encoder))
 
     @torch.no_grad()
     def encode(self, texts: Iterable[str]) -> dict[str, Text]:
@@ -37,3 +40,9 @@ class TextEncoder:
         if len(tokens) <= tokenizer.model_max_length:
             return ""
         return str(tokenizer.decode(tokens[tokenizer.model_max_length - 1 : -1]))
+
+
+def _limit(tokenizer: Any, encoder: Any) -> None:
+    """No more tokens than the encoder has places for: a tokenizer that names no ``model_max_length`` has 1e30."""
+    places = getattr(encoder.config, "max_position_embeddings", CLIP_TOKENS)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, places)

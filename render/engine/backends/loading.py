@@ -3,18 +3,29 @@
 Nothing comes from the network; only safetensors are read, where nothing else was granted.
 """
 
+import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
+from render import models
 from render.engine.backends.eager import EagerModel
 from render.engine.families.base import Family
 from render.engine.text_encoder import TextEncoder
 from render.errors import ModelError
 
 __all__ = ["Source", "load", "load_text", "open_pipeline", "pipeline_class", "quieten", "what_is_read"]
+
+BROKEN = (
+    *(OSError, ValueError, RuntimeError, LookupError, ImportError, TypeError, AttributeError),
+    *(EOFError, SafetensorError, pickle.UnpicklingError),
+)
+"""What diffusers and transformers raise over files that are not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +49,9 @@ def load(
     pipeline = open_pipeline(source, dtype)
     vae = pipeline.vae if tiny_vae is None else _tiny_vae(tiny_vae, dtype)
     denoiser = source.family.row.denoiser
-    models = EagerModel(getattr(pipeline, denoiser), vae, source.family, dtype, device)
+    modules = EagerModel(getattr(pipeline, denoiser), vae, source.family, dtype, device)
     pipeline.register_modules(vae=None, **{denoiser: None})
-    return models, TextEncoder(pipeline.to(device), source.family, device)
+    return modules, TextEncoder(pipeline.to(device), source.family, device)
 
 
 def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
@@ -50,8 +61,8 @@ def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
         return diffusers.AutoencoderTiny.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, **{_dtype_argument(): dtype}
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except BROKEN as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"{folder}: diffusers cannot load it as a tiny VAE: {reason}") from error
 
 
@@ -67,17 +78,37 @@ def open_pipeline(source: Source, dtype: torch.dtype, **given: Any) -> Any:
     ``given`` modules are not read. Raises ModelError.
     """
     name = source.family.row.denoiser
-    dtypes = {_dtype_argument(): {"default": torch.float32, name: dtype, "vae": dtype}}
+    dtypes = {"default": torch.float32, name: dtype, "vae": dtype}
     try:
+        given = _variants(source, dtypes, given) | given
         pipeline = pipeline_class(source.family).from_pretrained(
-            source.folder, local_files_only=True, **what_is_read(source), **dtypes, **given
+            source.folder, local_files_only=True, **what_is_read(source), **{_dtype_argument(): dtypes}, **given
         )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise ModelError(f"{source.folder}: diffusers cannot load it: {str(error).splitlines()[0]}") from error
+    except BROKEN as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{source.folder}: diffusers cannot load it: {reason}") from error
     denoiser = getattr(pipeline, name)
     if denoiser is not None and (why := source.family.refusal(denoiser.config)):
         raise ModelError(f"{source.folder}: {why}")
     return pipeline
+
+
+def _variants(source: Source, dtypes: Mapping[str, torch.dtype], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of which only a variant is there (``model.fp16.safetensors``), loaded as that.
+
+    One by one: told to load a variant, diffusers' pipeline takes it of every part, also where there are full weights.
+    """
+    quieten()
+    index = pipeline_class(source.family).load_config(source.folder, local_files_only=True)
+    loaded, safe = {}, None if source.trust else True
+    for part, variant in models.variants(source.folder, source.family.row).items():
+        if part not in given:
+            library, name = index[part]
+            dtype = {_dtype_argument(library): dtypes.get(part, dtypes["default"])}
+            loaded[part] = getattr(import_module(library), name).from_pretrained(
+                source.folder / part, variant=variant, use_safetensors=safe, local_files_only=True, **dtype
+            )
+    return loaded
 
 
 def pipeline_class(family: Family) -> Any:
@@ -107,9 +138,14 @@ def what_is_read(source: Source) -> dict[str, Any]:
     return {**unused, **row.left_out, **(trusted if source.trust else {"use_safetensors": True})}
 
 
-def _dtype_argument() -> str:
-    """What ``from_pretrained`` calls it: diffusers 0.42 renamed ``torch_dtype``, and warns about the old name."""
+def _dtype_argument(library: str = "diffusers") -> str:
+    """What ``from_pretrained`` calls it: diffusers 0.42 renamed ``torch_dtype``, and warns about the old name.
+
+    transformers has renamed it in all versions that are supported.
+    """
     import diffusers
 
+    if library != "diffusers":
+        return "dtype"
     major, minor = (int(part) for part in diffusers.__version__.split(".")[:2])
     return "dtype" if (major, minor) >= (0, 42) else "torch_dtype"
