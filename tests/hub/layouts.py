@@ -160,9 +160,13 @@ def lcm(folder: Path) -> None:
 
 def fp16_only(folder: Path) -> None:
     """A fine-tune of which only the half-precision variant was uploaded."""
+    from safetensors.torch import load_file, save_file
+
     _sd(folder, {**SD_INDEX, "safety_checker": [None, None]}, SCHEDULERS["sd15"])
     for path in sorted(folder.rglob("*.safetensors")):
-        path.rename(path.with_name(f"{path.stem}.fp16.safetensors"))
+        halves = {name: weight.half() for name, weight in load_file(path).items()}
+        save_file(halves, path.with_name(f"{path.stem}.fp16.safetensors"), {"format": "pt"})
+        path.unlink()
 
 
 def bin_only(folder: Path) -> None:

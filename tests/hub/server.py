@@ -18,7 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["Fault", "Hub", "serving"]
+import pytest
+
+__all__ = ["Fault", "Hub", "serving", "used"]
 
 LFS = (".safetensors", ".bin", ".onnx")  # these have a sha256, other files the sum that git gives them
 API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)(?:/(?P<what>revision|tree)/(?P<revision>[^/]+))?")
@@ -93,6 +95,17 @@ def serving(repositories: Mapping[str, Path], faults: Mapping[str, Fault] | None
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def used(hub: Hub, home: Path, patch: pytest.MonkeyPatch) -> None:
+    """Have the hub's client in this process ask this hub, with a cache of its own."""
+    from huggingface_hub import constants
+
+    patch.setattr(constants, "ENDPOINT", hub.endpoint)
+    patch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{hub.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    )
+    patch.setattr(constants, "HF_HUB_CACHE", str(home / "hf/hub"))
 
 
 class _Handler(BaseHTTPRequestHandler):
