@@ -9,7 +9,7 @@ from pathlib import Path
 
 from render.errors import ModelError
 from render.models.config import read_json
-from render.models.contents import CONFIGS, Contents, Weights, files_of, weights_of
+from render.models.contents import CONFIGS, Contents, Located, Weights, files_of, weights_of
 from render.models.damage import require_whole
 from render.models.families import FAMILIES, Family
 from render.models.trust import PICKLE_SUFFIXES
@@ -21,16 +21,14 @@ WORDS = ({"vocab.json", "merges.txt"}, {"tokenizer.json"}, {"spiece.model"})
 CODE = "pickled weights can run code when they are read, and there are no safetensors"
 
 
-def check(model: str, folder: Path, contents: Contents, family: Family, *, trust: bool) -> None:
-    """Raise ModelError for a model of which something is missing by its ``contents``, or damaged in its ``folder``.
-
-    Of a model of the hub, of which only the configurations were fetched, ``contents`` are what the hub lists.
-    """
+def check(model: str, located: Located, family: Family, *, trust: bool) -> None:
+    """Raise ModelError for a model in diffusers' layout of which something is missing, or what is here is damaged."""
+    folder, contents = located.folder, located.contents
     check_weights(model, contents, trust=trust)
     for gap in _gaps(folder, contents, family):
         raise ModelError(f"{model!r}: {gap}")
     for path in _read(folder, contents, family):
-        if path.exists() or path.is_symlink():
+        if located.fetched or path.exists():
             require_whole(path)
 
 
@@ -106,8 +104,9 @@ def _missing_shards(folder: Path, part: str, names: frozenset[str], weights: Wei
         )
 
 
-def whole(folder: Path, contents: Contents, family: Family, *, trust: bool) -> bool:
+def whole(located: Located, family: Family, *, trust: bool) -> bool:
     """Whether nothing is missing that was asked for, so that nothing needs to be fetched."""
+    folder, contents = located.folder, located.contents
     parts = {part: weights_of(contents[part]) for part in family.weighted}
     pickled = any(weights is not None and weights.pickled for weights in parts.values())
     there = all(path.exists() for path in _read(folder, contents, family))
@@ -122,14 +121,14 @@ def _read(folder: Path, contents: Contents, family: Family) -> Iterator[Path]:
         yield from (folder / part / name for name in (names if weights is None else {*names, *weights.files}))
 
 
-def check_graphs(model: str, folder: Path, contents: Contents, family: Family) -> None:
+def check_graphs(model: str, located: Located, family: Family) -> None:
     """Raise ModelError for a folder of ONNX graphs of which one is missing, or not what its name says."""
     for part in family.graph_parts:
-        names = contents[part]
+        names = located.contents[part]
         if part not in (*family.tokenizers, "scheduler") and "model.onnx" not in names:
             raise ModelError(f"{model!r}: no model.onnx in {part}; fetch or export the model again")
         if part in family.tokenizers and (gap := _missing_words(part, names)):
             raise ModelError(f"{model!r}: {gap}")
         for name in sorted(names):
             if name.startswith("model.onnx") or any(fnmatchcase(name, pattern) for pattern in CONFIGS):
-                require_whole(folder / part / name)
+                require_whole(located.folder / part / name)

@@ -17,6 +17,7 @@ __all__ = [
     "CONFIGS",
     "PICKLES",
     "Contents",
+    "Located",
     "Weights",
     "contents_of",
     "files_of",
@@ -35,6 +36,15 @@ VARIANTS = ("", "fp32", "bf16", "fp16")
 NAMES = ("model", "diffusion_pytorch_model")
 PICKLES = ("diffusion_pytorch_model", "pytorch_model")
 """What transformers and diffusers call weights, as safetensors and pickled."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """A model's folder, and what is in it. ``fetched``: else ``contents`` are what the hub lists, and will be there."""
+
+    folder: Path
+    contents: Contents
+    fetched: bool = True
 
 
 @dataclass(frozen=True)

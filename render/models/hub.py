@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 ASK_S = 10.0
 """For the list of a repository's files. The client's own calls wait and try again for half a minute."""
-AGAIN = "run the same command again, it goes on where it stopped"
+AGAIN = "run the same command again, files that came whole are kept"
 
 
 class UnreachableError(ModelError):
@@ -55,6 +55,10 @@ def fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
 
 def _translated(repository: str, call: Callable[[], T]) -> T:
     """What ``call`` returns, or what went wrong in our words."""
+    from huggingface_hub.utils import disable_progress_bars, logging
+
+    logging.set_verbosity_error()  # it tells of every try
+    disable_progress_bars()
     try:
         return call()
     except Exception as error:  # noqa: BLE001 - which HTTP library fails, and how, depends on the client's version
@@ -104,6 +108,7 @@ def _disk(error: BaseException) -> str | None:
         errno.ENOSPC: "the disk is full; free some space, or let HF_HOME name a folder on another one",
         errno.EDQUOT: "your quota is used up; free some space, or let HF_HOME name a folder elsewhere",
         errno.EACCES: "permission denied; let HF_HOME name a folder of yours",
+        errno.ENOTDIR: "something on the way to it is a file; let HF_HOME name a folder of yours",
         errno.EROFS: "the disk is read-only; let HF_HOME name a folder elsewhere",
     }
     links = (link for link in _chain(error) if isinstance(link, OSError))

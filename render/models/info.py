@@ -73,9 +73,9 @@ def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> 
     layout = layout_of(folder, family)
     if layout == "diffusers":
         check_code(model, folder, trust=trust)
-        check(model, folder, located.contents, family, trust=trust)
+        check(model, located, family, trust=trust)
     else:
-        check_graphs(model, folder, located.contents, family)
+        check_graphs(model, located, family)
     denoiser = folder / family.denoiser / "config.json"
     vae = folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
     channels, taken = entry(vae, "latent_channels", int), entry(denoiser, "in_channels", int)

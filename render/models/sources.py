@@ -7,18 +7,17 @@ graphs as ``render export`` and Optimum write them, or a hub id such as ``org/na
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from render.errors import ModelError
 from render.models.complete import check_weights, whole
 from render.models.config import family_of
-from render.models.contents import Contents, contents_of, listed, wanted
+from render.models.contents import Located, contents_of, listed, wanted
 from render.models.demo import WEIGHTS
 from render.models.hub import UnreachableError, cached_folder, fetch, repository_files
 from render.models.trust import PICKLE_SUFFIXES
 
-__all__ = ["TINY_FILES", "Located", "find", "find_tiny", "locate", "on_hub", "pinned", "testcard_cost_s"]
+__all__ = ["TINY_FILES", "find", "find_tiny", "locate", "on_hub", "pinned", "testcard_cost_s"]
 
 INDEX = "model_index.json"
 TINY = "vae_tiny"  # the demo model's
@@ -32,14 +31,6 @@ def testcard_cost_s(model: str) -> float | None:
     """Seconds that each picture of a test card shall take (``testcard:50ms``), 0 for ``testcard``, None for models."""
     match = TESTCARD.fullmatch(model)
     return int(match[1] or 0) / 1000 if match else None
-
-
-@dataclass(frozen=True)
-class Located:
-    """A model's folder, and what is in it; of a hub model that is not fetched yet, what will be."""
-
-    folder: Path
-    contents: Contents
 
 
 def on_hub(model: str) -> re.Match[str] | None:
@@ -92,7 +83,7 @@ def _from_hub(model: str, hub: re.Match[str], *, download: bool, trust: bool) ->
     check_weights(model, contents, trust=trust)
     paths = wanted(contents, trust=trust)
     folder = fetch(hub[1], hub[2], paths if download else [path for path in paths if path.endswith(".json")])
-    return Located(folder, contents_of(folder) if download else contents)
+    return Located(folder, contents_of(folder)) if download else Located(folder, contents, fetched=False)
 
 
 def _in_cache(model: str, hub: re.Match[str], *, trust: bool) -> Located | None:
@@ -100,8 +91,8 @@ def _in_cache(model: str, hub: re.Match[str], *, trust: bool) -> Located | None:
     folder = cached_folder(hub[1], hub[2], INDEX)
     if folder is None:
         return None
-    contents = contents_of(folder)
-    return Located(folder, contents) if whole(folder, contents, family_of(model, folder), trust=trust) else None
+    located = Located(folder, contents_of(folder))
+    return located if whole(located, family_of(model, folder), trust=trust) else None
 
 
 def _other_layout(files: Sequence[str]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from render import models
 from render.engine.engine import Engine
+from render.video.reader import probe
 from tests.engine.conftest import decoded, latents_of
 from tests.engine.test_engine import Open, psnr
 from tests.hub.layouts import LAYOUTS, REPOSITORIES
@@ -19,6 +23,18 @@ from tests.hub.server import Hub, serving, used
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
+JOB = """\
+version: 1
+name: walk
+mode: dream
+model: {model}
+size: 64x64
+frames: 2
+steps: 2
+keyframes:
+  - {{at: 0, prompt: "a lighthouse, oil painting", seed: 1}}
+"""
 TEXT = {"prompt": "red hills", "negative": "grey"}
 JOBS = {  # sampler and guidance as each repository's own page gives them
     "sd15": ("pndm", 7.5),
@@ -78,3 +94,31 @@ def test_a_repository_renders_as_diffusers_renders_it(
         [ours] = (decoded(engine, latents_of(engine, [0])) / 2 + 0.5).clamp(0, 1)
     theirs = by_diffusers(folder, engine, **({"variant": "fp16"} if layout == "fp16_only" else {}))
     assert psnr(ours, theirs) > 60
+
+
+def test_the_command_fetches_what_is_used_and_renders_it(hub: Hub, tmp_path: Path) -> None:
+    """In a process of its own, as people start it; and again without the hub, once it is in the cache."""
+    [repository] = [repo for repo, name in REPOSITORIES.items() if name == "sd15"]
+    (tmp_path / "job.yaml").write_text(JOB.format(model=repository))
+    hub.asked.clear()
+
+    def render(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        home = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT)}
+        line = [sys.executable, "-m", "render", *arguments, "job.yaml"]
+        return subprocess.run(
+            line, cwd=tmp_path, env={**os.environ, **home, **environment}, capture_output=True, text=True, check=False
+        )
+
+    done = render("run", "--local")
+    assert (done.returncode, done.stderr.count("Fetching")) == (0, 0), done.stderr
+    assert probe(tmp_path / "out/walk/video.mp4").frames == 2
+    fetched = hub.fetched(repository)
+    assert {"model_index.json", "unet/diffusion_pytorch_model.safetensors"} <= fetched
+    assert not [name for name in fetched if name.startswith(("safety_checker", "feature_extractor", "v1-5-"))]
+    assert not [name for name in fetched if name.endswith(".bin") or ".fp16." in name]
+    for name in ("segments", "video.mp4"):
+        (tmp_path / "out/walk" / name).rename(tmp_path / name)
+    hub.asked.clear()
+    again = render("run", "--local", HF_HUB_OFFLINE="1")
+    assert (again.returncode, hub.asked) == (0, []), again.stderr
+    assert (tmp_path / "out/walk/video.mp4").read_bytes() == (tmp_path / "video.mp4").read_bytes()

@@ -1,7 +1,7 @@
 """A model hub on loopback: what huggingface_hub's client asks of the real one, and the ways in which that one fails.
 
 Serves folders as repositories of one commit each. ``HF_ENDPOINT`` leads the client here. A ``Fault`` makes a repository
-gated, private, slow, or break off in the middle of a file, with the status and the headers of the hub.
+gated, private, slow, busy, or break off in the middle of a file, with the status and the headers of the hub.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<pa
 
 @dataclass(frozen=True)
 class Fault:
-    """How a repository refuses: with ``status`` and the hub's ``code``, after ``slow_s``, or ``broken_after`` bytes."""
+    """How a repository refuses: with ``status`` and the hub's ``code``, after ``slow_s``, or at byte ``broken_at``.
+
+    As the hub does, a gated one is described to everybody and refuses its files alone.
+    """
 
     status: int = 200
     code: str = ""
     message: str = ""
     slow_s: float = 0.0
-    broken_after: int | None = None
+    broken_at: int | None = None
     times: int | None = None  # so often, then no more
+    with_token: bool = False  # also who brings a token is refused
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Hub:
     repositories: Mapping[str, Path]
     faults: Mapping[str, Fault] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    resumed: list[int] = field(default_factory=list)  # at which byte
     endpoint: str = ""
     branches: tuple[str, ...] = ("main",)
 
@@ -135,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self._fault(repo)
         time.sleep(fault.slow_s)
         assert match is not None
-        if fault.status != 200 and "authorization" not in {name.lower() for name in self.headers}:
+        known = "authorization" in {name.lower() for name in self.headers} and not fault.with_token
+        if fault.status != 200 and not known and (match.re is RESOLVE or fault.code != "GatedRepo"):
             self._refuse(fault)
             return
         commit, revision = self.hub.commit(repo), match["revision"] or "main"
@@ -151,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fault(self, repo: str) -> Fault:
         fault = self.hub.faults.get(repo, Fault())
-        if fault.times is None:
+        if fault.times is None or not self.path.endswith(LFS):
             return fault
         self.left[repo] = self.left.get(repo, fault.times) - (self.command == "GET")
         return fault if self.left[repo] >= 0 else Fault()
@@ -164,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         lfs = entry.get("lfs")
         etag = lfs["oid"] if isinstance(lfs, dict) else entry["oid"]
         start = int(match[1]) if (match := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))) else 0
+        self.hub.resumed += [start] if start else []
         self.send_response(206 if start else 200)
         for header, value in (
             ("X-Repo-Commit", commit),
@@ -178,7 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.end_headers()
         if self.command == "GET":
-            end = len(data) if fault.broken_after is None or not name.endswith(LFS) else start + fault.broken_after
+            broken = fault.broken_at is not None and name.endswith(LFS)
+            end = max(start, min(fault.broken_at or 0, len(data))) if broken else len(data)
             self.wfile.write(data[start:end])
             self.close_connection = end < len(data)
 

@@ -31,7 +31,7 @@ def sd_folder(folder: Path, pipeline: str | None = "StableDiffusionPipeline") ->
         (folder / name).write_text(json.dumps(content))
     safetensors(folder / "unet/diffusion_pytorch_model.safetensors", weight=[4, 8, 3, 3], bias=[8])
     (folder / "tokenizer/merges.txt").write_text("#version: 0.2\n")
-    safetensors(folder / "text_encoder/model.safetensors", weight=[2, 2])
+    safetensors(folder / "text_encoder/model.safetensors", weight=[2, 3])
     safetensors(folder / "vae/diffusion_pytorch_model.safetensors", weight=[2, 2])
     return folder
 

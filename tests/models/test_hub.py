@@ -1,80 +1,289 @@
-"""Repositories of the hub, in the layouts that people use: fetched and rendered, or refused with the cause."""
+"""The hub as it is on bad days: what it lacks, forbids or does not answer is told with the cure, before any weights."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import json
+import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from render.video.reader import probe
-from tests.hub.layouts import LAYOUTS
-from tests.hub.server import Fault, Hub, serving
+from render.cli import main
+from render.errors import ModelError
+from render.farm.worker import Worker
+from render.models import describe, find
+from render.models import hub as hub_module
+from render.spec import JobSpec
+from tests.hub.server import Fault, Hub, serving, used
+from tests.models.folders import safetensors, sd_folder
 
-pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
-SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-JOB = """\
-version: 1
-name: walk
-mode: dream
-model: {model}
-size: 64x64
-frames: 2
-steps: 2
-keyframes:
-  - {{at: 0, prompt: "a lighthouse, oil painting", seed: 1}}
-"""
-Render = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    folder = tmp_path_factory.mktemp("hub")
-    served = {SD15: "sd15", "stabilityai/stable-diffusion-2-1": "sd21", "segmind/SSD-1B": "ssd_1b"}
-    repositories = {repo: folder / layout for repo, layout in {**served, "someone/gated": "sd15"}.items()}
-    for layout in served.values():
-        (folder / layout).mkdir()
-        LAYOUTS[layout](folder / layout)
-    gated = Fault(401, "GatedRepo", "Access to model someone/gated is restricted.")
-    with serving(repositories, {"someone/gated": gated}) as hub:
-        yield hub
+MODEL = "someone/fine-tune"
+JOB = (
+    "version: 1\nmode: dream\nmodel: {}\nframes: 2\nsteps: 1\nengine: {{batch: 2}}\n"
+    'keyframes:\n  - {{at: 0, prompt: "hills"}}\n'
+)
+GATED = {"code": "GatedRepo", "message": "Access to model someone/fine-tune is restricted."}
 
 
 @pytest.fixture
-def render(hub: Hub, tmp_path: Path) -> Render:
-    """``render("check", model)``: the command in a process of its own, with a cache of its own."""
-
-    def render(command: str, model: str, *options: str) -> subprocess.CompletedProcess[str]:
-        (tmp_path / "job.yaml").write_text(JOB.format(model=model))
-        home = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT)}
-        line = [sys.executable, "-m", "render", command, "job.yaml", *options]
-        return subprocess.run(
-            line, cwd=tmp_path, env={**os.environ, **home}, capture_output=True, text=True, check=False
-        )
-
-    return render
+def source(tmp_path: Path) -> Path:
+    """The repository's files, to be changed."""
+    return sd_folder(tmp_path / "source")
 
 
-@pytest.mark.parametrize("model", [SD15, "stabilityai/stable-diffusion-2-1", "segmind/SSD-1B"])
-def test_a_repository_is_fetched_as_far_as_it_is_used_and_rendered(
-    model: str, hub: Hub, render: Render, tmp_path: Path
+@pytest.fixture
+def hub(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with one repository, and an empty cache."""
+    with serving({MODEL: source}) as hub:
+        used(hub, tmp_path, monkeypatch)
+        yield hub
+
+
+def refusal(model: str = MODEL, *, download: bool = False) -> str:
+    """What is said instead of describing a model."""
+    with pytest.raises(ModelError) as error:
+        describe(model, download=download, fingerprint=False)
+    assert "\n" not in str(error.value)
+    assert error.value.exit_code == 6
+    return str(error.value)
+
+
+def weights(names: set[str]) -> list[str]:
+    return sorted(name for name in names if name.endswith((".safetensors", ".bin")))
+
+
+def test_check_fetches_configurations_and_no_weights(hub: Hub) -> None:
+    assert describe(MODEL, fingerprint=False).native_size == (512, 512)
+    assert "unet/config.json" in hub.fetched(MODEL)
+    assert not weights(hub.fetched(MODEL))
+
+
+def test_what_is_here_whole_is_asked_of_nobody(hub: Hub) -> None:
+    fetched = describe(MODEL, download=True)
+    hub.asked.clear()
+    assert describe(MODEL) == fetched
+    assert describe(f"{MODEL}@{fetched.revision}", download=True) == fetched
+    assert hub.asked == []
+
+
+def to_fp16(source: Path) -> None:
+    for path in source.rglob("*.safetensors"):
+        path.rename(path.with_name(f"{path.stem}.fp16.safetensors"))
+
+
+def test_a_variant_is_fetched_where_there_is_nothing_else(hub: Hub, source: Path) -> None:
+    beside = source / "unet/diffusion_pytorch_model.fp16.safetensors"
+    beside.write_bytes(b"not looked at")
+    find(MODEL, download=True)
+    assert not [name for name in hub.fetched(MODEL) if "fp16" in name]
+    beside.unlink()
+    shutil.rmtree(hub_cache())
+    to_fp16(source)
+    describe(MODEL, fingerprint=False)
+    info = describe(MODEL, download=True)
+    assert len(info.fingerprint) == 64
+    assert len([name for name in hub.fetched(MODEL) if name.endswith(".fp16.safetensors")]) == 3
+
+
+def hub_cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def to_bin(source: Path) -> None:
+    for path in source.rglob("*.safetensors"):
+        path.rename(path.with_name("pytorch_model.bin" if path.stem == "model" else f"{path.stem}.bin"))
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "run", "preview"])
+def test_pickled_weights_are_refused_before_they_are_fetched(
+    command: str, hub: Hub, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = render("run", model, "--local")
-    assert done.returncode == 0, done.stderr
-    assert probe(tmp_path / "out/walk/video.mp4").frames == 2
-    fetched = hub.fetched(model)
-    assert {"model_index.json", "unet/diffusion_pytorch_model.safetensors"} <= fetched
-    assert not [name for name in fetched if name.startswith(("safety_checker", "feature_extractor", "v1-5-"))]
-    assert not [name for name in fetched if name.endswith(".bin") or ".fp16." in name]
+    to_bin(source)
+    job = tmp_path / "job.yaml"
+    job.write_text(JOB.format(MODEL))
+    assert main([command, str(job), "--set", f"output.dir={tmp_path / 'out'}"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(
+        f"render: {job}:3: model: '{MODEL}': text_encoder/pytorch_model.bin: pickled weights can run"
+    )
+    assert "say --trust if you trust its author" in told
+    assert not hub.fetched(MODEL)
+    assert main(["check", "--trust", str(job), "--set", f"output.dir={tmp_path / 'out'}"]) == 0
+    assert not weights(hub.fetched(MODEL))
+    describe(MODEL, download=True, trust=True)
+    assert weights(hub.fetched(MODEL)) == [
+        "text_encoder/pytorch_model.bin",
+        "unet/diffusion_pytorch_model.bin",
+        "vae/diffusion_pytorch_model.bin",
+    ]
 
 
-def test_a_gated_repository_is_refused_by_check(render: Render) -> None:
-    done = render("check", "someone/gated")
-    assert done.returncode == 2
-    assert "'someone/gated'" in done.stderr
-    assert "accept their terms, then `hf auth login` with a token of that account" in done.stderr
+def test_a_shard_that_the_repository_lacks_is_named(hub: Hub, source: Path) -> None:
+    (source / "unet/diffusion_pytorch_model.safetensors").unlink()
+    names = [f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    safetensors(source / "unet" / names[0], weight=[2, 2])
+    index = {"weight_map": dict(zip("ab", names, strict=True))}
+    (source / "unet/diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    assert f"unet/{names[1]} is missing, one of 2 shards" in refusal()
+    assert not weights(hub.fetched(MODEL))
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("model_index.json", f"'{MODEL}': no model_index.json in it; choose a repository in diffusers' layout"),
+        ("vae/config.json", f"'{MODEL}': no config.json in vae"),
+        ("tokenizer/merges.txt", f"'{MODEL}': no merges.txt in tokenizer"),
+        ("unet/diffusion_pytorch_model.safetensors", f"'{MODEL}': no weights in unet"),
+    ],
+)
+def test_what_the_repository_lacks_is_named(gone: str, words: str, hub: Hub, source: Path) -> None:
+    (source / gone).unlink()
+    assert words in refusal()
+    assert not weights(hub.fetched(MODEL))
+
+
+def test_single_files_and_graphs_are_named_as_such(hub: Hub, source: Path) -> None:
+    (source / "unet/diffusion_pytorch_model.safetensors").rename(source / "unet/model.onnx")
+    assert "unet holds an ONNX graph, and those are not fetched from the hub; `hf download` it" in refusal()
+    (source / "model_index.json").unlink()
+    (source / "dreamy_v8.safetensors").write_bytes(b"x")
+    assert "it holds single-file models (dreamy_v8.safetensors), which are not built yet" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (
+            Fault(401, **GATED),
+            "its authors want to be asked first: open {}/{}, accept their terms, then `hf auth login`",
+        ),
+        (Fault(403, **GATED, with_token=True), "accept their terms, then `hf auth login` with a token of that account"),
+        (Fault(401, "RepoNotFound", "Repository not found"), "the hub knows no such model or revision, or it needs a"),
+        (
+            Fault(401, "", "Invalid credentials in Authorization header"),
+            "the hub refuses your token (401); see `hf auth",
+        ),
+        (Fault(403, "", "Forbidden"), "the hub refuses your token (403); see `hf auth whoami`"),
+        (Fault(503), "{} answers with status 503; try again later"),
+        (Fault(429), "{} answers with status 429; try again later"),
+    ],
+    ids=["gated", "gated-token", "private", "bad-token", "forbidden", "down", "busy"],
+)
+def test_what_the_hub_refuses_is_told_with_the_cure(fault: Fault, words: str, hub: Hub) -> None:
+    hub.faults[MODEL] = fault
+    assert words.format(hub.endpoint, MODEL) in refusal()
+    assert not weights(hub.fetched(MODEL))
+
+
+def test_names_and_revisions_that_are_not_there(hub: Hub) -> None:
+    assert "the hub knows no such model or revision" in refusal("nobody/nothing")
+    assert "the hub knows no such model or revision" in refusal(f"{MODEL}@v9")
+    assert "is no name that the hub allows; write org/name" in refusal("org/na--me")
+
+
+@pytest.fixture(params=["offline", "no-network", "silent"])
+def silence(request: pytest.FixtureRequest, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """``silence()``: from now on the hub is not reached; what is said of it."""
+    from huggingface_hub import constants
+
+    def silence() -> str:
+        if request.param == "offline":
+            monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+            return "HF_HUB_OFFLINE is set; unset it, or give the folder of a downloaded model"
+        if request.param == "silent":
+            hub.faults[MODEL] = Fault(slow_s=0.6)
+            monkeypatch.setattr(hub_module, "ASK_S", 0.2)
+            return f"{hub.endpoint} did not answer in time; run the same command again"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        return f"{endpoint} cannot be reached"
+
+    return silence
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_without_the_hub_what_is_not_here_is_refused(silence: Callable[[], str], download: bool) -> None:
+    words = silence()
+    told = refusal(download=download)
+    assert told.startswith(f"'{MODEL}' is not in the local cache and cannot be fetched: ")
+    assert words in told
+
+
+def test_without_the_hub_what_is_here_is_rendered(silence: Callable[[], str]) -> None:
+    fetched = describe(MODEL, download=True)
+    silence()
+    assert describe(MODEL) == describe(MODEL, download=True) == fetched
+
+
+def test_without_the_hub_configurations_alone_are_not_enough(silence: Callable[[], str]) -> None:
+    describe(MODEL, fingerprint=False)
+    words = silence()
+    assert words in refusal()
+    assert words in refusal(download=True)
+
+
+def test_a_slow_hub_is_waited_for(hub: Hub) -> None:
+    hub.faults[MODEL] = Fault(slow_s=0.05)
+    assert describe(MODEL, download=True).family == "sd"
+
+
+@pytest.fixture
+def _kept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client writes down every 16 bytes that have come, instead of ten million."""
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 16)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_kept_at_once")
+def test_a_connection_that_breaks_off_is_taken_up_again(hub: Hub, source: Path) -> None:
+    hub.faults[MODEL] = Fault(broken_at=40, times=2)
+    folder = find(MODEL, download=True)
+    for name in weights(hub.fetched(MODEL)):
+        assert (folder / name).read_bytes() == (source / name).read_bytes()
+    assert set(hub.resumed) == {32}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_kept_at_once")
+def test_a_connection_that_stays_broken_is_told_and_the_next_run_goes_on(
+    hub: Hub, spec_of: Callable[..., JobSpec]
+) -> None:
+    """The exit code is that of a model, also from a worker, which fetches for a cluster."""
+    hub.faults[MODEL] = Fault(broken_at=200)  # of the UNet's 728: other files are smaller
+    with pytest.raises(ModelError) as error:
+        Worker("w0").plan(spec_of(f"model={MODEL}", "engine.batch=1"))
+    words = f"the connection to {hub.endpoint} broke off; run the same command again, files that came whole are kept"
+    assert words in str(error.value)
+    del hub.faults[MODEL]
+    hub.asked.clear()
+    assert describe(MODEL, download=True).family == "sd"
+    assert hub.fetched(MODEL) == {"unet/diffusion_pytorch_model.safetensors"}
+
+
+def test_a_cache_that_cannot_be_written_is_told(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file/hub"))
+    told = refusal()
+    assert f"cannot be written into the hub's cache ({tmp_path}/file/hub)" in told
+    assert "let HF_HOME name a folder" in told
+
+
+def test_a_file_of_the_cache_that_was_cut_short_is_named(hub: Hub) -> None:
+    folder = find(MODEL, download=True)
+    blob = (folder / "vae/diffusion_pytorch_model.safetensors").resolve()
+    whole = blob.read_bytes()
+    blob.write_bytes(whole[:-1])
+    assert "vae/diffusion_pytorch_model.safetensors: is no safetensors file" in refusal()
+    blob.unlink()  # as the cure says, half of it: the link stays
+    assert describe(MODEL, fingerprint=False).family == "sd"
+    assert describe(MODEL, download=True).family == "sd"
+    assert blob.read_bytes() == whole
