@@ -19,6 +19,7 @@ def family_of(model: str, folder: Path) -> Family:
     """The family that the index of ``folder`` names. Raises ModelError for any other pipeline, naming ``model``."""
     named = read_json(folder / "model_index.json").get("_class_name")
     known = {family.pipeline: family for family in FAMILIES.values() if family.pipeline}
+    known |= {pipeline: family for family in FAMILIES.values() for pipeline in family.alike}
     family = known.get(str(named).removeprefix("ORT"))  # as Optimum's own classes are called
     if family is None:
         raise ModelError(f"{model!r} is a {named}; known: {', '.join(known)}")

@@ -16,16 +16,17 @@ Layout = Literal["diffusers", "onnx"]
 class Family:
     """One kind of model, in the folders that diffusers gives its parts.
 
-    ``pipeline`` is the class that a model's index names, None for a test card, which has no files; ``library`` is
-    diffusers' own folder of it, which an index may name too. ``patches``: the denoiser cuts latents into patches (a
-    transformer); else it halves them level by level (a UNet). ``half_vae``: its own VAE stays finite in fp16.
-    ``low_memory_bytes``: weights in 16 bits and one picture's activations, roughly. ``left_out``: arguments by which
-    the pipeline is loaded without what changes no latents.
+    ``pipeline`` is the class that a model's index names, None for a test card, which has no files; ``alike`` are others
+    that call the same parts in the same way; ``library`` is diffusers' own folder of it, which an index may name too.
+    ``patches``: the denoiser cuts latents into patches (a transformer); else it halves them level by level (a UNet).
+    ``half_vae``: its own VAE stays finite in fp16. ``low_memory_bytes``: weights in 16 bits and one picture's
+    activations, roughly. ``left_out``: arguments by which the pipeline is loaded without what changes no latents.
     """
 
     name: str
     title: str
     pipeline: str | None
+    alike: tuple[str, ...] = ()
     library: str = ""
     denoiser: str = "unet"
     text_encoders: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ FAMILIES: Mapping[str, Family] = {
             "sd",
             "Stable Diffusion",
             pipeline="StableDiffusionPipeline",
+            alike=("LatentConsistencyModelPipeline",),
             library="stable_diffusion",
             text_encoders=("text_encoder",),
             tokenizers=("tokenizer",),

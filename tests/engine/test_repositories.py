@@ -39,10 +39,12 @@ TEXT = {"prompt": "red hills", "negative": "grey"}
 JOBS = {  # sampler and guidance as each repository's own page gives them
     "sd15": ("pndm", 7.5),
     "sd21": ("ddim", 7.5),
+    "lcm": ("lcm", 8.5),
     "fp16_only": ("pndm", 7.5),
     "sdxl_base": ("euler", 5.0),
     "sdxl_turbo": ("euler-a", 1.0),
     "ssd_1b": ("euler", 9.0),
+    "playground25": ("dpm++2m", 3.0),
 }
 
 
@@ -55,19 +57,20 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield hub
 
 
-def by_diffusers(folder: Path, engine: Engine, **given: Any) -> Tensor:
+def by_diffusers(layout: str, folder: Path, engine: Engine) -> Tensor:
     """The picture of diffusers' own pipeline with the repository's own scheduler, in [0, 1]."""
     import diffusers
 
     spec, settings = engine._plan.spec, engine._plan.settings
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(
-        folder, local_files_only=True, safety_checker=None, feature_extractor=None, image_encoder=None, **given
-    )
+    given: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
+    if layout == "fp16_only":
+        given["variant"] = "fp16"
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, local_files_only=True, **given)
     pipeline.to(torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     [picture] = pipeline(
         TEXT["prompt"],
-        negative_prompt=TEXT["negative"],
+        **({} if layout == "lcm" else {"negative_prompt": TEXT["negative"]}),
         num_inference_steps=spec.steps,
         guidance_scale=engine._plan.timeline.state(0).guidance,
         width=settings.width,
@@ -79,7 +82,12 @@ def by_diffusers(folder: Path, engine: Engine, **given: Any) -> Tensor:
     return picture
 
 
-@pytest.mark.parametrize("layout", JOBS)
+NOT_YET = pytest.mark.xfail(strict=True, reason="guidance as an input of the UNet, EDM and centred latents")
+
+
+@pytest.mark.parametrize(
+    "layout", [pytest.param(name, marks=[NOT_YET] if name in ("lcm", "playground25") else []) for name in JOBS]
+)
 def test_a_repository_renders_as_diffusers_renders_it(
     layout: str, hub: Hub, open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,8 +100,7 @@ def test_a_repository_renders_as_diffusers_renders_it(
     engine = open_engine(repository, f"sampler={sampler}", f"guidance={guidance}", "engine.batch=1")
     with torch.no_grad():
         [ours] = (decoded(engine, latents_of(engine, [0])) / 2 + 0.5).clamp(0, 1)
-    theirs = by_diffusers(folder, engine, **({"variant": "fp16"} if layout == "fp16_only" else {}))
-    assert psnr(ours, theirs) > 60
+    assert psnr(ours, by_diffusers(layout, folder, engine)) > 60
 
 
 def test_the_command_fetches_what_is_used_and_renders_it(hub: Hub, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def test_a_family_names_all_parts_that_its_pipeline_has(family: Family) -> None:
     pipeline = getattr(diffusers, str(family.pipeline))
     optional = {"safety_checker", "feature_extractor", "image_encoder"}
     assert set(family.parts) == set(pipeline._get_signature_keys(pipeline)[0]) - optional
+    for alike in family.alike:
+        assert set(family.parts) == set(getattr(diffusers, alike)._get_signature_keys(pipeline)[0]) - optional
     assert set(family.weighted) <= set(family.parts)
     assert len(family.graph_parts) == len(family.parts)
     assert len(family.tokenizers) == len(family.text_encoders)
