@@ -31,7 +31,8 @@ class Harness:
         on_step(0, 1, f"model {options.model}")
         self.random_weights = options.model in architectures.ARCHITECTURES
         self._model = architectures.folder_of(options.model)
-        self.folder = models.find(self._model, download=True, trust=trust)
+        models.fetch_model(self._model, lambda text: on_step(0, 1, text), trust=trust)
+        self.folder = models.find(self._model, download=False, trust=trust)
         self.info = models.describe(self._model, fingerprint=False, trust=trust)
         self.trust, self.machine = trust, machine("auto")
         self.failures = Failures()

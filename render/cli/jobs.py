@@ -1,6 +1,6 @@
 """The jobs that a command was given: files and directories of them, loaded and checked, or what is wrong with each.
 
-Checked is what this machine can say before anything is rendered; no network is reached.
+Checked is what this machine can say before anything is rendered; of the network only the hub is asked, for its models.
 """
 
 import argparse

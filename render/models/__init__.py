@@ -8,7 +8,7 @@ table), `sources.py` (a name -> a folder), `info.py` (a folder -> ModelInfo), th
 from render.models.contents import variants
 from render.models.families import FAMILIES, Family, ModelInfo
 from render.models.info import describe
-from render.models.sources import find, find_tiny, pinned, testcard_cost_s
+from render.models.sources import fetch_model, find, find_tiny, pinned, testcard_cost_s
 from render.models.weights import num_parameters
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Family",
     "ModelInfo",
     "describe",
+    "fetch_model",
     "find",
     "find_tiny",
     "num_parameters",

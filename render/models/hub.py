@@ -3,17 +3,22 @@
 Nobody else asks the hub. Whatever keeps it from answering becomes one sentence with the cure.
 """
 
+import contextlib
 import errno
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from render.errors import ModelError
 
-__all__ = ["UnreachableError", "cached_folder", "fetch", "repository_files"]
+__all__ = ["Tell", "UnreachableError", "cached_folder", "fetch", "repository_files"]
 
 T = TypeVar("T")
+Tell = Callable[[str], None]
+"""Hears in a few words how far a fetch is, every second."""
 
+TELL_EVERY_S = 1.0
 ASK_S = 10.0
 """For the list of a repository's files. The client's own calls wait and try again for half a minute."""
 AGAIN = "run the same command again, files that came whole are kept"
@@ -31,26 +36,67 @@ def cached_folder(repository: str, revision: str | None, index: str) -> Path | N
     return Path(found).parent if isinstance(found, str) else None
 
 
-def repository_files(repository: str, revision: str | None) -> list[str]:
-    """The paths of all files in a repository. Raises UnreachableError, ModelError."""
+def repository_files(repository: str, revision: str | None) -> dict[str, int]:
+    """The paths of all files in a repository, with their bytes. Raises UnreachableError, ModelError."""
     from huggingface_hub import HfApi
 
-    info = _translated(repository, lambda: HfApi().model_info(repository, revision=revision, timeout=ASK_S))
-    return [sibling.rfilename for sibling in info.siblings or ()]
+    info = _translated(
+        repository, lambda: HfApi().model_info(repository, revision=revision, timeout=ASK_S, files_metadata=True)
+    )
+    return {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
 
 
-def fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
-    """The snapshot in the hub's cache, with ``files`` in it; what is there is not fetched again.
+def fetch(repository: str, revision: str | None, files: Mapping[str, int], tell: Tell | None = None) -> Path:
+    """The snapshot in the hub's cache, with ``files`` (and their bytes) in it; what is there is not fetched again.
 
     A connection that breaks off is taken up again by the hub's client, a few times. Raises UnreachableError,
     ModelError.
     """
     from huggingface_hub import snapshot_download
 
-    fetched = _translated(
-        repository, lambda: snapshot_download(repository, revision=revision, allow_patterns=list(files))
-    )
+    missing = {path: size for path, size in files.items() if cached_folder(repository, revision, path) is None}
+    with _told(repository, sum(missing.values()), tell if missing else None):
+        fetched = _translated(
+            repository, lambda: snapshot_download(repository, revision=revision, allow_patterns=list(files))
+        )
     return Path(fetched)
+
+
+@contextlib.contextmanager
+def _told(repository: str, total: int, tell: Tell | None) -> Iterator[None]:
+    """Within, ``tell`` hears every second how much has come of ``total`` bytes, by what lies in the cache."""
+    if tell is None:
+        yield
+        return
+    before, done = _bytes_here(repository), threading.Event()
+
+    def say() -> None:
+        here = min(max(_bytes_here(repository) - before, 0), total)
+        unit, name = (1e9, "GB") if total >= 1e9 else (1e6, "MB")
+        tell(f"fetching {repository}: {here / unit:.1f} of {total / unit:.1f} {name}")
+
+    def watch() -> None:
+        while not done.wait(TELL_EVERY_S):
+            say()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    say()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+    say()
+
+
+def _bytes_here(repository: str) -> int:
+    """What lies in the cache of a repository, of files that are still coming too."""
+    found = 0
+    for path in (Path(_cache()) / f"models--{repository.replace('/', '--')}" / "blobs").glob("*"):
+        with contextlib.suppress(OSError):  # come whole meanwhile, under another name
+            found += path.stat().st_size
+    return found
 
 
 def _translated(repository: str, call: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ graphs as ``render export`` and Optimum write them, or a hub id such as ``org/na
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from render.errors import ModelError
@@ -14,10 +14,10 @@ from render.models.complete import check_weights, whole
 from render.models.config import family_of
 from render.models.contents import Located, contents_of, listed, wanted
 from render.models.demo import WEIGHTS
-from render.models.hub import UnreachableError, cached_folder, fetch, repository_files
+from render.models.hub import Tell, UnreachableError, cached_folder, fetch, repository_files
 from render.models.trust import PICKLE_SUFFIXES
 
-__all__ = ["TINY_FILES", "find", "find_tiny", "locate", "on_hub", "pinned", "testcard_cost_s"]
+__all__ = ["TINY_FILES", "fetch_model", "find", "find_tiny", "locate", "on_hub", "pinned", "testcard_cost_s"]
 
 INDEX = "model_index.json"
 TINY = "vae_tiny"  # the demo model's
@@ -45,7 +45,12 @@ def find(model: str, *, download: bool, trust: bool = False) -> Path:
     return locate(model, download=download, trust=trust).folder
 
 
-def locate(model: str, *, download: bool, trust: bool = False) -> Located:
+def fetch_model(model: str, tell: Tell, *, trust: bool = False) -> None:
+    """Fetch a hub model where it is not here; ``tell`` hears how far that is. Raises ModelError as ``locate`` does."""
+    locate(model, download=True, trust=trust, tell=tell)
+
+
+def locate(model: str, *, download: bool, trust: bool = False, tell: Tell | None = None) -> Located:
     """Where a model is; a hub model in the hub's cache, fetched before when ``download`` is set.
 
     Without ``download`` its configurations are fetched. With ``trust`` pickled weights are fetched where there are no
@@ -62,11 +67,11 @@ def locate(model: str, *, download: bool, trust: bool = False) -> Located:
         folder = Path(os.path.expanduser(model))
         return Located(folder, contents_of(folder))
     if hub := on_hub(model):
-        return _from_hub(model, hub, download=download, trust=trust)
+        return _from_hub(model, hub, tell if download else None, download=download, trust=trust)
     raise ModelError(f"{model!r}: no such folder, and not a hub id; write demo, testcard, a folder, or org/name")
 
 
-def _from_hub(model: str, hub: re.Match[str], *, download: bool, trust: bool) -> Located:
+def _from_hub(model: str, hub: re.Match[str], tell: Tell | None, *, download: bool, trust: bool) -> Located:
     """What is whole in the cache is not asked for again, but to be fetched: a branch may have moved since."""
     here = _in_cache(model, hub, trust=trust)
     if here is not None and (not download or COMMIT.fullmatch(hub[2] or "")):
@@ -81,8 +86,8 @@ def _from_hub(model: str, hub: re.Match[str], *, download: bool, trust: bool) ->
         raise ModelError(f"{model!r}: {_other_layout(files)}")
     contents = listed(files)
     check_weights(model, contents, trust=trust)
-    paths = wanted(contents, trust=trust)
-    folder = fetch(hub[1], hub[2], paths if download else [path for path in paths if path.endswith(".json")])
+    paths = [path for path in wanted(contents, trust=trust) if download or path.endswith(".json")]
+    folder = fetch(hub[1], hub[2], {path: files[path] for path in paths}, tell)
     return Located(folder, contents_of(folder)) if download else Located(folder, contents, fetched=False)
 
 
@@ -95,7 +100,7 @@ def _in_cache(model: str, hub: re.Match[str], *, trust: bool) -> Located | None:
     return located if whole(located, family_of(model, folder), trust=trust) else None
 
 
-def _other_layout(files: Sequence[str]) -> str:
+def _other_layout(files: Iterable[str]) -> str:
     single = [path for path in files if path.endswith((".safetensors", *PICKLE_SUFFIXES)) and "/" not in path]
     if single:
         return (
@@ -128,7 +133,7 @@ def _tiny_from_hub(hub: re.Match[str], *, download: bool) -> Path:
         return Path(str(cached[0]))
     if missing := [name for name in TINY_FILES if name not in files]:
         raise ModelError(f"tiny VAE {hub[0]!r}: no {missing[0]} in it; choose a repository of an AutoencoderTiny")
-    return fetch(hub[1], hub[2], TINY_FILES if download else TINY_FILES[:1])
+    return fetch(hub[1], hub[2], {name: files[name] for name in (TINY_FILES if download else TINY_FILES[:1])})
 
 
 def pinned(model: str, revision: str | None) -> str:

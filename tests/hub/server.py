@@ -152,8 +152,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif match["what"] == "tree":
             self._json([self.hub.entry(repo, name) for name in self.hub.files(repo)])
         else:
-            siblings = [{"rfilename": name} for name in self.hub.files(repo)]
+            siblings = [{"rfilename": name, "size": self._size(repo, name)} for name in self.hub.files(repo)]
             self._json({"id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "private": False})
+
+    def _size(self, repo: str, name: str) -> object:
+        """Told to those who ask for it, as the hub does."""
+        return self.hub.entry(repo, name)["size"] if "blobs" in self.path else None
 
     def _fault(self, repo: str) -> Fault:
         fault = self.hub.faults.get(repo, Fault())

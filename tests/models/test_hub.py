@@ -13,7 +13,7 @@ import pytest
 from render.cli import main
 from render.errors import ModelError
 from render.farm.worker import Worker
-from render.models import describe, find
+from render.models import describe, fetch_model, find
 from render.models import hub as hub_module
 from render.spec import JobSpec
 from tests.hub.server import Fault, Hub, serving, used
@@ -232,6 +232,20 @@ def test_without_the_hub_configurations_alone_are_not_enough(silence: Callable[[
 def test_a_slow_hub_is_waited_for(hub: Hub) -> None:
     hub.faults[MODEL] = Fault(slow_s=0.05)
     assert describe(MODEL, download=True).family == "sd"
+
+
+def test_whoever_waits_hears_how_much_has_come(hub: Hub, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "TELL_EVERY_S", 0.02)
+    hub.faults[MODEL] = Fault(slow_s=0.1)
+    safetensors(source / "unet/diffusion_pytorch_model.safetensors", weight=[1000, 1000])
+    told: list[str] = []
+    fetch_model(MODEL, told.append)
+    assert told[0] == f"fetching {MODEL}: 0.0 of 2.0 MB"
+    assert told[-1] == f"fetching {MODEL}: 2.0 of 2.0 MB"
+    told.clear()
+    fetch_model(MODEL, told.append)
+    fetch_model("demo", told.append)
+    assert told == [], "all of it is here"
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""Weights as people have them: in shards, as a variant in another precision, full and half beside one another."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from render.errors import ModelError
+from tests.engine.test_engine import Open, by_engine, psnr
+
+
+def saved_again(folder: Path, part: str, **options: Any) -> None:
+    """The weights of a part as diffusers and transformers write them with these options, and no others."""
+    import diffusers
+    import transformers
+
+    library, name = (transformers, "CLIPTextModel") if part == "text_encoder" else (diffusers, "UNet2DConditionModel")
+    model = getattr(library, name).from_pretrained(folder / part)
+    for path in (folder / part).glob("*.safetensors"):
+        path.unlink()
+    dtype = torch.float16 if options.get("variant") == "fp16" else torch.float32
+    model.to(dtype).save_pretrained(folder / part, **options)
+
+
+def in_shards(folder: Path) -> None:
+    saved_again(folder, "unet", max_shard_size="150KB")
+    saved_again(folder, "text_encoder", max_shard_size="20KB")
+
+
+def as_fp16(folder: Path) -> None:
+    saved_again(folder, "unet", variant="fp16")
+    saved_again(folder, "text_encoder", variant="fp16")
+
+
+def as_fp16_in_shards(folder: Path) -> None:
+    saved_again(folder, "unet", variant="fp16", max_shard_size="80KB")
+    saved_again(folder, "text_encoder", variant="fp16", max_shard_size="10KB")
+
+
+def as_fp16_beside_full(folder: Path) -> None:
+    """Of the UNet only fp16; of the text encoder both, of which the half one is no text encoder."""
+    saved_again(folder, "unet", variant="fp16")
+    (folder / "unet/LICENSE").write_text("a name without a dot, over which diffusers' own search for variants stumbles")
+    (folder / "text_encoder/model.fp16.safetensors").write_bytes(b"not looked at")
+
+
+@pytest.mark.parametrize("change", [in_shards, as_fp16, as_fp16_in_shards, as_fp16_beside_full])
+def test_the_same_model_in_other_files_is_the_same_picture(
+    change: Callable[[Path], None], tiny_sd: Path, tmp_path: Path, open_engine: Open
+) -> None:
+    model = Path(shutil.copytree(tiny_sd, tmp_path / "model"))
+    change(model)
+    ours, theirs = by_engine(open_engine(model), [0]), by_engine(open_engine(tiny_sd), [0])
+    assert torch.equal(ours, theirs) == (change is in_shards)
+    assert psnr(ours, theirs) > 35  # half precision
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "unet", "vae"])
+def test_weights_that_are_spoilt_after_they_were_checked_are_a_models_error(
+    part: str, tiny_sd: Path, tmp_path: Path, open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """safetensors' own error was a traceback and exit code 1, where transformers let it through."""
+    model = Path(shutil.copytree(tiny_sd, tmp_path / "model"))
+    [weights] = (model / part).glob("*.safetensors")
+    monkeypatch.setattr("render.models.complete.require_whole", lambda path: None)
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ModelError, match="diffusers cannot load it"):
+        open_engine(model)
