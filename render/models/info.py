@@ -11,7 +11,7 @@ from pathlib import Path
 from render.errors import ModelError
 from render.models.complete import check, check_graphs
 from render.models.config import entry, export_note, family_of, read_json
-from render.models.damage import require_whole
+from render.models.damage import damage
 from render.models.families import Family, ModelInfo
 from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
 from render.models.sources import TINY_FILES, find_tiny, locate, on_hub, testcard_cost_s
@@ -60,8 +60,8 @@ def _check_tiny(name: str, folder: Path, info: ModelInfo, *, weights: bool) -> N
     path = folder / TINY_FILES[1]
     if weights and not os.path.lexists(path):
         raise ModelError(f"tiny VAE {name!r}: no {path.name} in {folder}; only safetensors are read")
-    if os.path.lexists(path):
-        require_whole(path)
+    if os.path.lexists(path) and (what := damage(path)):
+        raise ModelError(f"tiny VAE {name!r}: {path}: {what}")
 
 
 def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> ModelInfo:

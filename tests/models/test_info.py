@@ -192,3 +192,20 @@ def test_a_tiny_vae_that_is_not_there_is_refused(tiny: Path) -> None:
     (tiny / "diffusion_pytorch_model.safetensors").rename(tiny / "diffusion_pytorch_model.bin")
     with pytest.raises(ModelError, match="only safetensors are read"):
         describe("demo", str(tiny), download=True)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "is a Git LFS pointer"),
+        (b"", "is empty"),
+        (b"nothing", "is no safetensors file"),
+    ],
+    ids=["pointer", "empty", "no-header"],
+)
+def test_a_tiny_vae_that_is_damaged_is_refused_before_it_is_loaded(tiny: Path, raw: bytes, words: str) -> None:
+    config = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps(config | {"latent_channels": 16}))
+    (tiny / "diffusion_pytorch_model.safetensors").write_bytes(raw)
+    with pytest.raises(ModelError, match=rf"tiny VAE .*diffusion_pytorch_model\.safetensors: {words}"):
+        describe("demo", str(tiny), fingerprint=False)
