@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from render.models import FAMILIES
+
 __all__ = ["graph_folder", "safetensors", "sd_folder"]
 
 
@@ -17,21 +19,24 @@ def safetensors(path: Path, **shapes: list[int]) -> None:
 
 
 def sd_folder(folder: Path, pipeline: str | None = "StableDiffusionPipeline") -> Path:
-    """Stable Diffusion 1, of a pipeline by that name."""
+    """Stable Diffusion 1, of a pipeline by that name, with all its text encoders and tokenizers."""
+    family = next((row for row in FAMILIES.values() if row.pipeline == pipeline), FAMILIES["sd"])
     contents = {
         "model_index.json": {"_class_name": pipeline},
         "unet/config.json": {"in_channels": 4, "sample_size": 64, "block_out_channels": [320, 640, 1280, 1280]},
         "vae/config.json": {"latent_channels": 4, "block_out_channels": [128, 256, 512, 512]},
         "scheduler/scheduler_config.json": {"beta_end": 0.012},
-        "text_encoder/config.json": {"architectures": ["CLIPTextModel"]},
-        "tokenizer/vocab.json": {"<|endoftext|>": 0},
+        **{f"{part}/config.json": {"architectures": ["CLIPTextModel"]} for part in family.text_encoders},
+        **{f"{part}/vocab.json": {"<|endoftext|>": 0} for part in family.tokenizers},
     }
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content))
     safetensors(folder / "unet/diffusion_pytorch_model.safetensors", weight=[4, 8, 3, 3], bias=[8])
-    (folder / "tokenizer/merges.txt").write_text("#version: 0.2\n")
-    safetensors(folder / "text_encoder/model.safetensors", weight=[2, 3])
+    for part in family.tokenizers:
+        (folder / part / "merges.txt").write_text("#version: 0.2\n")
+    for part in family.text_encoders:
+        safetensors(folder / part / "model.safetensors", weight=[2, 3])
     safetensors(folder / "vae/diffusion_pytorch_model.safetensors", weight=[2, 2])
     return folder
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -76,9 +75,6 @@ def sd3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         json.dumps({"in_channels": 16, "sample_size": 128, "patch_size": 2})
     )
     (folder / "vae/config.json").write_text(json.dumps({"latent_channels": 16, "block_out_channels": [1, 2, 3, 4]}))
-    for number in (2, 3):
-        for part in ("text_encoder", "tokenizer"):
-            shutil.copytree(folder / part, folder / f"{part}_{number}")
     safetensors(folder / "transformer/diffusion_pytorch_model.safetensors", weight=[5, 7])
     return folder
 
