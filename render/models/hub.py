@@ -138,9 +138,11 @@ def _silence(error: Exception, kinds: set[str], status: int | None) -> str:
     where = _endpoint()
     if "OfflineModeIsEnabled" in kinds:
         return "HF_HUB_OFFLINE is set; unset it, or give the folder of a downloaded model"
+    if status == 404:
+        return f"{where} answers with status 404, as no hub does; look at HF_ENDPOINT"
     if status is not None:
-        return f"{where} answers with status {status}; try again later, {AGAIN}"
-    if kinds & {"RemoteProtocolError", "ChunkedEncodingError", "IncompleteRead", "ReadError"}:
+        return f"{where} answers with status {status}; try again later"
+    if kinds & {"RemoteProtocolError", "ChunkedEncodingError", "IncompleteRead", "ReadError", "XetDownloadError"}:
         return f"the connection to {where} broke off; {AGAIN}"
     if kinds & {"TimeoutException", "Timeout", "TimeoutError"}:
         return f"{where} did not answer in time; {AGAIN}"

@@ -64,11 +64,24 @@ def locate(model: str, *, download: bool, trust: bool = False, tell: Tell | None
             f"{model!r}: {pickled}single-file models are not built yet; convert it to a folder with save_pretrained"
         )
     if os.path.isdir(os.path.expanduser(model)):
-        folder = Path(os.path.expanduser(model))
-        return Located(folder, contents_of(folder))
+        return _in_folder(model, Path(os.path.expanduser(model)))
     if hub := on_hub(model):
         return _from_hub(model, hub, tell if download else None, download=download, trust=trust)
     raise ModelError(f"{model!r}: no such folder, and not a hub id; write demo, testcard, a folder, or org/name")
+
+
+def _in_folder(model: str, folder: Path) -> Located:
+    """A model on this machine. Raises ModelError for a folder of something else that people take for one."""
+    contents = contents_of(folder)
+    if INDEX not in contents[""]:
+        if "snapshots" in contents[""]:
+            raise ModelError(
+                f"{model!r} is what the hub's cache keeps of a repository; write its name (org/name), or the folder of "
+                "one snapshot in it"
+            )
+        if single := _single_file(contents[""]):
+            raise ModelError(f"{model!r}: {single}; convert it with save_pretrained")
+    return Located(folder, contents)
 
 
 def _from_hub(model: str, hub: re.Match[str], tell: Tell | None, *, download: bool, trust: bool) -> Located:
@@ -101,13 +114,14 @@ def _in_cache(model: str, hub: re.Match[str], *, trust: bool) -> Located | None:
 
 
 def _other_layout(files: Iterable[str]) -> str:
-    single = [path for path in files if path.endswith((".safetensors", *PICKLE_SUFFIXES)) and "/" not in path]
-    if single:
-        return (
-            f"it holds single-file models ({single[0]}), which are not built yet, and no {INDEX}; choose a repository "
-            "in diffusers' layout"
-        )
-    return f"no {INDEX} in it; choose a repository in diffusers' layout"
+    single = _single_file(path for path in files if "/" not in path)
+    return f"{single or f'no {INDEX} in it'}; choose a repository in diffusers' layout"
+
+
+def _single_file(names: Iterable[str]) -> str | None:
+    """That there are models of another layout among ``names``; None where there is none."""
+    single = sorted(name for name in names if name.endswith((".safetensors", *PICKLE_SUFFIXES)))
+    return f"it holds single-file models ({single[0]}), which are not built yet, and no {INDEX}" if single else None
 
 
 def find_tiny(tiny_vae: str, *, download: bool) -> Path:

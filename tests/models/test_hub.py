@@ -12,10 +12,8 @@ import pytest
 
 from render.cli import main
 from render.errors import ModelError
-from render.farm.worker import Worker
 from render.models import describe, fetch_model, find
 from render.models import hub as hub_module
-from render.spec import JobSpec
 from tests.hub.server import Fault, Hub, serving, used
 from tests.models.folders import safetensors, sd_folder
 
@@ -171,8 +169,9 @@ def test_single_files_and_graphs_are_named_as_such(hub: Hub, source: Path) -> No
         (Fault(403, "", "Forbidden"), "the hub refuses your token (403); see `hf auth whoami`"),
         (Fault(503), "{} answers with status 503; try again later"),
         (Fault(429), "{} answers with status 429; try again later"),
+        (Fault(404), "{} answers with status 404, as no hub does; look at HF_ENDPOINT"),
     ],
-    ids=["gated", "gated-token", "private", "bad-token", "forbidden", "down", "busy"],
+    ids=["gated", "gated-token", "private", "bad-token", "forbidden", "down", "busy", "no-hub"],
 )
 def test_what_the_hub_refuses_is_told_with_the_cure(fault: Fault, words: str, hub: Hub) -> None:
     hub.faults[MODEL] = fault
@@ -267,14 +266,14 @@ def test_a_connection_that_breaks_off_is_taken_up_again(hub: Hub, source: Path) 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_kept_at_once")
 def test_a_connection_that_stays_broken_is_told_and_the_next_run_goes_on(
-    hub: Hub, spec_of: Callable[..., JobSpec]
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exit code is that of a model, also from a worker, which fetches for a cluster."""
     hub.faults[MODEL] = Fault(broken_at=200)  # of the UNet's 728: other files are smaller
-    with pytest.raises(ModelError) as error:
-        Worker("w0").plan(spec_of(f"model={MODEL}", "engine.batch=1"))
-    words = f"the connection to {hub.endpoint} broke off; run the same command again, files that came whole are kept"
-    assert words in str(error.value)
+    (tmp_path / "job.yaml").write_text(JOB.format(MODEL))
+    run = ["run", "--local", str(tmp_path / "job.yaml"), "--set", f"output.dir={tmp_path / 'out'}"]
+    assert main(run) == 6
+    words = f"the connection to {hub.endpoint} broke off; run the same command again, files that came whole are kept\n"
+    assert capsys.readouterr().err.endswith(words)
     del hub.faults[MODEL]
     hub.asked.clear()
     assert describe(MODEL, download=True).family == "sd"

@@ -147,6 +147,23 @@ def test_of_other_graphs_the_type_is_unknown_and_the_size_is_that_of_their_files
     assert 1000 <= num_parameters(folder, "vae") < 1100, "as float32, and a little for the configuration"
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["dreamy_v8.safetensors"], r"it holds single-file models \(dreamy_v8\.safetensors\), which are not built yet"),
+        (["old.ckpt", "old.yaml"], r"it holds single-file models \(old\.ckpt\)"),
+        (["refs/main", "snapshots/0123/model_index.json"], r"hub's cache keeps of a repository; write its name"),
+    ],
+    ids=["single", "pickled", "cache"],
+)
+def test_folders_that_people_take_for_a_model(names: list[str], words: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ModelError, match=words):
+        describe(str(tmp_path))
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A tiny VAE, as far as ``describe`` looks."""
