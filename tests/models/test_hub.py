@@ -145,6 +145,26 @@ def test_what_the_repository_lacks_is_named(gone: str, words: str, hub: Hub, sou
     assert not weights(hub.fetched(MODEL))
 
 
+def test_a_tiny_vae_of_the_hub(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, name = tmp_path / "tiny", "someone/taesd"
+    tiny.mkdir()
+    config = {"_class_name": "AutoencoderTiny", "latent_channels": 4, "decoder_block_out_channels": [64] * 4}
+    (tiny / "config.json").write_text(json.dumps(config))
+    safetensors(tiny / "diffusion_pytorch_model.safetensors", weight=[2])
+    with serving({name: tiny}) as hub:
+        used(hub, tmp_path, monkeypatch)
+        describe(str(source), name, fingerprint=False)
+        assert not weights(hub.fetched(name))
+        describe(str(source), name, download=True)
+        assert weights(hub.fetched(name)) == ["diffusion_pytorch_model.safetensors"]
+    assert describe(str(source), name) == describe(str(source), name, download=True), "the hub is gone, it is here"
+    (tiny / "diffusion_pytorch_model.safetensors").rename(tiny / "taesd_decoder.pth")
+    with serving({name: tiny}) as hub:
+        used(hub, tmp_path / "other", monkeypatch)
+        with pytest.raises(ModelError, match=r"tiny VAE 'someone/taesd': no diffusion_pytorch_model\.saf"):
+            describe(str(source), name, fingerprint=False)
+
+
 def test_single_files_and_graphs_are_named_as_such(hub: Hub, source: Path) -> None:
     (source / "unet/diffusion_pytorch_model.safetensors").rename(source / "unet/model.onnx")
     assert "unet holds an ONNX graph, and those are not fetched from the hub; `hf download` it" in refusal()
