@@ -104,7 +104,7 @@ def files_of(names: frozenset[str]) -> list[str]:
 def wanted(contents: Contents, *, trust: bool) -> list[str]:
     """The paths to fetch: what is read of every part, pickles only with ``trust`` and where there is nothing else."""
     found = ["model_index.json"] if "model_index.json" in contents[""] else []
-    for part in _parts():
+    for part in sorted({part for family in FAMILIES.values() for part in family.parts}):
         weights = weights_of(contents[part])
         pickles = weights.files if trust and weights is not None and weights.pickled else ()
         found += [f"{part}/{name}" for name in (*files_of(contents[part]), *pickles)]

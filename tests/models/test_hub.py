@@ -52,10 +52,14 @@ def weights(names: set[str]) -> list[str]:
     return sorted(name for name in names if name.endswith((".safetensors", ".bin")))
 
 
-def test_check_fetches_configurations_and_no_weights(hub: Hub) -> None:
+def test_check_fetches_configurations_and_no_weights(hub: Hub, source: Path) -> None:
+    (source / "vae_decoder").mkdir()
+    (source / "vae_decoder/config.json").write_text("{}")
     assert describe(MODEL, fingerprint=False).native_size == (512, 512)
     assert "unet/config.json" in hub.fetched(MODEL)
     assert not weights(hub.fetched(MODEL))
+    describe(MODEL, download=True)
+    assert not [name for name in hub.fetched(MODEL) if name.startswith("vae_decoder")]
 
 
 def test_what_is_here_whole_is_asked_of_nobody(hub: Hub) -> None:
