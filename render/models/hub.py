@@ -101,10 +101,12 @@ def _bytes_here(repository: str) -> int:
 
 def _translated(repository: str, call: Callable[[], T]) -> T:
     """What ``call`` returns, or what went wrong in our words."""
+    from huggingface_hub import constants
     from huggingface_hub.utils import disable_progress_bars, logging
 
     logging.set_verbosity_error()  # it tells of every try
-    disable_progress_bars()
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is not False:  # else somebody wants them
+        disable_progress_bars()
     try:
         return call()
     except Exception as error:  # noqa: BLE001 - which HTTP library fails, and how, depends on the client's version
