@@ -8,7 +8,7 @@ settings (the values of ``auto``); machine and stages stand by themselves.
 from render.plan.auto import resolve
 from render.plan.chunks import Chunk, parse_frames
 from render.plan.graphs import graph_mistakes
-from render.plan.machine import Machine, has_gpu, this_cpu
+from render.plan.machine import Machine, guessed_machine, this_cpu
 from render.plan.plan import Plan, film_name, select
 from render.plan.settings import BatchTimings, Settings
 from render.plan.stages import OPENING_STAGES, STAGES, Part, Stage, Stopwatch, stage_info
@@ -29,7 +29,7 @@ __all__ = [
     "Stopwatch",
     "film_name",
     "graph_mistakes",
-    "has_gpu",
+    "guessed_machine",
     "parse_frames",
     "resolve",
     "select",

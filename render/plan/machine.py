@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from render import __version__
 from render.video.cpu import cpu_info
 
-__all__ = ["Machine", "has_gpu", "this_cpu", "versions"]
+__all__ = ["Machine", "guessed_machine", "this_cpu", "versions"]
 
 
 def versions() -> dict[str, str]:
@@ -41,6 +41,7 @@ class Machine:
     compiles: bool = False
 
 
+NVIDIA = Path("/proc/driver/nvidia/gpus")
 PACKAGES = ("torch", "diffusers", "transformers", "onnxruntime", "onnxruntime-gpu", "ray", "av", "numpy")
 
 
@@ -58,6 +59,8 @@ def this_cpu() -> Machine:
     )
 
 
-def has_gpu() -> bool:
-    """Whether an NVIDIA driver shows a GPU here."""
-    return any(Path("/proc/driver/nvidia/gpus").glob("*"))
+def guessed_machine(device: str, family: str) -> Machine:
+    """What a job that wants ``device`` and a model of ``family`` would find here, as far as that is known without
+    torch: for ``auto`` a GPU where an NVIDIA driver shows one. Its memory is taken for this machine's."""
+    gpu = device == "cuda" or (device == "auto" and any(NVIDIA.glob("*")))
+    return replace(this_cpu(), device="cuda") if gpu and family != "testcard" else this_cpu()

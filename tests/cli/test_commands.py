@@ -323,6 +323,13 @@ def test_plan(job: str, render: Render) -> None:
     assert (plan["chunks"], plan["resolved"], plan["settings"]["width"]) == (3, False, 128)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_plan_guesses_for_the_device_that_is_asked_for(device: str, job: str, render: Render) -> None:
+    wanted = ["--set", "model=demo", "--set", "size=128x128", "--set", f"engine.device={device}"]
+    settings = render("plan", job, *wanted, "--json").json["settings"]
+    assert (settings["device"], settings["reasons"]["device"]) == (device, "as given")
+
+
 def test_run_status_inspect_and_clean(job: str, render: Render, here: Path) -> None:
     """The life of a job."""
     done = render("run", job, "--local")

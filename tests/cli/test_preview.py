@@ -24,10 +24,9 @@ def test_whatever_stills_a_job_keeps(stills: str, job_of: Make, watcher: Any, tm
     assert read_index(read_still(target)[4:76, 4:132]) == 0
 
 
-@pytest.mark.parametrize(("gpu", "batch"), [(False, 8), (True, 16)], ids=["CPU", "GPU"])
-def test_nothing_is_left_to_measure(gpu: bool, batch: int, job_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("render.cli.commands.preview.has_gpu", lambda: gpu)
-    job = job_of("model=demo", "size=128x128", "frames=96")
+@pytest.mark.parametrize(("device", "batch"), [("cpu", 8), ("cuda", 16)])
+def test_nothing_is_left_to_measure(device: str, batch: int, job_of: Make) -> None:
+    job = job_of("model=demo", "size=128x128", "frames=96", f"engine.device={device}")
     assert job.spec.engine.batch == "auto"
     shown = sketch(job, "elsewhere").spec
     assert (shown.engine.batch, shown.steps, shown.run_dir) == (batch, 8, Path("elsewhere"))

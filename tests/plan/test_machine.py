@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from render import __version__
-from render.plan import has_gpu, this_cpu
+from render.plan import guessed_machine, this_cpu
 from render.plan.machine import versions
 
 CPUINFO = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu sse {}\n\nprocessor\t: 1\nmodel name\t: Other\n"
@@ -60,5 +60,20 @@ def test_versions_name_what_decides_pixels() -> None:
     assert {"python", "av", "numpy"} <= set(found)
 
 
-def test_a_gpu_is_seen_where_the_driver_shows_one() -> None:
-    assert has_gpu() == bool(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+@pytest.mark.parametrize(
+    ("device", "family", "shown", "expected"),
+    [
+        ("auto", "sd", True, "cuda"),
+        ("auto", "sd", False, "cpu"),
+        ("cuda", "sd", False, "cuda"),
+        ("cpu", "sd", True, "cpu"),
+        ("auto", "testcard", True, "cpu"),
+    ],
+)
+def test_what_a_job_would_find_here(
+    device: str, family: str, *, shown: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("render.plan.machine.NVIDIA", tmp_path)
+    if shown:
+        (tmp_path / "0000:01:00.0").mkdir()
+    assert guessed_machine(device, family).device == expected

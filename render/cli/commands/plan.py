@@ -11,7 +11,7 @@ from render.cli.jobs import check_model, check_run_dir, each_job
 from render.cli.parser import add_job
 from render.errors import ModelError
 from render.models import ModelInfo
-from render.plan import Plan, Settings, has_gpu, resolve, this_cpu
+from render.plan import Plan, Settings, guessed_machine, resolve
 from render.report import counting_records, duration, estimate, filesize, results_of
 from render.spec import JobFile, JobSpec
 from render.store import RunDir
@@ -33,7 +33,6 @@ class PlanSummary(JobSummary):
     settings: Settings
     approximations: Sequence[str]
     resolved: bool
-    gpu_here: bool
     digest: str | None
     differences: Sequence[str]
     complete: bool
@@ -63,9 +62,7 @@ def run(options: argparse.Namespace) -> int:
 def describe_plan(summary: PlanSummary) -> str:
     """What will be rendered, how, and at what cost."""
     settings = summary.settings
-    known = (
-        "resolved by the first worker" if summary.resolved else "as this machine's CPU would; the first worker decides"
-    )
+    known = "resolved by the first worker" if summary.resolved else "as guessed from here; the first worker decides"
     guess = "measured on the chunks done" if summary.measured else "a rough guess"
     engine = f"{settings.backend}, {settings.dtype}, batch {settings.batch} on {settings.device}"
     rows = {
@@ -86,8 +83,6 @@ def describe_plan(summary: PlanSummary) -> str:
         rows["state"] = "complete, nothing is left to render" + ("; cleaned" if summary.cleaned else "")
     if summary.differences:
         rows["conflict"] = f"{summary.dir} holds another plan ({'; '.join(summary.differences[:3])})"
-    if summary.gpu_here and not summary.resolved:
-        rows["note"] = "there is a GPU here; the job will use it and take far less time"
     return "\n".join(f"{key:8} {value}" for key, value in rows.items())
 
 
@@ -107,7 +102,6 @@ def plan(job: JobFile, *, trust: bool) -> PlanSummary:
         settings=planned.settings,
         approximations=planned.settings.approximations,
         resolved=before is not None,
-        gpu_here=has_gpu(),
         digest=planned.digest if before else None,
         differences=_differences(before, planned, model) if before else [],
         complete=found.complete,
@@ -130,7 +124,7 @@ def _planned(spec: JobSpec, model: ModelInfo, before: Plan | None, *, trust: boo
     Under the same name a run takes the model for that of the plan, and finds out when it loads it.
     """
     if before is None:
-        return Plan(spec, resolve(spec, this_cpu(), model), model)
+        return Plan(spec, resolve(spec, guessed_machine(spec.engine.device, model.family), model), model)
     if spec.model == before.spec.model:
         return before.rerun(spec)
     with contextlib.suppress(ModelError):  # weights that are not here yet: then it counts as another model

@@ -17,7 +17,7 @@ from render.farm.base import Farm
 from render.farm.local import LocalFarm
 from render.farm.progress import Watcher
 from render.farm.runner import run_job
-from render.plan import has_gpu, resolve, this_cpu
+from render.plan import guessed_machine, resolve
 from render.spec import JobFile, Location, load, name_of
 from render.spec.location import join_location, split_location
 from render.store import RunDir, temporary_folder
@@ -81,7 +81,7 @@ def sketch(job: JobFile, folder: str, *, trust: bool = False) -> JobFile:
         }
     )
     if spec.engine.batch == "auto":
-        machine = replace(this_cpu(), device="cuda") if has_gpu() else this_cpu()
-        batch = resolve(spec, machine, check_model(job, trust=trust)).batch
+        model = check_model(job, trust=trust)
+        batch = resolve(spec, guessed_machine(spec.engine.device, model.family), model).batch
         spec = spec.model_copy(update={"engine": spec.engine.model_copy(update={"batch": batch})})
     return replace(job, spec=spec)
