@@ -70,14 +70,17 @@ def test_a_job_is_killed_and_resumed_in_a_folder_that_is_all_wrong(odd: Path, co
         first.send_signal(signal.SIGKILL)
     kept = {chunk: record.ended for chunk, record in rundir.records().items()}
     assert 3 <= len(kept) < 12
-    done = subprocess.run([*run, "--json"], cwd=odd, env=environment(), capture_output=True, check=False)
+    done = subprocess.run(run, cwd=odd, env=environment(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout)
-    assert outcome["rendered"] == 96 - sum(len(chunk.frames) for chunk in kept)
+    assert f"film: {96 - sum(len(chunk.frames) for chunk in kept)} frames in " in done.stdout.decode("ascii")
     after = rundir.records()
     assert {chunk: after[chunk].ended for chunk in kept} == kept, "nothing was rendered twice"
     assert [read_index(frame) for frame in decode(rundir.fetch("video.mp4"))] == list(range(96))
     assert events(rundir, "worker-lost") == events(rundir, "warning") == []
+    for words in (["status", "render/träume"], ["logs", "render/träume"], ["inspect", "render/träume/video.mp4"]):
+        told = subprocess.run([*command, *words], cwd=odd, env=environment(), capture_output=True, check=False)
+        assert (told.returncode, told.stderr) == (0, b""), words
+        assert told.stdout.decode("ascii")
 
 
 @pytest.mark.slow
