@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["FAMILIES", "Family", "Layout", "ModelInfo"]
+__all__ = ["FAMILIES", "Family", "Layout", "ModelInfo", "Noise"]
 
 Layout = Literal["diffusers", "onnx"]
+
+Noise = Literal["betas", "edm", "flow"]
+"""How noise is scheduled: by betas (DDPM), by sigmas (EDM, arXiv:2206.00364), or by a flow (arXiv:2210.02747)."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ class ModelInfo:
     ``family`` is a name of ``FAMILIES``; another one is a ValueError. ``size_step``: pictures whose sides are multiples
     of it divide evenly in every layer of the denoiser. ``dtype`` is what an exported graph computes in, None where its
     folder does not say: then a worker looks into it. Weights in diffusers' layout can be cast, there it is None too.
+    ``noise``: how it was trained. ``guidance_width``: of the embedding by which the denoiser is told the guidance, 0
+    where it is not told. ``centred``: its latents have a mean and a deviation of their own (its VAE says so).
     """
 
     family: str
@@ -103,6 +108,9 @@ class ModelInfo:
     size_step: int = 8
     layout: Layout = "diffusers"
     dtype: str | None = None
+    noise: Noise = "betas"
+    guidance_width: int = 0
+    centred: bool = False
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:

@@ -7,17 +7,23 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from render.errors import ModelError
 from render.models.complete import check, check_graphs
 from render.models.config import entry, export_note, family_of, read_json
 from render.models.damage import damage
 from render.models.families import Family, ModelInfo
+from render.models.fields import check_fields
 from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
+from render.models.noise import as_taken, noise_mistake, noise_of
 from render.models.sources import TINY_FILES, find_tiny, locate, on_hub, testcard_cost_s
 from render.models.trust import check as check_code
 
 __all__ = ["describe"]
+
+SPECIAL = {1: "a depth-to-image model", 4: "a picture-editing model", 5: "an inpainting model"}
+"""Channels that a UNet takes beside the latents -> what its model is for."""
 
 
 def describe(
@@ -50,6 +56,13 @@ def _check_tiny(name: str, folder: Path, info: ModelInfo, *, weights: bool) -> N
     kind = read_json(config).get("_class_name")
     if kind != "AutoencoderTiny":
         raise ModelError(f"tiny VAE {name!r}: its config says {kind}, not AutoencoderTiny (TAESD)")
+    if info.centred:
+        raise ModelError(
+            f"tiny VAE {name!r}: the model's latents have a mean and a deviation of their own (latents_mean in its "
+            "vae/config.json), which no tiny VAE knows; leave engine.tiny_vae out"
+        )
+    if read_json(config).get("shift_factor"):
+        raise ModelError(f"{config}: shift_factor is not 0: no pipeline of {info.family} adds it to latents; write 0.0")
     channels = entry(config, "latent_channels", int)
     scale = 2 ** (len(entry(config, "decoder_block_out_channels", list)) - 1)
     if (channels, scale) != (info.latent_channels, info.latent_scale):
@@ -76,14 +89,14 @@ def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> 
         check(model, located, family, trust=trust)
     else:
         check_graphs(model, located, family)
+    check_fields(folder, family, layout)
     denoiser = folder / family.denoiser / "config.json"
     vae = folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
-    channels, taken = entry(vae, "latent_channels", int), entry(denoiser, "in_channels", int)
-    if taken != channels:
-        raise ModelError(f"{model!r}: its UNet takes {taken} channels (an inpainting model?), not the VAE's latents")
+    channels = entry(vae, "latent_channels", int)
+    _check_channels(denoiser, channels)
     scale = 2 ** (len(entry(vae, "block_out_channels", list)) - 1)
     side = entry(denoiser, "sample_size", int) * scale
-    scheduler = read_json(folder / "scheduler/scheduler_config.json")
+    scheduler = _scheduler(folder / "scheduler/scheduler_config.json", family)
     # Reads every byte of the weights: seconds for a large model.
     digest = fingerprint_of(folder, model_files(folder, family, layout)) if fingerprint else ""
     return ModelInfo(
@@ -91,13 +104,52 @@ def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> 
         (side, side),
         channels,
         scale,
-        scheduler,
+        as_taken(scheduler, family.name),
         digest,
         revision_of(folder),
         size_step=scale * _divisor(denoiser, family),
         layout=layout,
         dtype=_noted_dtype(folder / family.denoiser) if layout == "onnx" else None,
+        noise=noise_of(scheduler),
+        guidance_width=read_json(denoiser).get("time_cond_proj_dim") or 0,
+        centred=_centred(vae, channels),
     )
+
+
+def _scheduler(path: Path, family: Family) -> dict[str, Any]:
+    """The scheduler's configuration. Raises ModelError where its fields contradict each other."""
+    config = read_json(path)
+    if why := noise_mistake(config, family.name):
+        raise ModelError(f"{path}: {why}")
+    return config
+
+
+def _check_channels(config: Path, channels: int) -> None:
+    """Raises ModelError for a denoiser of that configuration whose input or output is not latents of ``channels``."""
+    taken, given = entry(config, "in_channels", int), read_json(config).get("out_channels", channels)
+    if taken != channels:
+        kind = SPECIAL.get(taken - channels, "another VAE's UNet")
+        raise ModelError(
+            f"{config}: in_channels is {taken}: the UNet takes {taken} channels ({kind}?), not the VAE's {channels}; "
+            "use a model that makes pictures from text alone"
+        )
+    if given != channels:
+        raise ModelError(
+            f"{config}: out_channels is {given}, and the VAE's latents have {channels}: a UNet that gives more than "
+            "noise (a variance?) is not built; use another model"
+        )
+
+
+def _centred(config: Path, channels: int) -> bool:
+    """Whether a VAE of that configuration has latents with a mean and a deviation. Raises ModelError for half of it."""
+    values = {name: read_json(config).get(name) for name in ("latents_mean", "latents_std")}
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        if len(value) != channels:
+            raise ModelError(f"{config}: {name} holds {len(value)} numbers, and latents have {channels} channels")
+    if len(given) == 1:
+        raise ModelError(f"{config}: {next(iter(given))} stands alone; it goes with latents_mean or latents_std")
+    return bool(given)
 
 
 def _divisor(config: Path, family: Family) -> int:

@@ -1,0 +1,230 @@
+"""The fields of a model's configurations: the tables have all that diffusers has, and refusals name it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from render.errors import ModelError
+from render.models import describe
+from render.models.fields import SCHEDULER_CLASSES
+from render.models.fields.base import ANYTHING, COMMON, Field, mistake
+from render.models.fields.scheduler import SCHEDULER
+from render.models.fields.text import TEXT
+from render.models.fields.unet import UNET
+from render.models.fields.vae import VAE
+from render.spec import SAMPLERS
+from tests.models.folders import safetensors, sd_folder
+
+TABLES = {
+    "scheduler/scheduler_config.json": SCHEDULER,
+    "unet/config.json": UNET,
+    "vae/config.json": VAE,
+    "text_encoder/config.json": TEXT,
+}
+ROWS = [(path, field) for path, table in TABLES.items() for field in table if "sd" in (field.families or ("sd",))]
+Change = Callable[..., str]
+
+
+@pytest.fixture
+def change(tmp_path: Path) -> Change:
+    """``change("unet/config.json", num_class_embeds=4)``: a model with that, by its folder's name."""
+
+    def change(path: str, pipeline: str = "StableDiffusionPipeline", **values: object) -> str:
+        folder = sd_folder(tmp_path / "model", pipeline)
+        file = folder / path
+        if not file.parent.exists():
+            file.parent.mkdir()
+            safetensors(file.parent / "model.safetensors", weight=[2])
+        before = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps(before | values))
+        return str(folder)
+
+    return change
+
+
+def parameters(cls: Any) -> dict[str, inspect.Parameter]:
+    """What a class is configured with, by its signature."""
+    made = inspect.signature(cls.__init__).parameters
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {name: one for name, one in made.items() if name != "self" and one.kind not in kinds}
+
+
+def missing(cls: Any, fields: tuple[Field, ...]) -> list[str]:
+    """Fields of a class that the table does not name."""
+    return sorted(parameters(cls).keys() - {field.name for field in (*COMMON, *fields)})
+
+
+CONFIGURED = [
+    ("UNet2DConditionModel", UNET),
+    ("AutoencoderKL", VAE),
+    *((name, SCHEDULER) for name in SCHEDULER_CLASSES),
+]
+"""Every class of diffusers that a model's configuration may be of, with the table of its fields."""
+
+
+@pytest.mark.parametrize(("name", "fields"), CONFIGURED, ids=[name for name, _ in CONFIGURED])
+def test_every_field_that_diffusers_has_is_in_the_table(name: str, fields: tuple[Field, ...]) -> None:
+    import diffusers
+
+    if not hasattr(diffusers, name):
+        pytest.skip(f"this version of diffusers has no {name}")
+    assert missing(getattr(diffusers, name), fields) == [], "add a row: honoured, refused or without effect"
+
+
+def test_every_field_that_transformers_has_is_in_the_table() -> None:
+    from transformers import CLIPTextConfig
+
+    assert missing(CLIPTextConfig, TEXT) == [], "add a row: honoured, refused or without effect"
+
+
+def test_a_field_that_diffusers_adds_is_found() -> None:
+    from diffusers import AutoencoderKL
+
+    class Next(AutoencoderKL):  # type: ignore[misc]
+        def __init__(self, in_channels: int = 3, another: int = 0) -> None:
+            """What the next version may bring."""
+
+    assert missing(Next, VAE) == ["another"]
+
+
+def test_every_scheduler_that_diffusers_gives_these_pipelines_is_known_and_every_sampler_s() -> None:
+    from diffusers.schedulers import KarrasDiffusionSchedulers
+
+    known = {scheduler.name for scheduler in KarrasDiffusionSchedulers} | {one.scheduler for one in SAMPLERS.values()}
+    assert known - SCHEDULER_CLASSES.keys() == set()
+
+
+@pytest.mark.parametrize(("name", "fields"), CONFIGURED, ids=[name for name, _ in CONFIGURED])
+def test_what_diffusers_writes_by_default_is_taken(name: str, fields: tuple[Field, ...]) -> None:
+    import diffusers
+
+    if not hasattr(diffusers, name):
+        pytest.skip(f"this version of diffusers has no {name}")
+    defaults = {key: one.default for key, one in parameters(getattr(diffusers, name)).items()}
+    assert mistake(defaults, fields, "sd", strict=True) is None
+
+
+def test_rows_say_what_is_done_and_why() -> None:
+    for path, table in TABLES.items():
+        said = [(field.name, family) for field in table for family in (field.families or ("sd", "sdxl"))]
+        assert len(said) == len(set(said)), f"{path}: said twice"
+        assert {field.verdict for field in table} <= {"honoured", "refused", "no effect"}
+        assert all(field.reason for field in table)
+        assert all(
+            (field.values is ANYTHING) == (field.verdict == "no effect")
+            for field in table
+            if field.verdict != "honoured"
+        )
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        pytest.param(path, field, id=f"{path.split('/')[0]}-{field.name}")
+        for path, field in ROWS
+        if field.values is not ANYTHING
+    ],
+)
+def test_a_value_that_is_none_of_a_field_s_is_refused_by_name(path: str, field: Field, change: Change) -> None:
+    with pytest.raises(ModelError) as refused:
+        describe(change(path, **{field.name: {"another": "value"}}), fingerprint=False)
+    message = str(refused.value)
+    assert f"{path}: {field.name} is " in message
+    assert '{"another": "value"}' in message
+    assert (field.reason if field.verdict == "refused" else field.values.words) in message
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        pytest.param(path, field, id=f"{path.split('/')[0]}-{field.name}")
+        for path, field in ROWS
+        if field.verdict == "no effect"
+    ],
+)
+def test_a_field_without_effect_may_say_anything(path: str, field: Field, change: Change) -> None:
+    describe(change(path, **{field.name: "whatever"}), fingerprint=False)
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_a_field_that_is_not_known_is_refused_unless_it_is_null_or_a_note(path: str, change: Change) -> None:
+    describe(change(path, future=None, _note="by diffusers"), fingerprint=False)
+    with pytest.raises(ModelError, match=f'{path}: "future" is 3, a field that is not known here .* delete it'):
+        describe(change(path, future=3), fingerprint=False)
+
+
+SCHEDULING, NETWORK, DECODER = "scheduler/scheduler_config.json", "unet/config.json", "vae/config.json"
+XL = "StableDiffusionXLPipeline"
+REFUSED = {
+    "classes": (NETWORK, {"class_embed_type": "timestep"}, "told a class with every picture"),
+    "number of classes": (NETWORK, {"num_class_embeds": 1000}, "use a model without class embeddings"),
+    "inpainting": (NETWORK, {"in_channels": 9}, r"takes 9 channels \(an inpainting model\?\)"),
+    "editing": (NETWORK, {"in_channels": 8}, "a picture-editing model"),
+    "depth": (NETWORK, {"in_channels": 5}, "a depth-to-image model"),
+    "variance": (NETWORK, {"out_channels": 8}, "out_channels is 8.* more than noise"),
+    "image prompt": (NETWORK, {"encoder_hid_dim_type": "image_proj"}, "told a picture beside the text"),
+    "SDXL's UNet": (NETWORK, {"addition_embed_type": "text_time"}, "as SDXL's is; use a model of this family"),
+    "another UNet": (NETWORK, {"_class_name": "UNetMotionModel"}, "only UNet2DConditionModel is built"),
+    "a tiny VAE": (DECODER, {"_class_name": "AutoencoderTiny"}, "goes into engine.tiny_vae"),
+    "shift": (DECODER, {"shift_factor": 0.1}, "no pipeline of this family adds it to latents; write null"),
+    "mean": (DECODER, {"latents_mean": [0.0] * 4}, "pipeline of Stable Diffusion does not read it"),
+    "scale": (DECODER, {"scaling_factor": 0}, "it is to be a number from 1e-06 to 1e[+]06"),
+    "NaN": (SCHEDULING, {"beta_end": float("nan")}, "beta_end is NaN: it is to be a number"),
+    "a flag": (SCHEDULING, {"rescale_betas_zero_snr": 1}, "it is to be true or false"),
+    "thresholding": (SCHEDULING, {"thresholding": True}, "spoils latents; write false"),
+    "another scheduler": (SCHEDULING, {"_class_name": "SCMScheduler"}, "does not sample Stable Diffusion here"),
+    "half a flow": (SCHEDULING, {"prediction_type": "flow_prediction"}, "a flow has .* and true"),
+    "the other half": (SCHEDULING, {"use_flow_sigmas": True}, "a flow has .* and true"),
+    "EDM's": (SCHEDULING, {"_class_name": "EDMEulerScheduler", "prediction_type": "sample"}, 'it is "epsilon" or'),
+    "betas": (SCHEDULING, {"trained_betas": [0.1, 0.2]}, "holds 2 numbers, and num_train_timesteps is 1000"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "values", "words"), REFUSED.values(), ids=REFUSED)
+def test_refused(path: str, values: dict[str, object], words: str, change: Change) -> None:
+    with pytest.raises(ModelError, match=words):
+        describe(change(path, **values), fingerprint=False)
+
+
+REFUSED_XL = {
+    "no sizes": (NETWORK, {"addition_embed_type": None}, "told a pooled text and sizes"),
+    "image": (NETWORK, {"addition_embed_type": "image"}, "told a pooled text and sizes"),
+    "mean alone": (DECODER, {"latents_mean": [0.0] * 4}, "latents_mean stands alone"),
+    "deviation alone": (DECODER, {"latents_std": [1.0] * 4}, "latents_std stands alone"),
+    "no deviation": (DECODER, {"latents_mean": [0.0] * 4, "latents_std": [0.0] * 4}, "latents_std is"),
+    "three channels": (DECODER, {"latents_mean": [0.0] * 3, "latents_std": [1.0] * 3}, "holds 3 numbers"),
+    "clips": (SCHEDULING, {"clip_sample": True}, "would clip latents"),
+    "clips by default": (SCHEDULING, {"_class_name": "DDIMScheduler"}, "clip_sample is not there"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "values", "words"), REFUSED_XL.values(), ids=REFUSED_XL)
+def test_refused_of_sdxl(path: str, values: dict[str, object], words: str, change: Change) -> None:
+    with pytest.raises(ModelError, match=words):
+        describe(change(path, XL, **values), fingerprint=False)
+
+
+def test_what_a_plan_has_to_know_of_them(change: Change) -> None:
+    centred = {"latents_mean": [0.0] * 4, "latents_std": [1.0] * 4}
+    assert describe(change("vae/config.json", XL, **centred), fingerprint=False).centred
+    assert describe(change("unet/config.json", time_cond_proj_dim=256), fingerprint=False).guidance_width == 256
+    for name, kind in SCHEDULER_CLASSES.items():
+        assert describe(change("scheduler/scheduler_config.json", _class_name=name), fingerprint=False).noise == kind
+    flow = {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+    assert describe(change("scheduler/scheduler_config.json", **flow), fingerprint=False).noise == "flow"
+
+
+def test_a_tiny_vae_does_not_know_the_model_s_mean_and_deviation(change: Change, tmp_path: Path) -> None:
+    tiny = tmp_path / "tiny"
+    tiny.mkdir()
+    config = {"_class_name": "AutoencoderTiny", "latent_channels": 4, "decoder_block_out_channels": [64] * 4}
+    (tiny / "config.json").write_text(json.dumps(config))
+    model = change("vae/config.json", XL, latents_mean=[0.0] * 4, latents_std=[1.0] * 4)
+    with pytest.raises(ModelError, match=r"latents_mean in its vae/config\.json.* leave engine\.tiny_vae out"):
+        describe(model, str(tiny), fingerprint=False)
