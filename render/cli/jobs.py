@@ -15,7 +15,7 @@ from render import models
 from render.cli.output import error_json, report_error
 from render.errors import ModelError, RenderError, SpecError, shown
 from render.models import ModelInfo
-from render.plan import graph_mistakes, parse_frames
+from render.plan import graph_mistakes, parse_frames, sampling_mistakes
 from render.spec import STDIN, JobFile, load, model_called, name_of
 from render.spec.location import folder_mistake, home_mistake
 from render.store import foreign_file, obstacle, unusable
@@ -126,7 +126,7 @@ def check_model(job: JobFile, *, trust: bool) -> ModelInfo:
         hub = model_called(model)
         cure = f"; on the hub it is {hub}" if hub and hub != model else ""
         raise job.mistake(("model",), f"{error}{cure}") from None
-    for path, message in graph_mistakes(job.spec, info):
+    for path, message in (*graph_mistakes(job.spec, info), *sampling_mistakes(job.spec, info)):
         raise job.mistake(path, message)
     try:
         return models.describe(model, tiny_vae, fingerprint=False, trust=trust) if tiny_vae else info

@@ -12,6 +12,7 @@ import torch
 from render.engine import device as device_module
 from render.engine.backends import open_model
 from render.engine.backends.base import LoadedBackend
+from render.engine.guidance import told
 from render.engine.memory import NOT_EVEN_ONE, MemoryMeter, free_bytes, out_of_memory, release
 from render.engine.text import Text
 from render.errors import EngineError
@@ -60,8 +61,9 @@ def measure(plan: Plan, folder: Path, *, trust: bool = False) -> BatchTimings:
 def _evaluation(plan: Plan, models: LoadedBackend, text: Text, batch: int, device: torch.device) -> tuple[float, int]:
     """(seconds a picture, peak bytes of it) of one evaluation of ``batch`` pictures, the best of a few."""
     settings, scale = plan.settings, plan.model.latent_scale
-    rows = 2 * batch if plan.timeline.guided else batch
+    rows = 2 * batch if plan.guided else batch
     condition = models.condition([text] * rows, settings.width, settings.height)
+    condition = told(condition, torch.ones(rows), plan.model.guidance_width)
     shape = (rows, plan.model.latent_channels, settings.height // scale, settings.width // scale)
     latents_NCHW = torch.zeros(shape, device=device)
     timestep = torch.zeros((), device=device)

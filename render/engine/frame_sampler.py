@@ -19,7 +19,6 @@ from render.engine.sampler.denoise import denoise
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.sampler.table import SamplerTable, tabulate
 from render.plan import Plan
-from render.spec import SAMPLERS
 
 __all__ = ["FrameSampler", "Walk", "evaluations_of"]
 
@@ -29,8 +28,8 @@ Walk = Callable[[Sequence[int], int], Iterator[Tensor]]
 
 def evaluations_of(plan: Plan) -> tuple[SamplerTable, tuple[StepPlan, ...]]:
     """The plan's sampler as numbers, and what each of its evaluations computes. Raises EngineError."""
-    table = tabulate(make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler), plan.spec.steps)
-    return table, schedule(plan.settings, table.num_evaluations, guided=plan.timeline.guided)
+    table = tabulate(make_scheduler(plan.sampler, plan.model.scheduler), plan.spec.steps)
+    return table, schedule(plan.settings, table.num_evaluations, guided=plan.guided)
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,18 @@ Shapes: B batch of pictures, N rows of one call of the denoiser (B or 2B), C, H,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from render.engine.backends.base import Backend, SplitBackend
+from render.engine.device import upload
 from render.engine.sampler.denoise import Evaluate
 from render.engine.text import Conditioning
 from render.plan import Settings
 
-__all__ = ["Conditionings", "Denoiser", "StepPlan", "denoiser", "guided", "schedule"]
+__all__ = ["Conditionings", "Denoiser", "StepPlan", "denoiser", "guided", "schedule", "told"]
 
 Denoiser = Callable[[Tensor, Tensor, Conditioning, int], Tensor]
 """(latents NCHW, timestep, conditioning of N rows, index of the evaluation) -> model output NCHW."""
@@ -52,6 +53,26 @@ def schedule(settings: Settings, num_evaluations: int, *, guided: bool) -> tuple
     guides = [guided and settings.guidance_from <= share < settings.guidance_until for share in shares]
     sets_in = [now and not before for before, now in zip([False, *guides], guides, strict=False)]
     return tuple(StepPlan(guides[j], j % settings.reuse_steps == 0 or sets_in[j]) for j in range(num_evaluations))
+
+
+def told(conditioning: Conditioning, scale_B: Tensor, width: int) -> Conditioning:
+    """The same with the guidance (B) of its rows, embedded, where a denoiser is told it: its ``width`` is not 0."""
+    if not width:
+        return conditioning
+    tokens = conditioning.tokens_NLD
+    return replace(conditioning, guidance_NG=upload(_embedded(scale_B, width).to(tokens.dtype), tokens.device))
+
+
+def _embedded(scale_B: Tensor, width: int) -> Tensor:
+    """Guidance (B) as (B, width) in float32, for a denoiser that was distilled to be told it.
+
+    Sines and cosines of ``scale - 1``, as diffusers' ``get_guidance_scale_embedding`` has them (arXiv:2310.04378, 4.2).
+    """
+    half = width // 2
+    exponents = torch.arange(half, dtype=torch.float32) * -(torch.log(torch.tensor(10000.0)) / (half - 1))
+    angles_BH = (scale_B.float() - 1.0)[:, None] * 1000.0 * torch.exp(exponents)[None, :]
+    embedded = torch.cat([torch.sin(angles_BH), torch.cos(angles_BH)], dim=1)
+    return torch.nn.functional.pad(embedded, (0, width % 2))
 
 
 def denoiser(backend: Backend, steps: Sequence[StepPlan]) -> Denoiser:

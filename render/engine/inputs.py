@@ -15,7 +15,7 @@ from torch import Tensor
 
 from render.engine.backends.base import LoadedBackend
 from render.engine.device import upload
-from render.engine.guidance import Conditionings, StepPlan
+from render.engine.guidance import Conditionings, StepPlan, told
 from render.engine.noise import seeded_noise, seeded_step_noises, slerp
 from render.engine.text import Text, blend_texts
 from render.engine.text_encoder import TextEncoder
@@ -44,6 +44,8 @@ def encode_texts(plan: Plan, encoder: TextEncoder, watch: Stopwatch) -> EncodedT
         f"the prompt {text[:40]!r}… is longer than the model reads; no effect has: {end!r}"
         for text, end in ends.items()
     )
+    if plan.model.guidance_width and any(pin.value for pin in plan.timeline.negative.pins):
+        warnings += ("this model is told the guidance and knows no negative prompt: negative has no effect",)
     return EncodedTexts(prompts, negatives, warnings)
 
 
@@ -84,9 +86,12 @@ class Inputs:
         negatives = [self._blend(self._texts.negatives, state.negative) for state in states] if guided else []
         width, height = self._plan.settings.width, self._plan.settings.height
         scale = torch.tensor([state.guidance for state in states])
+        conditional = self._models.condition(texts, width, height) if unguided else None
+        if conditional:
+            conditional = told(conditional, scale, self._plan.model.guidance_width)
         return Conditionings(
             both=self._models.condition(negatives + texts, width, height) if guided else None,
-            conditional=self._models.condition(texts, width, height) if unguided else None,
+            conditional=conditional,
             scale_B111=upload(scale, self._device).reshape(-1, 1, 1, 1),
         )
 

@@ -1,6 +1,6 @@
 """Encoded prompts as data: blended for a frame, by the ways of `noise.py`, and gathered for a batch. Knows no encoders.
 
-Shapes: N batch, L tokens, D width of the text embedding, P width of the pooled one.
+Shapes: N batch, L tokens, D width of the text embedding, P width of the pooled one, G width of the embedded guidance.
 """
 
 from dataclasses import dataclass, replace
@@ -33,11 +33,19 @@ class Conditioning:
 
     tokens_NLD: Tensor
     added: dict[str, Tensor] | None = None
+    guidance_NG: Tensor | None = None
+    """The guidance, embedded, where the denoiser is told it (`guidance.py`)."""
 
     def first(self, rows: int) -> Self:
         """That of the first ``rows`` of the batch."""
         added = {name: values[:rows] for name, values in self.added.items()} if self.added else None
-        return replace(self, tokens_NLD=self.tokens_NLD[:rows], added=added)
+        guidance_NG = None if self.guidance_NG is None else self.guidance_NG[:rows]
+        return replace(self, tokens_NLD=self.tokens_NLD[:rows], added=added, guidance_NG=guidance_NG)
+
+    def inputs(self) -> dict[str, Tensor]:
+        """All of it, by the names that the inputs of exported graphs have."""
+        told = {} if self.guidance_NG is None else {"timestep_cond": self.guidance_NG}
+        return {"encoder_hidden_states": self.tokens_NLD, **(self.added or {}), **told}
 
 
 def blend_texts(a: Text, b: Text, weight: float, how: str) -> Text:

@@ -2,7 +2,7 @@
 
 Knows no torch, no run directory and no farm; the same spec, machine and model give the same plan.
 Read plan first, then modes/ (what a mode makes of its fields), timeline and chunks; auto, presets, graphs and
-settings (the values of ``auto``); machine and stages stand by themselves.
+settings (the values of ``auto``); sampling (the sampler on the model's noise); machine and stages stand by themselves.
 """
 
 from render.plan.auto import resolve
@@ -10,6 +10,7 @@ from render.plan.chunks import Chunk, parse_frames
 from render.plan.graphs import graph_mistakes
 from render.plan.machine import Machine, guessed_machine, this_cpu
 from render.plan.plan import Plan, film_name, select
+from render.plan.sampling import sampling_mistakes
 from render.plan.settings import BatchTimings, Settings
 from render.plan.stages import OPENING_STAGES, STAGES, Part, Stage, Stopwatch, stage_info
 from render.plan.timeline import Blend, FrameState
@@ -32,6 +33,7 @@ __all__ = [
     "guessed_machine",
     "parse_frames",
     "resolve",
+    "sampling_mistakes",
     "select",
     "stage_info",
     "this_cpu",

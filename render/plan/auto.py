@@ -12,6 +12,7 @@ from render.models import FAMILIES, ModelInfo
 from render.plan.graphs import graph_mistakes
 from render.plan.machine import Machine
 from render.plan.presets import approximations
+from render.plan.sampling import sampling_mistakes
 from render.plan.settings import (
     GRAPH_BACKENDS,
     Attention,
@@ -41,9 +42,9 @@ def resolve(spec: JobSpec, machine: Machine, model: ModelInfo, timings: BatchTim
     """Settings of a job whose first worker runs on ``machine`` with ``model``.
 
     Without ``timings`` a batch that is ``auto`` is guessed: good enough for ``render plan`` and for test cards.
-    Raises SpecError for what the model's graph cannot do.
+    Raises SpecError for what the model's graph, or the job's sampler on this model, cannot do.
     """
-    for path, message in graph_mistakes(spec, model):
+    for path, message in (*graph_mistakes(spec, model), *sampling_mistakes(spec, model)):
         raise SpecError(f"{'.'.join(str(key) for key in path)}: {message}")
     choices = _choices(spec, machine, model, timings)
     values = {name: choice.value for name, choice in choices.items()}

@@ -17,9 +17,10 @@ from render.models import ModelInfo
 from render.plan.auto import resolve_again
 from render.plan.chunks import Chunk, parse_frames
 from render.plan.modes import MODES
+from render.plan.sampling import sampler_of
 from render.plan.settings import Settings
 from render.plan.timeline import Timeline
-from render.spec import SAMPLERS, Document, JobSpec, validate
+from render.spec import Document, JobSpec, Sampler, validate
 from render.video.codecs import VideoFormat
 
 __all__ = ["Plan", "film_name", "select"]
@@ -40,6 +41,16 @@ class Plan:
     def timeline(self) -> Timeline:
         """The states of all frames."""
         return MODES[self.spec.mode].timeline(self.spec)
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """The job's sampler, with the scheduler class and the options that go with the model's noise."""
+        return sampler_of(self.spec, self.model)
+
+    @property
+    def guided(self) -> bool:
+        """Whether a frame is evaluated twice, with its prompt and without: not where the model is told the guidance."""
+        return self.timeline.guided and not self.model.guidance_width
 
     @cached_property
     def chunks(self) -> tuple[Chunk, ...]:
@@ -75,13 +86,13 @@ class Plan:
         what: list[object] = [self.model.fingerprint, settings.device, settings.backend, settings.dtype]
         what += [settings.attention, settings.memory, settings.threads, settings.cuts_unet, settings.tiny_vae]
         if settings.backend == "tensorrt":
-            what += [settings.width, settings.height, settings.batch, self.timeline.guided, spec.sampler, spec.steps]
+            what += [settings.width, settings.height, settings.batch, self.guided, spec.sampler, spec.steps]
             what += [settings.guidance_from, settings.guidance_until]
         return " ".join(str(part) for part in what)
 
     def _essence(self) -> dict[str, Any]:
         """What the digest covers: the tracks, not how they were written, so that ``at: 4s`` is ``at: 96``."""
-        spec, sampler = self.spec, SAMPLERS[self.spec.sampler]
+        spec, sampler = self.spec, self.sampler
         return self._technique() | {
             "plan_version": PLAN_VERSION,
             "mode": spec.mode,
@@ -95,7 +106,7 @@ class Plan:
 
     def _technique(self) -> dict[str, Any]:
         """What decides pixels and bytes beside the timeline."""
-        settings, model = asdict(self.settings), asdict(self.model)
+        settings, model = asdict(self.settings), _model_as_data(self.model)
         del settings["reasons"]
         for key in ("revision", "layout", "dtype"):  # the fingerprint says which model it is, wherever it lies
             del model[key]
@@ -128,7 +139,7 @@ class Plan:
             "digest": self.digest,
             "spec": self.spec.model_dump(mode="json"),
             "settings": asdict(self.settings),
-            "model": asdict(self.model),
+            "model": _model_as_data(self.model),
             "chunks": len(self.chunks),
         }
         return json.dumps(content, indent=1)
@@ -156,6 +167,12 @@ class Plan:
         old, new = (plan.spec.model_dump(mode="json", exclude=written) for plan in (self, other))
         names = _differences(self.spec.model, other.spec.model, "model")
         return [*names, *_differences(old, new, ""), *_differences(self._technique(), other._technique(), "")]
+
+
+def _model_as_data(model: ModelInfo) -> dict[str, Any]:
+    """The model without what few of them have: so plans of the others, and their digests, are what they always were."""
+    usual = {"noise": "betas", "guidance_width": 0, "centred": False}
+    return {name: value for name, value in asdict(model).items() if name not in usual or value != usual[name]}
 
 
 def _differences(old: Any, new: Any, path: str) -> list[str]:

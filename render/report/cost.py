@@ -63,6 +63,6 @@ def _flop_per_frame(plan: Plan, unet_parameters: int, vae_parameters: int) -> fl
 def _evaluations(plan: Plan) -> float:
     """UNet evaluations a frame, cheap ones counted as the share of a whole one that they cost."""
     settings = plan.settings
-    guided = settings.guidance_until - settings.guidance_from if plan.timeline.guided else 0.0
+    guided = settings.guidance_until - settings.guidance_from if plan.guided else 0.0
     whole = 1 / max(settings.reuse_steps, settings.interpolate_frames)  # they exclude each other
     return plan.spec.steps * (1 + guided) * (whole + (1 - whole) * SHALLOW_SHARE)

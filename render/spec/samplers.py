@@ -15,7 +15,7 @@ from typing import Final
 
 __all__ = ["SAMPLERS", "Sampler"]
 
-Option = str | int | bool
+Option = str | int | float | bool
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,16 @@ def test_a_vae_that_overflows_in_fp16_stays_in_float32(
 
 
 @pytest.mark.parametrize("name", ["sd", "sdxl"])
-def test_a_unet_that_wants_the_guidance_as_an_input_is_refused(name: str) -> None:
-    family = family_of(name)
-    assert family.refusal({"time_cond_proj_dim": None}) is None
-    assert "LCM" in str(family.refusal({"time_cond_proj_dim": 256}))
+def test_blank_conditioning_has_the_inputs_that_a_configuration_asks_for(name: str) -> None:
+    config = {
+        "cross_attention_dim": 24,
+        "encoder_hid_dim": 32,
+        "time_cond_proj_dim": 16,
+        "projection_class_embeddings_input_dim": 8 * 6 + 32,
+        "addition_time_embed_dim": 8,
+    }
+    told = family_of(name).blank(config, 2, torch.float32).inputs()
+    assert (told["encoder_hidden_states"].shape, told["timestep_cond"].shape) == ((2, 77, 32), (2, 16))
+    plain = family_of(name).blank(config | {"encoder_hid_dim": None, "time_cond_proj_dim": None}, 2, torch.float32)
+    assert plain.tokens_NLD.shape == (2, 77, 24)
+    assert plain.guidance_NG is None

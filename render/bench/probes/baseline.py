@@ -27,7 +27,6 @@ from render.engine.text import Text, blend_texts
 from render.engine.text_encoder import TextEncoder
 from render.errors import EngineError
 from render.plan import Blend, FrameState, Plan, Stopwatch
-from render.spec import SAMPLERS
 
 __all__ = ["Baseline"]
 
@@ -48,7 +47,7 @@ class Baseline:
         with watch("load"):
             source = Source(folder, self._family, trust)
             self._pipeline = _pipeline(source, device_module.DTYPES[settings.dtype], self._device)
-        self._pipeline.scheduler = make_scheduler(SAMPLERS[plan.spec.sampler], plan.model.scheduler)
+        self._pipeline.scheduler = make_scheduler(plan.sampler, plan.model.scheduler)
         with watch("prompt"):
             encoder = TextEncoder(self._pipeline, self._family, self._device)
             texts = encoder.encode(plan.timeline.texts())

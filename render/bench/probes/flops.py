@@ -29,7 +29,6 @@ from render.engine.families import Family, family_of
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.sampler.table import tabulate
 from render.plan import Plan
-from render.spec import SAMPLERS
 
 __all__ = ["Operation", "Work", "decoder_work", "picture_work", "unet_work"]
 
@@ -105,8 +104,8 @@ def picture_work(plan: Plan, folder: Path) -> tuple[Work, Work]:
     settings, info = plan.settings, plan.model
     dtype = DTYPES[settings.dtype]
     latents_CHW = (info.latent_channels, settings.height // info.latent_scale, settings.width // info.latent_scale)
-    table = tabulate(make_scheduler(SAMPLERS[plan.spec.sampler], info.scheduler), plan.spec.steps)
-    rows = settings.batch * (2 if plan.timeline.guided else 1)
+    table = tabulate(make_scheduler(plan.sampler, info.scheduler), plan.spec.steps)
+    rows = settings.batch * (2 if plan.guided else 1)
     micro = micro_batch(settings.batch)
     unet = unet_work(family_of(info.family), _config(folder / "unet"), (rows, *latents_CHW), dtype)
     vae = decoder_work(_config(folder / "vae"), (micro, *latents_CHW), dtype)

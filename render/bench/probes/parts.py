@@ -15,13 +15,13 @@ from render.engine.backends import BACKENDS, open_model
 from render.engine.backends.base import WarmupShapes
 from render.engine.batching import micro_batch
 from render.engine.device import seconds_a_call
+from render.engine.guidance import told
 from render.engine.noise import seeded_noise, slerp
 from render.engine.sampler.denoise import denoise
 from render.engine.sampler.schedulers import make_scheduler
 from render.engine.sampler.table import tabulate
 from render.engine.text import Text, blend_texts
 from render.plan import Plan, Stopwatch
-from render.spec import SAMPLERS
 
 __all__ = ["measure_parts"]
 
@@ -37,13 +37,15 @@ def measure_parts(plan: Plan, folder: Path, *, trust: bool = False) -> dict[str,
     device_module.set_up(settings.threads)
     device, batch = torch.device(settings.device), settings.batch
     models, encoder = open_model(plan, folder, Stopwatch(), trust=trust)
-    table = tabulate(make_scheduler(SAMPLERS[plan.spec.sampler], info.scheduler), plan.spec.steps)
+    table = tabulate(make_scheduler(plan.sampler, info.scheduler), plan.spec.steps)
     shape_CHW = (info.latent_channels, settings.height // info.latent_scale, settings.width // info.latent_scale)
     a, b = seeded_noise(1, shape_CHW), seeded_noise(2, shape_CHW)
     noise_BCHW = a.expand(batch, -1, -1, -1).contiguous().to(device)
     first, second = (next(iter(encoder.encode([text]).values())) for text in ("red hills", "blue sea"))
-    rows = [first] * batch * (2 if plan.timeline.guided else 1)
-    condition = models.condition(rows, settings.width, settings.height)
+    rows = [first] * batch * (2 if plan.guided else 1)
+    condition = told(
+        models.condition(rows, settings.width, settings.height), torch.ones(len(rows)), info.guidance_width
+    )
     latents_NCHW = noise_BCHW.repeat(len(rows) // batch, 1, 1, 1)
     latents_MCHW = noise_BCHW[: micro_batch(batch)]
     warmup = WarmupShapes(((latents_NCHW, condition),), latents_MCHW, deep=False, watch=Stopwatch())

@@ -54,7 +54,8 @@ def predict_shallow(
 def _embedded(unet: Any, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> tuple[Tensor, Tensor]:
     """(embedding of time and of added conditioning, text as the attention layers want it)."""
     tokens, added = conditioning.tokens_NLD, conditioning.added
-    embedding = unet.time_embedding(unet.get_time_embed(sample=latents_NCHW, timestep=timestep), None)
+    time = unet.get_time_embed(sample=latents_NCHW, timestep=timestep)
+    embedding = unet.time_embedding(time, conditioning.guidance_NG)
     more = unet.get_aug_embed(emb=embedding, encoder_hidden_states=tokens, added_cond_kwargs=added)
     embedding = embedding if more is None else embedding + more
     if unet.time_embed_act is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from render.engine import device as device_module
 from render.engine.backends import deepcache
+from render.engine.backends.latents import decoder_scaled
 from render.engine.families.base import Family
 from render.engine.memory import out_of_memory
 from render.engine.text import Conditioning, Text
@@ -148,11 +149,8 @@ class EagerModel:
         """Latents as the VAE's decoder wants them, and the VAE on its device."""
         if self._offload:
             self._bring(self.vae, self.unet)
-        config = self.vae.config
-        shift = getattr(config, "shift_factor", None) or 0.0
-        latents = latents_NCHW / config.scaling_factor + shift
-        ready: Tensor = latents.to(self.vae.dtype, memory_format=self.layout)
-        return ready
+        latents_NCHW = decoder_scaled(latents_NCHW, self.vae.config)
+        return latents_NCHW.to(self.vae.dtype, memory_format=self.layout)
 
     def predict(self, latents_NCHW: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet alone: what a compiler gets to see."""

@@ -87,9 +87,6 @@ def open_pipeline(source: Source, dtype: torch.dtype, **given: Any) -> Any:
     except BROKEN as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"{source.folder}: diffusers cannot load it: {reason}") from error
-    denoiser = getattr(pipeline, name)
-    if denoiser is not None and (why := source.family.refusal(denoiser.config)):
-        raise ModelError(f"{source.folder}: {why}")
     return pipeline
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from render.engine import cache
 from render.engine.backends.eager import EagerModel
+from render.engine.backends.latents import decoder_scaled
 from render.engine.backends.loading import Source, load, load_text, pipeline_class
 from render.engine.backends.onnx_export import EXPORTER, export_denoiser
 from render.engine.backends.onnx_session import Graph
@@ -55,7 +56,7 @@ class Graphs:
     def check(self, latents_NCHW: Tensor, latents_MCHW: Tensor, conditioning: Conditioning) -> None:
         """Raises EngineError where the graphs cannot take batches of these shapes."""
         what = "engine.batch, twice that under guidance; size / 8; tokens of a prompt"
-        given = {"sample": latents_NCHW, "encoder_hidden_states": conditioning.tokens_NLD, **(conditioning.added or {})}
+        given = {"sample": latents_NCHW, **conditioning.inputs()}
         shapes = {name: tuple(tensor.shape) for name, tensor in given.items()}
         self._unet.check(shapes | {"timestep": ()}, what)
         self._vae.check({"latent_sample": tuple(latents_MCHW.shape)}, "pictures a VAE call; size / 8")
@@ -93,15 +94,14 @@ class Graphs:
             tuple(latents_NCHW.shape),
             sample=latents_NCHW,
             timestep=timestep,
-            encoder_hidden_states=conditioning.tokens_NLD,
-            **(conditioning.added or {}),
+            **conditioning.inputs(),
         )
 
     def decode(self, latents_NCHW: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) in float32, about [-1, 1], from latents of the sampler's scale."""
         if self._plain is not None:
             return self._plain.decode(latents_NCHW)
-        latents = latents_NCHW / self._config["scaling_factor"] + (self._config.get("shift_factor") or 0.0)
+        latents = decoder_scaled(latents_NCHW, self._config)
         count, _, height, width = latents.shape
         shape = (count, self._config["out_channels"], height * self._scale, width * self._scale)
         return self._vae("sample", shape, latent_sample=latents).float()

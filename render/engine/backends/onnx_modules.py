@@ -41,11 +41,10 @@ def unet(models: EagerModel) -> Part:
     inputs = {
         "sample": torch.randn(BATCH, config.in_channels, HEIGHT, WIDTH, dtype=dtype),
         "timestep": torch.tensor(500.0),
-        "encoder_hidden_states": conditioning.tokens_NLD,
-        **(conditioning.added or {}),
+        **conditioning.inputs(),
     }
     axes = {"sample": {0: "batch", 2: "height", 3: "width"}, "encoder_hidden_states": {0: "batch", 1: "sequence"}}
-    axes |= {name: {0: "batch"} for name in conditioning.added or {}}
+    axes = {name: {0: "batch"} for name in conditioning.inputs()} | axes
     return Part("unet", _UNet(models.unet), inputs, axes, ("out_sample",), dict(config))
 
 
@@ -98,12 +97,18 @@ class _UNet(nn.Module):
         encoder_hidden_states: Tensor,
         text_embeds: Tensor | None = None,
         time_ids: Tensor | None = None,
+        timestep_cond: Tensor | None = None,
     ) -> Tensor:
         added = None
         if text_embeds is not None:  # float: diffusers joins it with a float32 embedding, and ONNX mixes no types
             added = {"text_embeds": text_embeds.float(), "time_ids": time_ids}
         output: Tensor = self.unet(
-            sample, timestep, encoder_hidden_states=encoder_hidden_states, added_cond_kwargs=added, return_dict=False
+            sample,
+            timestep,
+            encoder_hidden_states=encoder_hidden_states,
+            timestep_cond=timestep_cond,
+            added_cond_kwargs=added,
+            return_dict=False,
         )[0]
         return output
 

@@ -27,10 +27,6 @@ class Family(Protocol):
     reads_hidden_states: bool
     """Whether it reads its text encoders between their layers, so that an export has to give all of them."""
 
-    def refusal(self, config: Config) -> str | None:
-        """Why a denoiser of that configuration cannot be rendered; None where it can."""
-        ...
-
     def pipeline_arguments(self, index: Config) -> dict[str, Any]:
         """What diffusers' pipeline wants beside models, tokenizers and scheduler; ``index`` is model_index.json."""
         ...

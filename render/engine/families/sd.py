@@ -1,6 +1,6 @@
 """Stable Diffusion 1 and 2: a UNet conditioned on the tokens of one CLIP text encoder.
 
-Shapes: N batch, L tokens, D width of the text embedding, C, H, W channels and size of latents.
+Shapes: N batch, L tokens, D and G widths of text and guidance, embedded, C, H, W channels and size of latents.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,6 @@ class StableDiffusion:
     row = FAMILIES["sd"]
     reads_hidden_states = False
 
-    def refusal(self, config: Config) -> str | None:
-        """A UNet distilled with guidance as an input."""
-        if config.get("time_cond_proj_dim") is None:
-            return None
-        return "its UNet is told the guidance as an input (LCM distillation); that is not built yet"
-
     def pipeline_arguments(self, index: Config) -> dict[str, Any]:  # noqa: ARG002
         """Without the safety checker, which changes no latents."""
         return {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
@@ -52,6 +46,7 @@ class StableDiffusion:
             latents_NCHW,
             timestep,
             encoder_hidden_states=conditioning.tokens_NLD,
+            timestep_cond=conditioning.guidance_NG,
             added_cond_kwargs=conditioning.added,
             return_dict=False,
         )[0]
@@ -62,8 +57,13 @@ class StableDiffusion:
         return dtype
 
     def blank(self, config: Config, rows: int, dtype: torch.dtype, device: str = "cpu") -> Conditioning:
-        """Tokens (rows, 77, D)."""
-        return Conditioning(torch.zeros((rows, CLIP_TOKENS, config["cross_attention_dim"]), dtype=dtype, device=device))
+        """Tokens (rows, 77, D), and the guidance (rows, G) where the denoiser is told it."""
+        width = config.get("encoder_hid_dim") or config["cross_attention_dim"]
+        told = config.get("time_cond_proj_dim")
+        return Conditioning(
+            torch.zeros((rows, CLIP_TOKENS, width), dtype=dtype, device=device),
+            guidance_NG=torch.zeros((rows, told), dtype=dtype, device=device) if told else None,
+        )
 
     def prompts(self, positive: Sequence[Text], negative: Sequence[Text]) -> dict[str, Tensor]:
         """Tokens (N, L, D) of both."""

@@ -6,6 +6,7 @@ Shapes: N batch, P width of the pooled text embedding.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ class StableDiffusionXL(StableDiffusion):
             "text_embeds": torch.zeros((rows, pooled), dtype=dtype, device=device),
             "time_ids": torch.zeros((rows, TIME_IDS), dtype=dtype, device=device),
         }
-        return Conditioning(super().blank(config, rows, dtype, device).tokens_NLD, added)
+        return replace(super().blank(config, rows, dtype, device), added=added)
 
     def prompts(self, positive: Sequence[Text], negative: Sequence[Text]) -> dict[str, Tensor]:
         """Tokens and pooled embeddings of both."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from render.errors import EngineError
 from render.spec import Sampler
 
 __all__ = ["Scheduler", "make_scheduler"]
@@ -26,14 +27,28 @@ class Scheduler(Protocol):
     def step(self, model_output: Tensor, timestep: Tensor, sample: Tensor, *, return_dict: bool) -> Any: ...
 
 
-def make_scheduler(sampler: Sampler, config: Mapping[str, object]) -> Scheduler:
+def make_scheduler(sampler: Sampler, config: Mapping[str, Any]) -> Scheduler:
     """The scheduler of `sampler` for a model whose own scheduler has `config`, as ``Class.from_config`` makes it.
 
     Clipping and thresholding are off whatever the config says: they are meant for pixels, not for latents, and
-    they are what would keep a scheduler from being linear.
+    they are what would keep a scheduler from being linear. Raises EngineError where diffusers cannot make it.
     """
     import diffusers
 
-    cls = getattr(diffusers, sampler.scheduler)
-    scheduler: Scheduler = cls.from_config(dict(config), **sampler.options, clip_sample=False, thresholding=False)
-    return scheduler
+    known, options = dict(config), dict(sampler.options)
+    if known.get("_class_name") == sampler.scheduler:
+        known.pop("_use_default_values", None)  # of the model's own scheduler they are the values
+    options |= {"clip_sample": False, "thresholding": False}
+    try:
+        scheduler = getattr(diffusers, sampler.scheduler).from_config(known, **options)
+    except (ValueError, TypeError, IndexError, NotImplementedError, ImportError) as error:
+        raise EngineError(f"{sampler.name}: {sampler.scheduler} cannot sample this model: {error}") from error
+    if not hasattr(scheduler, "init_noise_sigma"):  # a flow begins with noise of deviation 1, and scales no input
+        scheduler.init_noise_sigma = 1.0
+        scheduler.scale_model_input = _unscaled
+    made: Scheduler = scheduler
+    return made
+
+
+def _unscaled(sample: Tensor, timestep: Tensor) -> Tensor:  # noqa: ARG001
+    return sample
