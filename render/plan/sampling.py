@@ -48,8 +48,8 @@ NO_SAMPLES: Final = ("PNDM", "EulerAncestral", "KDPM2")
 """Schedulers that cannot step from a predicted picture, by how their names begin."""
 
 PURE_NOISE: Final = (
-    "the model's noise ends in noise alone (rescale_betas_zero_snr, zero terminal SNR), and no picture follows from it by "
-    "predicted noise (epsilon); write euler or dpm++2m, which begin a little before, or, if the model was trained for v, "
+    "the model's noise ends in noise alone (rescale_betas_zero_snr, zero terminal SNR), and no picture follows from it "
+    "by predicted noise (epsilon); write euler or dpm++2m, which begin a little before, or, if it was trained for v, "
     "prediction_type v_prediction in its scheduler_config.json"
 )
 
@@ -76,16 +76,22 @@ def sampling_mistakes(spec: JobSpec, model: ModelInfo) -> Iterator[Mistake]:
         yield ("sampler",), f"{sampler}: this model was trained with {kind}; samplers for it: {', '.join(known)}"
         return
     scheduler = sampler_of(spec, model).scheduler
-    if config.get("prediction_type") == "sample" and scheduler.startswith(NO_SAMPLES):
-        yield (
-            ("sampler",),
-            f'{sampler}: it cannot sample a model of prediction_type "sample"; write euler or ddim',
-        )
-    if scheduler.startswith("DEIS") and str(config.get("algorithm_type")).startswith("sde-"):
-        yield ("sampler",), f"{sampler}: the model's algorithm_type is {config['algorithm_type']}; write dpm++2m-sde"
-    if _starts_from_pure_noise(scheduler, config):
-        yield ("sampler",), f"{sampler}: {PURE_NOISE}"
+    for obstacle in _obstacles(scheduler, config):
+        yield ("sampler",), f"{sampler}: {obstacle}"
     yield from _step_mistakes(spec, scheduler, config)
+
+
+def _obstacles(scheduler: str, config: Mapping[str, Any]) -> Iterator[str]:
+    """What of a model's configuration a scheduler of diffusers cannot do, with the cure."""
+    if config.get("prediction_type") == "sample" and scheduler.startswith(NO_SAMPLES):
+        yield 'it cannot sample a model of prediction_type "sample"; write euler or ddim'
+    if scheduler.startswith("DEIS") and str(config.get("algorithm_type")).startswith("sde-"):
+        yield f"the model's algorithm_type is {config['algorithm_type']}; write dpm++2m-sde"
+    endless = config.get("solver_type") == "bh1" or config.get("predict_x0") is False
+    if scheduler.startswith("UniPC") and endless and config.get("final_sigmas_type", "zero") == "zero":
+        yield "its last step has no end with bh1, or without predict_x0; write dpm++2m, or final_sigmas_type sigma_min"
+    if _starts_from_pure_noise(scheduler, config):
+        yield PURE_NOISE
 
 
 def _starts_from_pure_noise(scheduler: str, config: Mapping[str, Any]) -> bool:

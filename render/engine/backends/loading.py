@@ -75,12 +75,12 @@ def load_text(source: Source, device: torch.device) -> TextEncoder:
 def open_pipeline(source: Source, dtype: torch.dtype, **given: Any) -> Any:
     """diffusers' pipeline of a folder, denoiser and VAE in ``dtype``: nothing from the network.
 
-    ``given`` modules are not read. Raises ModelError.
+    ``given`` modules are not read, nor is the scheduler, which `render.engine.sampler` makes. Raises ModelError.
     """
     name = source.family.row.denoiser
     dtypes = {"default": torch.float32, name: dtype, "vae": dtype}
     try:
-        given = _variants(source, dtypes, given) | given
+        given = {"scheduler": None} | _variants(source, dtypes, given) | given
         pipeline = pipeline_class(source.family).from_pretrained(
             source.folder, local_files_only=True, **what_is_read(source), **{_dtype_argument(): dtypes}, **given
         )

@@ -143,9 +143,9 @@ class _Probe:
 
     def _check(self, walked: Array, table: Array) -> None:
         """Compare the random numbers in `walked` with what the rows of `table` make of the same inputs."""
-        expected = table[:, : self.num_inputs] @ self.inputs[:, self.num_inputs :]
         if not np.isfinite(walked).all():
             raise _NotLinearError("its numbers are not finite: it divides by an alpha of 0, or begins beyond bounds")
+        expected = table[:, : self.num_inputs] @ self.inputs[:, self.num_inputs :]
         error = np.abs(walked[:, self.num_inputs :] - expected).max() / np.abs(expected).max()
         if not error <= TOLERANCE:
             raise _NotLinearError(f"it is not linear in its inputs (off by {error:.1e})")
