@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from render.errors import ModelError
+from render.cli.jobs import check_model
+from render.errors import ModelError, SpecError
 from render.models import describe
 from render.models.fields import SCHEDULER_CLASSES
 from render.models.fields.base import ANYTHING, COMMON, Field, mistake
@@ -18,8 +19,8 @@ from render.models.fields.scheduler import SCHEDULER
 from render.models.fields.text import TEXT
 from render.models.fields.unet import UNET
 from render.models.fields.vae import VAE
-from render.spec import SAMPLERS
-from tests.models.folders import safetensors, sd_folder
+from render.spec import SAMPLERS, load
+from tests.models.folders import graph_folder, safetensors, sd_folder
 
 TABLES = {
     "scheduler/scheduler_config.json": SCHEDULER,
@@ -228,3 +229,36 @@ def test_a_tiny_vae_does_not_know_the_model_s_mean_and_deviation(change: Change,
     model = change("vae/config.json", XL, latents_mean=[0.0] * 4, latents_std=[1.0] * 4)
     with pytest.raises(ModelError, match=r"latents_mean in its vae/config\.json.* leave engine\.tiny_vae out"):
         describe(model, str(tiny), fingerprint=False)
+
+
+def test_of_graphs_what_their_exporters_note_is_no_matter_and_a_mask_is_refused(tmp_path: Path) -> None:
+    folder = graph_folder(tmp_path / "graphs", dtype="fp16")
+    unet, text = folder / "unet/config.json", folder / "text_encoder/config.json"
+    unet.write_text(json.dumps(json.loads(unet.read_text()) | {"exported_by": "another"}))
+    describe(str(folder), fingerprint=False)
+    text.parent.mkdir(exist_ok=True)
+    text.write_text(json.dumps({"use_attention_mask": True}))
+    with pytest.raises(ModelError, match="use_attention_mask is true: graphs take no mask"):
+        describe(str(folder), fingerprint=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "sampler", "words"),
+    [
+        ("unet/config.json", {"class_embed_type": "timestep"}, "euler", "unet/config.json: class_embed_type is"),
+        (SCHEDULING, {"_class_name": "EDMEulerScheduler"}, "ddim", "samplers for it: euler, euler-karras, dpm++2m"),
+        (SCHEDULING, {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}, "ddim", "zero terminal SNR"),
+    ],
+)
+def test_check_says_so_and_names_the_line(
+    path: str, values: dict[str, object], sampler: str, words: str, change: Change, tmp_path: Path
+) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        f"version: 1\nname: x\nmode: dream\nmodel: {change(path, **values)}\nsampler: {sampler}\nframes: 2\n"
+        "keyframes:\n  - {at: 0, prompt: hills, seed: 1}\n"
+    )
+    with pytest.raises(SpecError) as refused:
+        check_model(load(job), trust=False)
+    assert str(refused.value).startswith(f"{job}:{4 if 'unet' in path else 5}: ")
+    assert words in str(refused.value)

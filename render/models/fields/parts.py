@@ -7,13 +7,17 @@ from pathlib import Path
 from render.errors import ModelError
 from render.models.config import read_json
 from render.models.families import Family, Layout
-from render.models.fields.base import COMMON, Config, Field, mistake
+from render.models.fields.base import COMMON, Config, Field, mistake, one_of, refused
 from render.models.fields.scheduler import CLASSES, SCHEDULER
 from render.models.fields.text import TEXT
 from render.models.fields.unet import UNET
 from render.models.fields.vae import VAE
 
 __all__ = ["check_fields"]
+
+_NO_MASK = refused(
+    "use_attention_mask", one_of(False, None), "graphs take no mask; give the model in diffusers' layout"
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def _parts(family: Family, layout: Layout) -> Iterator[_Part]:
         open_,
     )
     for name in family.text_encoders:
-        yield _Part(f"{name}/config.json", TEXT, strict=open_)
+        yield _Part(f"{name}/config.json", TEXT if open_ else (*TEXT, _NO_MASK), strict=open_)
 
 
 def _class_mistake(config: Config, part: _Part) -> str | None:
