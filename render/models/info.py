@@ -16,7 +16,7 @@ from render.models.damage import damage
 from render.models.families import Family, ModelInfo
 from render.models.fields import check_fields
 from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
-from render.models.noise import as_taken, noise_mistake, noise_of
+from render.models.noise import noise_mistake, noise_of
 from render.models.sources import TINY_FILES, find_tiny, locate, on_hub, testcard_cost_s
 from render.models.trust import check as check_code
 
@@ -104,7 +104,7 @@ def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> 
         (side, side),
         channels,
         scale,
-        as_taken(scheduler, family.name),
+        scheduler,
         digest,
         revision_of(folder),
         size_step=scale * _divisor(denoiser, family),

@@ -1,4 +1,4 @@
-"""What a model's scheduler configuration says of its noise, as diffusers' pipeline of its family takes it."""
+"""What a model's scheduler configuration says of its noise: its kind, and what in it contradicts itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,15 +6,12 @@ from typing import Any
 from render.models.families import Noise
 from render.models.fields import SCHEDULER_CLASSES
 
-__all__ = ["as_taken", "noise_mistake", "noise_of"]
+__all__ = ["noise_mistake", "noise_of"]
 
 Config = Mapping[str, Any]
 
 CLIPS = ("DDIMParallelScheduler", "DDIMScheduler", "DDPMParallelScheduler", "DDPMScheduler")
 """Schedulers that clip unless their configuration says that they do not."""
-
-WITHOUT_OFFSET = "DPMSolverSinglestepScheduler"
-"""The one class of diffusers for such noise that has no ``steps_offset``."""
 
 
 def noise_of(config: Config) -> Noise:
@@ -42,19 +39,3 @@ def noise_mistake(config: Config, family: str) -> str | None:
     if betas is not None and len(betas) != steps:
         return f"trained_betas holds {len(betas)} numbers, and num_train_timesteps is {steps}; write as many"
     return None
-
-
-def as_taken(config: Config, family: str) -> dict[str, Any]:
-    """The configuration with what diffusers' pipeline of the family corrects when it is loaded.
-
-    That of Stable Diffusion takes a ``steps_offset`` of 1 whatever is written. Where nothing is written it holds for
-    the model's own scheduler alone: ``_use_default_values`` is how diffusers tells any other one.
-    """
-    taken = dict(config)
-    if family != "sd" or noise_of(config) != "betas":
-        return taken
-    if "steps_offset" in config:
-        return taken | {"steps_offset": 1}
-    if config.get("_class_name") not in SCHEDULER_CLASSES or config["_class_name"] == WITHOUT_OFFSET:
-        return taken
-    return taken | {"steps_offset": 1, "_use_default_values": ["steps_offset"]}

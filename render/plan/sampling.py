@@ -47,6 +47,12 @@ FLOW: Final[Mapping[str, Scheduler]] = {
 NO_SAMPLES: Final = ("PNDM", "EulerAncestral", "KDPM2")
 """Schedulers that cannot step from a predicted picture, by how their names begin."""
 
+LEADING: Final = ("DDIMScheduler", "DDPMScheduler", "PNDMScheduler")
+"""Schedulers whose steps lead where a configuration does not say how they are spaced."""
+
+DISTILLED: Final = ("LCMScheduler", "TCDScheduler")
+"""Schedulers that step as the distillation did, from the last timestep on, however steps are spaced."""
+
 PURE_NOISE: Final = (
     "the model's noise ends in noise alone (rescale_betas_zero_snr, zero terminal SNR), and no picture follows from it "
     "by predicted noise (epsilon); write euler or dpm++2m, which begin a little before, or, if it was trained for v, "
@@ -64,7 +70,20 @@ def sampler_of(spec: JobSpec, model: ModelInfo) -> Sampler:
         name, options = FLOW[sampler.name]
         shift = config.get("shift", config.get("flow_shift", 1.0))
         return replace(sampler, scheduler=name, options={**sampler.options, **options, _shift_name(name): shift})
-    return sampler
+    return replace(sampler, options={**sampler.options, **_offset(sampler.scheduler, model)})
+
+
+def _offset(scheduler: str, model: ModelInfo) -> Options:
+    """Where diffusers' pipeline of Stable Diffusion corrects a ``steps_offset`` that is not 1, and it matters.
+
+    A model's own scheduler is corrected too where nothing is written; one made of it then takes its own default.
+    """
+    config = model.scheduler
+    if model.family != "sd" or scheduler in DISTILLED:
+        return {}
+    spacing = config.get("timestep_spacing", "leading" if scheduler in LEADING else "linspace")
+    given = config.get("steps_offset", 0 if config.get("_class_name") == scheduler else 1)
+    return {"steps_offset": 1} if spacing == "leading" and given != 1 else {}
 
 
 def sampling_mistakes(spec: JobSpec, model: ModelInfo) -> Iterator[Mistake]:
@@ -98,15 +117,15 @@ def _starts_from_pure_noise(scheduler: str, config: Mapping[str, Any]) -> bool:
     """Whether it divides by the last alpha where that is 0. Others of diffusers' classes set it to 2**-24."""
     if not config.get("rescale_betas_zero_snr") or config.get("prediction_type", "epsilon") != "epsilon":
         return False
-    if scheduler in ("LCMScheduler", "TCDScheduler"):
-        return True  # they begin at the last timestep however steps stand
+    if scheduler in DISTILLED:
+        return True
     return scheduler in ("DDIMScheduler", "DDPMScheduler") and config.get("timestep_spacing", "leading") != "leading"
 
 
 def _step_mistakes(spec: JobSpec, scheduler: str, config: Mapping[str, Any]) -> Iterator[Mistake]:
     """More steps than the model was trained, or distilled, with."""
     most = {"num_train_timesteps": 1000}
-    if scheduler in ("LCMScheduler", "TCDScheduler"):
+    if scheduler in DISTILLED:
         most["original_inference_steps"] = 50
     for name, default in most.items():
         if spec.steps > (limit := config.get(name, default)):

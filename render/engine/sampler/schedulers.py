@@ -35,12 +35,9 @@ def make_scheduler(sampler: Sampler, config: Mapping[str, Any]) -> Scheduler:
     """
     import diffusers
 
-    known, options = dict(config), dict(sampler.options)
-    if known.get("_class_name") == sampler.scheduler:
-        known.pop("_use_default_values", None)  # of the model's own scheduler they are the values
-    options |= {"clip_sample": False, "thresholding": False}
+    options = {**sampler.options, "clip_sample": False, "thresholding": False}
     try:
-        scheduler = getattr(diffusers, sampler.scheduler).from_config(known, **options)
+        scheduler = getattr(diffusers, sampler.scheduler).from_config(dict(config), **options)
     except (ValueError, TypeError, IndexError, NotImplementedError, ImportError) as error:
         raise EngineError(f"{sampler.name}: {sampler.scheduler} cannot sample this model: {error}") from error
     if not hasattr(scheduler, "init_noise_sigma"):  # a flow begins with noise of deviation 1, and scales no input
