@@ -98,6 +98,8 @@ def sampling_mistakes(spec: JobSpec, model: ModelInfo) -> Iterator[Mistake]:
     for obstacle in _obstacles(scheduler, config):
         yield ("sampler",), f"{sampler}: {obstacle}"
     yield from _step_mistakes(spec, scheduler, config)
+    if model.guidance_width and spec.engine.guidance_interval:
+        yield ("engine", "guidance_interval"), "this model is told the guidance at every step; leave the interval out"
 
 
 def _obstacles(scheduler: str, config: Mapping[str, Any]) -> Iterator[str]:

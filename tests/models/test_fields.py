@@ -193,6 +193,24 @@ def test_refused(path: str, values: dict[str, object], words: str, change: Chang
         describe(change(path, **values), fingerprint=False)
 
 
+@pytest.mark.parametrize(
+    ("part", "named", "words"),
+    [
+        ("scheduler", ["diffusers", "EDMEulerScheduler"], "and scheduler/scheduler_config.json is of 'DDIMScheduler'"),
+        ("scheduler", ["diffusers", "SCMScheduler"], "scheduler is a 'SCMScheduler': it does not sample"),
+        ("unet", ["diffusers", "UNetMotionModel"], "unet is a 'UNetMotionModel': only UNet2DConditionModel"),
+        ("text_encoder", ["transformers", "T5EncoderModel"], "text_encoder is a 'T5EncoderModel': only CLIPs"),
+    ],
+)
+def test_a_class_that_the_index_names_is_refused_too(part: str, named: list[str], words: str, change: Change) -> None:
+    folder = Path(change("text_encoder/config.json", hidden_act="gelu"))
+    (folder / SCHEDULING).write_text(json.dumps({"_class_name": "DDIMScheduler"}))
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, part: named}))
+    with pytest.raises(ModelError, match=f"model_index.json: {part} is a .*{words.split(': ')[-1]}"):
+        describe(str(folder), fingerprint=False)
+
+
 REFUSED_XL = {
     "no sizes": (NETWORK, {"addition_embed_type": None}, "told a pooled text and sizes"),
     "image": (NETWORK, {"addition_embed_type": "image"}, "told a pooled text and sizes"),

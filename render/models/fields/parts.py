@@ -15,6 +15,8 @@ from render.models.fields.vae import VAE
 
 __all__ = ["check_fields"]
 
+CLIPS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+
 _NO_MASK = refused(
     "use_attention_mask", one_of(False, None), "graphs take no mask; give the model in diffusers' layout"
 )
@@ -36,12 +38,21 @@ def check_fields(folder: Path, family: Family, layout: Layout) -> None:
 
     It names file, field, value and cure. A configuration that is not there is not looked at.
     """
+    index = read_json(folder / "model_index.json")
     for part in _parts(family, layout):
         path = folder / part.path
         if not path.exists():
             continue
         config = read_json(path)
-        why = _class_mistake(config, part) or mistake(config, (*COMMON, *part.fields), family.name, strict=part.strict)
+        named = _named(index, path.parent.name) if layout == "diffusers" else None
+        if named is not None and (why := _class_mistake(named, config, part)):
+            raise ModelError(f"{folder / 'model_index.json'}: {path.parent.name} is a {why}")
+        why = _class_mistake(config.get("_class_name"), {}, part)
+        why = (
+            f"_class_name is {why}"
+            if why
+            else mistake(config, (*COMMON, *part.fields), family.name, strict=part.strict)
+        )
         if why:
             raise ModelError(f"{path}: {why}")
 
@@ -66,11 +77,25 @@ def _parts(family: Family, layout: Layout) -> Iterator[_Part]:
         open_,
     )
     for name in family.text_encoders:
-        yield _Part(f"{name}/config.json", TEXT if open_ else (*TEXT, _NO_MASK), strict=open_)
+        cure = "only CLIPs are read; use another model"
+        yield _Part(f"{name}/config.json", TEXT if open_ else (*TEXT, _NO_MASK), CLIPS, cure, open_)
 
 
-def _class_mistake(config: Config, part: _Part) -> str | None:
-    named = config.get("_class_name")
-    if not part.classes or named is None or named in tuple(part.classes):
+def _named(index: Config, part: str) -> object:
+    """The class by which the index has a part loaded, where it is one of diffusers or transformers."""
+    named = index.get(part)
+    if isinstance(named, list) and len(named) == 2 and named[0] in ("diffusers", "transformers"):
+        return named[1]
+    return None
+
+
+def _class_mistake(named: object, config: Config, part: _Part) -> str | None:
+    """What is wrong with a part of that class; with the other kind than its configuration's, the index misleads."""
+    if not part.classes or named is None:
         return None
-    return f"_class_name is {str(named)[:60]!r}: {part.cure}"
+    if named not in tuple(part.classes):
+        return f"{str(named)[:60]!r}: {part.cure}"
+    written = config.get("_class_name", named)
+    if part.classes is CLASSES and CLASSES.get(str(written)) != CLASSES[str(named)]:
+        return f"{str(named)!r}, and {part.path} is of {str(written)[:60]!r}: name the same in both"
+    return None

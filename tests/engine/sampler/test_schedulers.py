@@ -196,3 +196,12 @@ def test_what_the_configuration_has_no_room_for(sampler: str, steps: int, config
     assert words in message
     with pytest.raises(EngineError):
         tabulate(make_scheduler(SAMPLERS[sampler], {**BASE, **config}), steps)
+
+
+def test_a_model_that_is_told_the_guidance_is_told_it_at_every_step() -> None:
+    text = "version: 1\nname: x\nmode: dream\nmodel: demo\nframes: 2\nkeyframes:\n  - {at: 0, prompt: x, seed: 1}\n"
+    spec = validate(parse(text + "engine: {guidance_interval: [0, 0.8]}\n", name="job.yaml"))
+    told = ModelInfo("sd", (64, 64), 4, 8, dict(BASE), "", guidance_width=256)
+    [(path, message)] = sampling_mistakes(spec, told)
+    assert path == ("engine", "guidance_interval")
+    assert "told the guidance at every step" in message
