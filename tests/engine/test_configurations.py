@@ -97,7 +97,9 @@ def agree(open_engine: Open, folder: Path, scheduler: tuple[str, dict[str, Any]]
     assert psnr(by_engine(engine, [0]), of_diffusers(folder, scheduler)) > 60
 
 
-@pytest.mark.parametrize("backend", ["eager", pytest.param("compile", marks=slow), pytest.param("onnx", marks=slow)])
+@pytest.mark.parametrize(
+    "backend", ["eager", pytest.param("compile", marks=pytest.mark.long), pytest.param("onnx", marks=slow)]
+)
 def test_latents_get_their_mean_and_deviation_back(
     backend: str, tiny_sdxl: Path, variant: Make, open_engine: Open
 ) -> None:
@@ -170,7 +172,9 @@ def test_steps_begin_where_the_pipeline_of_stable_diffusion_begins(
         agree(open_engine, folder, None if name == own else (name, {"clip_sample": False}), f"sampler={sampler}")
 
 
-@pytest.mark.parametrize("backend", ["eager", pytest.param("compile", marks=slow), pytest.param("onnx", marks=slow)])
+@pytest.mark.parametrize(
+    "backend", ["eager", pytest.param("compile", marks=pytest.mark.long), pytest.param("onnx", marks=slow)]
+)
 @pytest.mark.parametrize("family", ["sd", pytest.param("sdxl", marks=slow)])
 def test_a_unet_that_is_told_the_guidance(
     family: str, backend: str, request: pytest.FixtureRequest, variant: Make, open_engine: Open
