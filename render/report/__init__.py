@@ -5,8 +5,9 @@ Read ``log``, ``status``; ``schema``, ``runs``, ``workers``, ``failures``, ``sum
 """
 
 from render.report.cost import estimate
+from render.report.forecast import Busy, Forecast, Paces, Waiting, foretell
 from render.report.html import fill_template
-from render.report.humanize import count, duration, filesize, frame_range, timestamp
+from render.report.humanize import count, countdown, duration, filesize, frame_range, rate, timestamp
 from render.report.log import line_of, problems
 from render.report.page import to_html
 from render.report.results import counting_records, kept_by_clean, logged_bytes, results_of
@@ -16,21 +17,28 @@ from render.report.summary import summarize
 from render.report.thumbnails import decode_thumbnails
 
 __all__ = [
+    "Busy",
+    "Forecast",
     "JobStatus",
+    "Paces",
     "Report",
+    "Waiting",
     "count",
+    "countdown",
     "counting_records",
     "decode_thumbnails",
     "duration",
     "estimate",
     "filesize",
     "fill_template",
+    "foretell",
     "frame_range",
     "job_status",
     "kept_by_clean",
     "line_of",
     "logged_bytes",
     "problems",
+    "rate",
     "results_of",
     "summarize",
     "timestamp",

@@ -2,7 +2,17 @@
 
 import re
 
-__all__ = ["count", "duration", "filesize", "frame_range", "milliseconds", "per_image", "rate", "timestamp"]
+__all__ = [
+    "count",
+    "countdown",
+    "duration",
+    "filesize",
+    "frame_range",
+    "milliseconds",
+    "per_image",
+    "rate",
+    "timestamp",
+]
 
 
 def frame_range(chunk: str) -> str:
@@ -30,6 +40,11 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def countdown(seconds: float) -> str:
+    """A length of time that passes while it is read, in whole seconds: ``1 s``, ``3 min 20 s``."""
+    return f"{max(1, round(seconds))} s" if seconds < 59.5 else duration(max(seconds, 60.0))
 
 
 def per_image(seconds: float) -> str:
