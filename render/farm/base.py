@@ -19,6 +19,7 @@ __all__ = [
     "Answered",
     "ChunkDone",
     "ChunkFailed",
+    "Doing",
     "Farm",
     "Message",
     "Opened",
@@ -103,6 +104,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Doing:
+    """How far a worker is with a question or with opening a plan, in words for people: comes every second or so."""
+
+    worker: str
+    text: str
+
+
+@dataclass(frozen=True)
 class ChunkDone:
     """A worker rendered a chunk."""
 
@@ -120,7 +129,7 @@ class ChunkFailed:
     details: str = ""
 
 
-Message = WorkerReady | WorkerLost | Answered | Refused | ChunkDone | ChunkFailed
+Message = WorkerReady | WorkerLost | Doing | Answered | Refused | ChunkDone | ChunkFailed
 
 
 class Farm(Protocol):

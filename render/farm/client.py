@@ -5,9 +5,10 @@ is shared between the threads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from queue import SimpleQueue
 
-from render.farm.progress import Watcher
+from render.farm.progress import Progress, Watcher
 from render.farm.requests import Committed, Delivery, Finished, Leave, Logged, MakePlan, Render, Request
 from render.plan import Chunk, Plan
 from render.spec import JobSpec
@@ -21,6 +22,7 @@ class Client:
 
     def __init__(self, number: int, watcher: Watcher, request: Callable[[Request], None]) -> None:
         self.number, self.watcher = number, watcher
+        self._shown, self._doing = Progress(0, 0), ""
         self._request = request
         self._inbox: SimpleQueue[Delivery] = SimpleQueue()
         self._log: Callable[[Logged], None] = lambda _line: None  # who renders without a log wants none
@@ -54,6 +56,26 @@ class Client:
     def committed(self, frames: int, size: int) -> None:
         """A segment of so many frames and bytes counts now."""
         self._request(Committed(self.number, frames, size))
+
+    def show(self, progress: Progress) -> None:
+        """How far the job is; who does not know of how many frames leaves standing what was known before."""
+        known = self._shown
+        if not progress.frames_total:
+            progress = replace(progress, frames_done=known.frames_done, frames_total=known.frames_total)
+        self._shown = progress
+        self.watcher.progress(replace(progress, doing=self._doing or progress.doing))
+
+    def say(self, doing: str) -> None:
+        """What the job does by itself from now on goes before what its workers do; empty: it waits for them."""
+        self._doing = doing
+        self.show(replace(self._shown, doing=""))
+
+    def end(self) -> None:
+        """The job is over: nothing more is wanted, and its watcher knows."""
+        try:
+            self.watcher.progress(Progress(self._shown.frames_done, self._shown.frames_total, ended=True))
+        finally:
+            self.leave()
 
     def leave(self) -> None:
         """Nothing more is wanted."""

@@ -138,7 +138,7 @@ class Driver:
                 case Notice(job, text):
                     self._clients[job].watcher.notice(text)
                 case Show(job, progress):
-                    self._clients[job].watcher.progress(progress)
+                    self._clients[job].show(progress)
                 case Forget(job):
                     del self._clients[job]
                 case SendChunk(worker, _, chunk) if self._farm:

@@ -4,19 +4,20 @@ Everything it decides rests on the run directory, so the same call after a crash
 and on a complete job it does nothing. Knows neither workers nor Ray: it asks the driver through its client.
 """
 
+import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from render.errors import LockedError, RenderError, RunDirError
+from render.errors import LockedError, RenderError, RunDirError, StoppedError
 from render.farm import reducer
 from render.farm.client import Client
 from render.farm.outputs import report_stands, salvage, write_report
+from render.farm.progress import Progress
 from render.farm.reducer import valid_records
 from render.farm.run_log import OtherPlanError, RunLog
-from render.models import testcard_cost_s
 from render.plan import Chunk, Plan, film_name, parse_frames, select
-from render.report import kept_by_clean
+from render.report import count, kept_by_clean
 from render.spec import JobFile, JobSpec, Location, dump
 from render.store import Event, Record, RunDir, Segment
 
@@ -49,19 +50,21 @@ class JobRun:
         self.frames = frames
         self.allow_gaps = allow_gaps
         self.began = time.time()
+        self.frames_done = self.frames_total = 0
         self.log = RunLog(self.rundir, self.began)
 
     def run(self) -> Outcome:
         """Render what is missing, join the film, write the report. Raises RenderError; what was rendered stays."""
-        if self.frames is not None:
-            parse_frames(self.frames, self.spec.num_frames)  # before anything is started or written
+        total = self.spec.num_frames
+        if self.frames is not None:  # before anything is started or written
+            total = sum(map(len, parse_frames(self.frames, total)))
         self.rundir.create()
         with self.rundir.lock():
             self.client.log_into(self.log.append)
-            with self.log.ending():
-                plan = make_plan(self)
+            with self.log.ending(), self._stopping():
+                plan = make_plan(self, total)
             try:
-                with self.log.ending():
+                with self.log.ending(), self._stopping():
                     return self._go_on(plan)
             except LockedError:
                 raise  # the directory is somebody else's now
@@ -74,8 +77,25 @@ class JobRun:
         """The chunks that this run is about: all, or those of the selection."""
         return select(plan, self.frames) if self.frames else plan.chunks
 
+    def begin_with(self, plan: Plan, done: Iterable[Chunk]) -> None:
+        """To the watcher: how far the job is when this run begins."""
+        self.frames_done, self.frames_total = _count(done), _count(self.wanted(plan))
+        self.client.show(Progress(self.frames_done, self.frames_total))
+
+    @contextlib.contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """Within, whoever is stopped says how far the job has come."""
+        try:
+            yield
+        except StoppedError:
+            total = count(self.frames_total, "frame")
+            where = f"at {self.frames_done:,} of {total}" if self.frames_total else "before the first frame"
+            raise StoppedError(f"stopped {where}; run the same command to go on") from None
+
     def _go_on(self, plan: Plan) -> Outcome:
+        self.client.say("looking at what is done")
         records = valid_records(plan, self.rundir, self.wanted(plan))
+        self.begin_with(plan, records)
         if _complete(self, plan, records):
             return self._outcome(plan, 0)
         records, rendered = render_missing(self, plan, records)
@@ -98,12 +118,17 @@ class JobRun:
         return Outcome(plan, rendered, time.time() - self.began, film, page, stills)
 
 
-def make_plan(run: JobRun) -> Plan:
+def make_plan(run: JobRun, total: int) -> Plan:
     """The plan of the run directory where the spec still means the same, else a fresh one; written down.
+
+    ``total`` frames are wanted; in a directory without a plan it is known that none is done.
 
     Raises OtherPlanError for a directory of another plan, and what asking a worker raises.
     """
+    run.client.say("reading the run directory")
     before = run.rundir.read_plan()
+    if before is None:
+        run.client.show(Progress(0, total))
     plan = _resolved(run, before)
     if before is not None and plan.digest != before.digest:
         changes = "; ".join(before.differences(plan)[:5])
@@ -121,8 +146,7 @@ def _resolved(run: JobRun, before: Plan | None) -> Plan:
     """The spec's plan. Only a worker can resolve a first one, or knows whether another name means the same model."""
     if before is not None and run.spec.model == before.spec.model:
         return before.rerun(run.spec, before.model)
-    if before is None and run.spec.engine.batch == "auto" and testcard_cost_s(run.spec.model) is None:
-        run.client.watcher.notice("measuring how many pictures at a time keep the device busy")
+    run.client.say("")
     return run.client.plan(run.spec, before)
 
 
@@ -146,9 +170,13 @@ def render_missing(run: JobRun, plan: Plan, records: Mapping[Chunk, Record]) -> 
     for _ in range(1 + MAX_REPAIRS):
         missing = [chunk for chunk in wanted if chunk not in records]
         if missing:
-            for segment in run.client.render(plan, missing, _count(wanted) - _count(missing)):
+            run.client.say("")
+            run.frames_done = _count(wanted) - _count(missing)
+            for segment in run.client.render(plan, missing, run.frames_done):
                 commit(segment, run.rundir, run.client, run.log)
+                run.frames_done += len(segment.record.chunk.frames)
             rendered += _count(missing)
+        run.client.say("checking the segments")
         records = _whole(run, valid_records(plan, run.rundir, wanted))
         if len(records) == len(wanted):
             return records, rendered
@@ -180,11 +208,14 @@ def _whole(run: JobRun, records: dict[Chunk, Record]) -> dict[Chunk, Record]:
 
 def finish(run: JobRun, plan: Plan, records: Mapping[Chunk, Record]) -> None:
     """Film and report, from segments whose sums were checked."""
+    if film_name(plan):
+        run.client.say("joining the film")
     film = reducer.make_film(plan, run.rundir, records)
     if gaps := reducer.gaps_name(plan):
         run.rundir.remove(gaps)  # there is a whole one now
     name, size = (film.name, film.stat().st_size) if film else (None, 0)
     run.log.write(Event.RUN_FINISHED, digest=plan.digest, frames=plan.spec.num_frames, film=name, bytes=size)
+    run.client.say("writing the report")
     write_report(plan, run.rundir, reducer.ordered(plan, records))
 
 

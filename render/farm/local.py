@@ -10,7 +10,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from render.errors import RenderError
-from render.farm.base import Answered, ChunkDone, ChunkFailed, Message, Refused, Resources, WorkerInfo, WorkerReady
+from render.farm.base import (
+    Answered,
+    ChunkDone,
+    ChunkFailed,
+    Doing,
+    Message,
+    Refused,
+    Resources,
+    WorkerInfo,
+    WorkerReady,
+)
 from render.farm.progress import Sample
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan
@@ -84,7 +94,7 @@ class LocalFarm:
             return []
         done = wait(self._calls, timeout_s, FIRST_COMPLETED).done
         first = next((call for call in self._calls if call in done), None)
-        return [] if first is None else [self._message(first)]
+        return [self._message(first)] if first is not None else self._doing()
 
     def publish(self, samples: Sequence[Sample]) -> None:
         """Nobody monitors a process that a person looks at."""
@@ -94,6 +104,11 @@ class LocalFarm:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._workers.clear()
         self._calls.clear()
+
+    def _doing(self) -> list[Message]:
+        """What the worker does that has no chunk."""
+        busy = {name for name, chunk in self._calls.values() if chunk is None}
+        return [Doing(name, self._workers[name].doing()) for name in busy & self._workers.keys()]
 
     def _call(self, worker: str, chunk: Chunk | None, call: Callable[..., Any], *arguments: object) -> None:
         self._calls[self._threads.submit(call, *arguments)] = (worker, chunk)

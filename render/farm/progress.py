@@ -9,36 +9,28 @@ __all__ = ["METRICS", "Metric", "Progress", "Sample", "Silent", "Watcher"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a job stands. ``rendered`` frames are of this run, ``frames_done`` of all runs so far.
+    """Where a job stands. ``frames_done`` are of all runs so far; where ``frames_total`` is 0, neither is known yet.
 
-    ``workers`` render the job now, ``opening`` load its model.
+    ``workers`` render the job now, at ``frames_per_s`` together by the chunks they have done; ``eta_s`` are the seconds
+    to go, None before the first chunk. ``doing``: what goes on, in a few words, where that is more than rendering.
+    ``ended``: it is over, well or not.
     """
 
     frames_done: int
     frames_total: int
-    rendered: int
-    elapsed_s: float
-    workers: int
-    retries: int
-    opening: int = 0
-
-    @property
-    def frames_per_s(self) -> float:
-        """Speed since the first worker was ready; 0 before the first chunk."""
-        return self.rendered / self.elapsed_s if self.elapsed_s > 0 else 0.0
-
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds to go, None before the first chunk."""
-        speed = self.frames_per_s
-        return (self.frames_total - self.frames_done) / speed if speed else None
+    workers: int = 0
+    retries: int = 0
+    frames_per_s: float = 0.0
+    eta_s: float | None = None
+    doing: str = ""
+    ended: bool = False
 
 
 class Watcher(Protocol):
     """Hears what happens to a job, from any thread. The command line shows it; tests collect it."""
 
     def progress(self, progress: Progress) -> None:
-        """Called every second or so and after every chunk."""
+        """Called every second or so, after every chunk, and when something else goes on."""
         ...
 
     def notice(self, text: str) -> None:

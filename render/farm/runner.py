@@ -62,32 +62,35 @@ def run_jobs(
     for job, watcher in jobs:
         client = driver.client(watcher, job.spec.farm.priority)
         job_run = JobRun(job, client, frames, allow_gaps=allow_gaps)
-        threads.append(JobThread(job_run.run, client, notify_end if len(jobs) > 1 else None))
+        threads.append(JobThread(job_run.run, client, notify_end, at_once=len(jobs) > 1))
     return run_together(driver, threads)
 
 
 def notify_end(watcher: Watcher, outcome: Outcome | BaseException) -> None:
     """Say how a job ended: the table of all jobs is hours away."""
-    if isinstance(outcome, StoppedError):
-        watcher.notice("stopped")
-    elif isinstance(outcome, BaseException):
+    if isinstance(outcome, BaseException):
         first_line = message_of(outcome).partition("\n")[0]
-        watcher.notice(f"failed: {first_line}")
+        watcher.notice(first_line if isinstance(outcome, StoppedError) else f"failed: {first_line}")
     else:
         watcher.notice(f"done: {outcome.film or outcome.stills or outcome.plan.spec.name}")
 
 
 class JobThread(threading.Thread, Generic[T]):
-    """A job's thread; ``outcome`` is what its work returned or raised, and ``notify`` hears of that at once."""
+    """A job's thread; ``outcome`` is what its work returned or raised.
+
+    ``notify`` hears of that: ``at_once``, or where the command ends before it could say so itself.
+    """
 
     def __init__(
         self,
         work: Callable[[], T],
         client: Client,
         notify: Callable[[Watcher, T | BaseException], None] | None = None,
+        *,
+        at_once: bool = True,
     ) -> None:
         super().__init__(name=f"job-{client.number}", daemon=True)
-        self._work, self._client, self._notify = work, client, notify
+        self._work, self._client, self._notify, self._at_once = work, client, notify, at_once
         self.outcome: T | BaseException | None = None
 
     def run(self) -> None:
@@ -97,10 +100,16 @@ class JobThread(threading.Thread, Generic[T]):
                 self.outcome = self._work()
             except BaseException as error:  # noqa: BLE001 - what becomes of the job; read in the main thread
                 self.outcome = error
-            if self._notify is not None:
-                self._notify(self._client.watcher, self.outcome)
+            if self._at_once:
+                self.tell()
         finally:
-            self._client.leave()
+            self._client.end()
+
+    def tell(self) -> None:
+        """Say how the job ended, once."""
+        notify, self._notify = self._notify, None
+        if notify is not None and self.outcome is not None:
+            notify(self._client.watcher, self.outcome)
 
     def result(self, farm_error: RenderError | None) -> T | Exception:
         """What became of the job; where the farm stopped it, the farm's error. Raises what is no Exception."""
@@ -122,8 +131,16 @@ def run_together(driver: Driver, threads: Sequence[JobThread[T]]) -> list[T | Ex
         driver.run()
     except RenderError as error:  # jobs that had not ended were stopped
         farm_error = error
-    finally:
-        until = time.monotonic() + JOIN_TIMEOUT_S
+    except BaseException:
+        _join(threads)
         for thread in threads:
-            thread.join(max(until - time.monotonic(), 0.0))
+            thread.tell()
+        raise
+    _join(threads)
     return [thread.result(farm_error) for thread in threads]
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    until = time.monotonic() + JOIN_TIMEOUT_S
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0.0))

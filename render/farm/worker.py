@@ -16,7 +16,7 @@ from render.errors import RunDirError
 from render.farm.base import Opened, WorkerInfo
 from render.farm.encoding import SegmentEncoder
 from render.farm.planning import as_planned, machine_and_model, make_plan
-from render.plan import BatchTimings, Chunk, Plan, Stopwatch
+from render.plan import BatchTimings, Chunk, Plan, Stopwatch, stage_info
 from render.spec import JobSpec
 from render.store import Record, Segment
 
@@ -43,6 +43,7 @@ class Worker:
         """``trust``: the command line said ``--trust``."""
         self.name = name
         self._trust = trust
+        self._doing = ""
         self._opening = Stopwatch()
         self._source: Renderer | None = None
         # All work on the device happens in this thread, a chunk after another; encoding what it leaves goes on beside.
@@ -51,6 +52,11 @@ class Worker:
     def hello(self) -> WorkerInfo:
         """The process this is: what there is to ask before any work."""
         return WorkerInfo(socket.gethostname(), os.getpid())
+
+    def doing(self) -> str:
+        """How far it is with a question, or with opening a plan, in a few words; may be asked from another thread."""
+        stage = self._opening.stage
+        return stage_info(stage).doing if stage else self._doing
 
     def plan(self, spec: JobSpec, before: Plan | None = None) -> Plan:
         """The plan of a job, with every ``auto`` resolved by this machine and the model as found from here.
@@ -61,7 +67,10 @@ class Worker:
 
         Raises ModelError when the model is not to be had, EngineError when the wanted device is not there.
         """
-        return make_plan(spec, before, self._measure, trust=self._trust)
+        return make_plan(spec, before, self._measure, self._say, trust=self._trust)
+
+    def _say(self, doing: str) -> None:
+        self._doing = doing
 
     def _measure(self, plan: Plan) -> BatchTimings:
         from render.engine.batch_size import measure
@@ -81,15 +90,14 @@ class Worker:
     def _open(self, plan_json: str) -> Opened:
         from render.video.segment import check_format
 
-        began = time.monotonic()
+        began, self._doing = time.monotonic(), "importing torch"
         self._plan = plan = Plan.from_json(plan_json)
         planned = as_planned(plan)
         self._opening = Stopwatch()
         source = self._open_source(plan, planned.model)
         check_format(plan.video)  # the codecs are loaded now, and the first chunk need not wait for them
-        self._machine, model = machine_and_model(
-            planned, trust=self._trust
-        )  # after loading: files swapped meanwhile are noticed
+        # after loading: files swapped meanwhile are noticed
+        self._machine, model = machine_and_model(planned, self._say, trust=self._trust)
         if model.fingerprint != plan.model.fingerprint:
             raise RunDirError(
                 f"{plan.spec.model} on {socket.gethostname()} has other files than the plan (fingerprint "
@@ -110,6 +118,7 @@ class Worker:
 
         warm = before.warm_for(plan) if isinstance(before, Engine) else None
         del before
+        self._doing = "loading the model"
         release()  # what is not kept goes before the next model comes: an engine holds itself until then
         folder = models.find(model, download=True, trust=self._trust)
         return open_engine(plan, folder, self._opening, warm, trust=self._trust)

@@ -17,17 +17,18 @@ in a thread of its own, so it overlaps ``render`` and is in no total."""
 
 @dataclass(frozen=True)
 class StageInfo:
-    """``label`` is for people."""
+    """``label`` is for people; ``doing`` too, while a worker that starts is at it."""
 
     part: Part
     label: str
+    doing: str = ""
 
 
 STAGES: Mapping[Stage, StageInfo] = {
-    "load": StageInfo("start", "load the model"),
-    "prompt": StageInfo("start", "encode the prompts"),
-    "export": StageInfo("start", "export to ONNX"),
-    "compile": StageInfo("start", "compile"),
+    "load": StageInfo("start", "load the model", "loading the model"),
+    "prompt": StageInfo("start", "encode the prompts", "encoding the prompts"),
+    "export": StageInfo("start", "export to ONNX", "exporting to ONNX"),
+    "compile": StageInfo("start", "compile", "compiling"),
     "denoise": StageInfo("render", "denoise"),
     "decode": StageInfo("render", "decode"),
     "copy": StageInfo("render", "copy from the device"),
@@ -53,14 +54,16 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.stage: Stage | None = None  # that of now; read from other threads
 
     @contextlib.contextmanager
     def __call__(self, stage: Stage) -> Iterator[None]:
         """Charge what happens inside the with-block to ``stage``."""
-        began = time.perf_counter()
+        began, self.stage = time.perf_counter(), stage
         try:
             yield
         finally:
+            self.stage = None
             self.add(stage, time.perf_counter() - began)
 
     def add(self, stage: Stage, seconds: float) -> None:

@@ -99,7 +99,7 @@ class _Member:
         """Chunks that it has taken by then."""
         if until_s < self.from_s:
             return 0
-        return max(0, int((until_s - self.takes_s) / self.chunk_s + LEAST_S) + 1)
+        return max(0, math.floor((until_s - self.takes_s) / self.chunk_s + LEAST_S) + 1)
 
 
 def foretell(jobs: Sequence[Waiting], workers: Iterable[Busy]) -> Mapping[int, Forecast]:

@@ -483,9 +483,9 @@ def test_an_interrupted_run_says_so_and_goes_on(
         running.send_signal(number)
         _, err = running.communicate()
     assert running.returncode == code
-    assert "what is done stays done, the same command goes on" in err
+    assert " of 96 frames; run the same command to go on" in err
     assert "Traceback" not in err
-    assert "being rendered is done; once more stops at once" in err
+    assert "stopping after 1 chunk; Ctrl-C again stops at once and loses it" in err
     answer = render("run", job, "--local", "--json", "--set", "frames=96")
     assert answer.code == 0
     assert 0 < answer.json["rendered"] < 96
@@ -508,7 +508,7 @@ def test_a_directory_of_jobs_and_one_that_is_wrong(folder: Path, job: str, rende
     assert answer.err.startswith("render: night/b.yaml:12: steps:")
     assert "a.yaml  done" in answer.out
     assert "b.yaml  failed" in answer.out
-    assert answer.out.splitlines()[-1] == "3 jobs, 1 failed"
+    assert answer.out.splitlines()[-1] == "3 jobs: 2 done, 1 failed"
     assert {path.name for path in (folder.parent / "out").iterdir()} == {"a", "c"}
     rows = [json.loads(line) for line in render("run", "night", "--local", "--json").out.splitlines()]
     assert [row.get("name", row.get("exit_code")) for row in rows] == ["a", 2, "c"]

@@ -19,7 +19,7 @@ from render.farm.dispatch.chunk_queue import FIRST_DEADLINE_S
 from render.farm.dispatch.failures import MAX_FAILED_STARTS
 from render.farm.dispatch.jobs import deliver_segment
 from render.farm.local import LocalFarm
-from render.farm.progress import METRICS, Progress, Silent
+from render.farm.progress import METRICS, Silent
 from render.farm.runner import run_job
 from render.farm.signals import Stop
 from render.plan import Chunk, Plan
@@ -262,13 +262,6 @@ def test_progress(stage: Stage) -> None:
     assert (heard[-1].frames_done, heard[-1].eta_s) == (24, 0.0)
 
 
-def test_progress_before_anything_is_known() -> None:
-    progress = Progress(frames_done=0, frames_total=9, rendered=0, elapsed_s=0.0, workers=0, retries=0)
-    assert (progress.frames_per_s, progress.eta_s) == (0.0, None)
-    half = Progress(frames_done=16, frames_total=24, rendered=8, elapsed_s=2.0, workers=1, retries=0)
-    assert (half.frames_per_s, half.eta_s) == (4.0, 2.0)
-
-
 @pytest.mark.parametrize("error", [EngineError, KeyboardInterrupt], ids=["error", "Ctrl-C"])
 def test_what_was_done_before_the_driver_fell_stays(error: type[BaseException], stage: Stage) -> None:
     def script(_name: str, chunk: Chunk) -> str:
@@ -379,7 +372,7 @@ def test_draining_finishes_what_is_executing_and_nothing_else(jobs: Jobs) -> Non
     assert isinstance(second, StoppedError)
     assert len(seen) == 6, "what each of two workers executed when it was told, and no more"
     assert sum(len(RunDir(jobs.path / name).records()) for name in "01") == len(seen), "all of it is committed"
-    assert any("are done; once more stops at once" in text for text in jobs.watcher.notices)
+    assert "stopping after 2 chunks; Ctrl-C again stops at once and loses them" in jobs.watcher.notices
 
 
 def test_workers_join_a_job_that_runs(plan_of: Make, stage: Stage) -> None:

@@ -132,6 +132,12 @@ class Client:
     def log_into(self, _log: object) -> None:
         pass
 
+    def say(self, _doing: str) -> None:
+        pass
+
+    def show(self, _progress: object) -> None:
+        pass
+
     def plan(self, spec: JobSpec, _before: Plan | None) -> Plan:
         model = modelfiles.describe("testcard")
         return Plan(spec, resolve(spec, CPU, model), model)

@@ -327,8 +327,8 @@ def test_another_model_in_the_same_directory_is_refused(
     run(job_of())
     found = planning.machine_and_model
 
-    def other(spec: JobSpec, *, trust: bool) -> tuple[Machine, ModelInfo]:
-        machine, model = found(spec.model_copy(update={"model": "testcard"}), trust=trust)
+    def other(spec: JobSpec, tell: Callable[[str], None], *, trust: bool) -> tuple[Machine, ModelInfo]:
+        machine, model = found(spec.model_copy(update={"model": "testcard"}), tell, trust=trust)
         return machine, replace(model, fingerprint="e" * 64)
 
     monkeypatch.setattr(planning, "machine_and_model", other)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from render.cli.bars import ProgressBars
 from render.cli.jobs import check_model, check_run_dir
 from render.cli.parser import add_job
 from render.cli.places import given_file
-from render.cli.terminal import ProgressBars
 from render.errors import SpecError
 from render.farm.base import Farm
 from render.farm.local import LocalFarm

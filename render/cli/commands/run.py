@@ -3,20 +3,21 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from render.cli.bars import ProgressBars
 from render.cli.jobs import LoadedJob, load_all
 from render.cli.output import error_json, exit_code, report_error
 from render.cli.parser import add_jobs, variable
-from render.cli.terminal import ProgressBars
 from render.errors import FarmError, SpecError, StoppedError, message_of
 from render.farm.base import Farm
 from render.farm.job import Outcome
 from render.farm.local import LocalFarm
 from render.farm.runner import run_jobs
-from render.farm.signals import Stop, interruptible
+from render.farm.signals import Interrupted, Stop, interruptible
 from render.report import count, duration
 from render.spec import name_of
 
@@ -30,8 +31,9 @@ examples:
   render run job.yaml --set output.dir=s3://films/evening
   render run job.yaml --address auto             on the Ray cluster that runs here
 
-Ctrl-C finishes the chunks in work and stops; twice, it stops at once. Either way the same command goes on. A job that
-fails never stops the others; the exit code is that of the first that failed, or 128 + the signal that stopped them.
+Ctrl-C finishes the chunks in work and stops; twice, it stops at once and loses them. Either way the same command goes
+on. A job that fails never stops the others; the exit code is that of the first that failed, or 128 + the signal that
+stopped them.
 """
 
 Result = tuple[LoadedJob, Outcome | Exception]
@@ -51,7 +53,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="where chunks failed for good, also write a film in which their frames are marked (still exit code 9)",
     )
-    parser.set_defaults(interrupted="; what is done stays done, the same command goes on")
+    parser.set_defaults(interrupted="; what is done stays done, run the same command to go on")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,21 +64,31 @@ def run(options: argparse.Namespace) -> int:
     if options.frames and options.allow_gaps:
         raise SpecError("--frames makes no film, so there is none for --allow-gaps")
     stop = Stop()
-    with ExitStack() as cluster, ProgressBars() as bars:
-        here = options.local or not address
-        loaded = load_all(options.jobs, options.overrides, options.frames, models=here, trust=options.trust)
-        for error in [each.error for each in loaded if each.error]:
-            report_error(error)  # now, not when the others have ended
-        jobs = [(each.job, bars.job(each.label)) for each in loaded if each.job]
-        farm = _farm_maker(address, cluster, local=options.local, trust=options.trust)
-        with interruptible(stop):
-            ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
-    results = [(each, each.error or next(ended)) for each in loaded]
-    _report(options, results)
+    with ExitStack() as cluster:
+        results = _run(options, address, stop, cluster)
+        _report(options, results)  # before Ray stops: that takes a while
     outcomes = [outcome for _, outcome in results]
     if stop.signal is not None and any(isinstance(outcome, StoppedError) for outcome in outcomes):
         return 128 + stop.signal  # whatever else happened: schedulers begin again what they stopped
     return next((exit_code(outcome) for outcome in outcomes if isinstance(outcome, Exception)), 0)
+
+
+def _run(options: argparse.Namespace, address: str | None, stop: Stop, cluster: ExitStack) -> list[Result]:
+    """What became of every job."""
+    here = options.local or not address
+    with ProgressBars() as bars:
+        with bars.doing("checking the jobs"):
+            loaded = load_all(options.jobs, options.overrides, options.frames, models=here, trust=options.trust)
+        for error in [each.error for each in loaded if each.error]:
+            report_error(error)  # now, not when the others have ended
+        jobs = [(each.job, bars.job(each.label)) for each in loaded if each.job]
+        farm = _farm_maker(address, cluster, bars, local=options.local, trust=options.trust)
+        try:
+            with interruptible(stop):
+                ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
+        except Interrupted as error:
+            raise Interrupted(error.signal, "what was being rendered is lost, what is done stays done") from None
+    return [(each, each.error or next(ended)) for each in loaded]
 
 
 def _report(options: argparse.Namespace, results: Sequence[Result]) -> None:
@@ -94,21 +106,37 @@ def _report(options: argparse.Namespace, results: Sequence[Result]) -> None:
         print(describe_jobs(results), file=sys.stderr if options.json else sys.stdout)
 
 
-def _farm_maker(address: str | None, cluster: ExitStack, *, local: bool, trust: bool) -> Callable[[], Farm]:
+def _farm_maker(
+    address: str | None, cluster: ExitStack, bars: ProgressBars, *, local: bool, trust: bool
+) -> Callable[[], Farm]:
     """Makes a farm when a job first needs one. Ray is joined or started once, and stays until ``cluster`` is left."""
 
     def make() -> Farm:
         if local:
             return LocalFarm(trust=trust)
-        try:
-            from render.farm.ray.connection import connected
-            from render.farm.ray.farm import RayFarm
-        except ImportError as error:
-            raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or use --local") from None
-        cluster.enter_context(connected(address))
+        with bars.doing(f"joining the Ray cluster at {address}" if address else "starting Ray"):
+            try:
+                from render.farm.ray.farm import RayFarm
+            except ImportError as error:
+                raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or use --local") from None
+            cluster.enter_context(_connected(address))
         return RayFarm(trust=trust)
 
     return make
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Ray; leaving it takes a while, too, and says so. Raises FarmError."""
+    from render.farm.ray.connection import connected
+
+    with ExitStack() as ray:
+        ray.enter_context(connected(address))
+        try:
+            yield
+        finally:
+            with ProgressBars() as bars, bars.doing("leaving the Ray cluster" if address else "stopping Ray"):
+                ray.close()
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -131,7 +159,7 @@ def describe_outcome(outcome: Outcome) -> str:
     else:
         speed = outcome.seconds / outcome.rendered
         lines = [
-            f"{spec.name}: {outcome.rendered} frames in {duration(outcome.seconds)} "
+            f"{spec.name}: {count(outcome.rendered, 'frame')} in {duration(outcome.seconds)} "
             f"({speed:.3f} s a frame, all included)"
         ]
     for what, path in (("film", outcome.film), ("report", outcome.report), ("stills", outcome.stills)):
@@ -155,10 +183,10 @@ def describe_jobs(results: Sequence[Result]) -> str:
     lines = [
         "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in table
     ]
-    failed = sum(isinstance(outcome, Exception) for _, outcome in results)
-    return "\n".join(
-        [*lines, f"{count(len(table), 'job')}, {failed} failed" if failed else f"{count(len(table), 'job')}, all done"]
-    )
+    states = Counter(_state(outcome) for _, outcome in results)
+    ends = [f"{states[state]} {state}" for state in ("done", "stopped", "failed") if states[state]]
+    end = ", all done" if len(states) == 1 and states["done"] else f": {', '.join(ends)}"
+    return "\n".join([*lines, count(len(table), "job") + end])
 
 
 def _state(outcome: Outcome | Exception) -> str:
@@ -170,7 +198,7 @@ def _state(outcome: Outcome | Exception) -> str:
 def _figures(outcome: Outcome | Exception) -> tuple[str, str]:
     if isinstance(outcome, Exception):
         return "", ""
-    return f"{outcome.rendered} frames" if outcome.rendered else "complete already", duration(outcome.seconds)
+    return count(outcome.rendered, "frame") if outcome.rendered else "complete already", duration(outcome.seconds)
 
 
 def _film(outcome: Outcome) -> str:

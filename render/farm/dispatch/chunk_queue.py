@@ -79,6 +79,7 @@ class ChunkQueue:
         self._failures: dict[Chunk, list[Failure]] = {}
         self._free_losses: Counter[Chunk] = Counter()
         self.waiting = len(self._fresh)  # chunks that no worker holds yet
+        self.frames_waiting = sum(len(chunk.frames) for chunk in self._fresh)
         self.executing = 0  # chunks that one holds
         self.given_up: dict[Chunk, list[Failure]] = {}
         self.num_done = 0
@@ -112,6 +113,7 @@ class ChunkQueue:
             taken = heapq.heappop(self._fresh)
             assert taken == chunk, (taken, chunk)
         self.waiting -= 1
+        self.frames_waiting -= len(chunk.frames)
         self.executing += 1
 
     def requeue(self, chunk: Chunk) -> None:
@@ -121,6 +123,7 @@ class ChunkQueue:
             self.abandoned += 1
             return
         self.waiting += 1
+        self.frames_waiting += len(chunk.frames)
         if chunk in self._failures:
             self._failed.add(chunk)
         else:
@@ -158,7 +161,7 @@ class ChunkQueue:
         """Begin nothing more; what workers hold may still be done."""
         self._closed = True
         self.abandoned += self.waiting
-        self.waiting = 0
+        self.waiting = self.frames_waiting = 0
         self._fresh.clear()
         self._failed.clear()
 

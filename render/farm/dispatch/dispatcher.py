@@ -109,11 +109,10 @@ class Dispatcher:
                 assert job.queue is not None
                 job.queue.pop(chunk)
                 worker.chunks.append(chunk)
-                job.began = now if job.began is None else job.began
                 details = {"worker": assignment.worker, "chunk": chunk.name}
                 state.outbox.append(Log(job.number, LogEvent.SENT, details))
             case OpenPlan() | Ask():  # either closes the plan that is open
-                worker.assignment, worker.open_job = assignment, None
+                worker.assignment, worker.open_job, worker.doing = assignment, None, ""
                 job.opening += isinstance(assignment, OpenPlan)
                 job.asked |= isinstance(assignment, Ask)
         state.note_room(assignment.worker)

@@ -12,6 +12,7 @@ from render.farm.dispatch.events import Requested
 from render.farm.dispatch.state import JobState, State
 from render.farm.requests import Committed, Finished, Render
 from render.plan import Plan
+from render.report import count
 from render.store import Event as LogEvent
 from render.store import Segment
 
@@ -81,7 +82,7 @@ def _begin(state: State, job: JobState, request: Render, capacity: int) -> None:
     job.max_workers = None if wanted == "auto" else wanted
     job.plan, job.plan_json, job.model, job.run_dir = plan, plan.to_json(), plan.model_key, str(plan.spec.run_dir)
     job.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
-    job.done_before, job.rendered, job.began, job.settled = request.done_before, 0, None, False
+    job.done_before, job.rendered, job.settled = request.done_before, 0, False
     policy = RetryPolicy.of(plan.spec.farm, len(plan.chunks), resumed=bool(request.done_before))
     job.queue = ChunkQueue(request.chunks, policy)
     settle(state, job)  # there may be nothing to render
@@ -112,9 +113,16 @@ def drained(state: State) -> None:
         elif job.queue is not None and not job.settled:
             executing = sum(bool(state.workers[name].chunks) for name in state.workers_of(job.number))
             log(state, job, LogEvent.DRAINING, executing=executing)
-            chunks = "1 chunk being rendered is" if executing == 1 else f"{executing} chunks being rendered are"
-            notice(state, job, f"stopping when {chunks} done; once more stops at once" if executing else "stopping")
+            notice(state, job, f"stopping{_after(executing)}")
             settle(state, job)
+
+
+def _after(executing: int) -> str:
+    """What a job that stops does first, and how that is cut short."""
+    if not executing:
+        return ""
+    chunks, lost = count(executing, "chunk"), "it" if executing == 1 else "them"
+    return f" after {chunks}; Ctrl-C again stops at once and loses {lost}"
 
 
 def deliver_segment(state: State, job: JobState, segment: Segment) -> None:

@@ -10,6 +10,7 @@ from render.farm.dispatch.actions import Action, Ask, OpenPlan
 from render.farm.dispatch.chunk_queue import ChunkQueue
 from render.farm.requests import MakePlan
 from render.plan import Chunk, Plan
+from render.report import Forecast, Paces
 
 __all__ = ["DEPTH", "JobState", "ScalingState", "StartingWorker", "State", "WorkerState"]
 
@@ -43,7 +44,8 @@ class JobState:
     total: int = 0
     done_before: int = 0
     rendered: int = 0
-    began: float | None = None  # when its first chunk was sent
+    paces: Paces = field(default_factory=Paces)  # of its workers
+    foretold: Forecast = field(default_factory=lambda: Forecast(None))  # as of ``State.foretold``
     s_per_image: float | None = None  # of the last chunks
     warned: set[str] = field(default_factory=set)
 
@@ -78,6 +80,7 @@ class WorkerState:
 
     resources: Resources
     assignment: Ask | OpenPlan | None = None
+    doing: str = ""  # how far it is with that, in its own words
     open_job: int | None = None  # the job whose plan is open
     model: str = ""
     chunks: deque[Chunk] = field(default_factory=deque)  # the executing one first
@@ -125,6 +128,7 @@ class State:
     checked: float = 0.0  # when deadlines were last looked at
     reported: float = 0.0  # when the terminal and monitors last heard something
     news: bool = False  # something was committed since then
+    foretold: float = 0.0  # when it was last foretold when the jobs will be done
     outbox: list[Action] = field(default_factory=list)
 
     @property

@@ -5,6 +5,7 @@ from render.farm.base import (
     Answered,
     ChunkDone,
     ChunkFailed,
+    Doing,
     Message,
     Opened,
     Refused,
@@ -39,6 +40,8 @@ def receive(state: State, message: Message, now: float) -> None:
             _done(state, worker, message, now)
         case ChunkFailed() if worker is not None and message.chunk in worker.chunks:
             _failed(state, worker, message, now)
+        case Doing() if worker is not None and worker.assignment is not None:
+            worker.doing = message.text
         case Answered() if worker is not None and worker.assignment is not None:
             _answered(state, worker, message)
         case Refused() if worker is not None and worker.assignment is not None:
@@ -187,6 +190,7 @@ def _done(state: State, worker: WorkerState, message: ChunkDone, now: float) -> 
     state.note_room(message.worker)
     if job is not None and job.queue is not None:
         job.queue.complete(seconds)
+        job.paces.add(message.worker, seconds, len(segment.record.chunk.frames))
         jobs.deliver_segment(state, job, segment)
 
 

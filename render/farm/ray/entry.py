@@ -41,6 +41,10 @@ class Entry:
             raise ImportError(_explain(self._failure), name="render") from self._failure
         return self._worker.hello()
 
+    def doing(self) -> Any:
+        """As the worker."""
+        return self._worker.doing()
+
     def plan(self, folders: Sequence[str], spec: Any, before: Any) -> Any:
         """As the worker, where the job's relative ``folders`` are here. Raises ModelError where they are not."""
         self._check(folders)

@@ -24,6 +24,7 @@ from render.farm.base import (
     Answered,
     ChunkDone,
     ChunkFailed,
+    Doing,
     Message,
     Refused,
     Resources,
@@ -46,7 +47,7 @@ from render.store import Segment
 __all__ = ["RayFarm"]
 
 
-DOUBT_EVERY_S = 1.0  # how often a worker that cannot be reached is called again
+CALL_EVERY_S = 1.0  # how often a worker that cannot be reached is called again, or one without a chunk how far it is
 DOUBT_S = 60.0  # a cluster calls a node dead after about 15 s of silence; beyond this the network is to blame
 HOME = str(Path(__file__).parents[3])  # the folder that this render lies in
 
@@ -98,6 +99,7 @@ class RayFarm:
         self._calls: dict[ray.ObjectRef[Any], tuple[str, Chunk | None]] = {}
         self._doubted: dict[str, float] = {}  # workers that cannot be reached, since when
         self._next_calls = 0.0
+        self._asked: set[str] = set()  # workers that have been asked how far they are
 
     @_needs_cluster
     def resources(self, spec: JobSpec, device: str) -> Resources:
@@ -166,7 +168,7 @@ class RayFarm:
     @_needs_cluster
     def wait(self, timeout_s: float) -> list[Message]:
         """Results in the order in which they are there."""
-        self._call_doubted()
+        self._call_around()
         calls = list(self._calls)
         if not calls:
             time.sleep(timeout_s)
@@ -211,6 +213,9 @@ class RayFarm:
             return self._lost(worker, *cause_of_death(error, self._nodes.get(worker, "")), str(error))
         if worker in self._doubted:
             return self._lost(worker, "the connection to it was lost", True)
+        if isinstance(result, str):
+            self._asked.discard(worker)
+            return Doing(worker, result)
         if isinstance(result, WorkerInfo):
             self._nodes[worker] = result.node
             return WorkerReady(worker, result)
@@ -227,11 +232,20 @@ class RayFarm:
             return self._lost(worker, "it could not be reached any more", True, str(error))
         return None
 
-    def _call_doubted(self) -> None:
-        if (now := time.monotonic()) >= self._next_calls:
-            self._next_calls = now + DOUBT_EVERY_S
-            for worker in self._doubted.keys() - {worker for worker, _ in self._calls.values()}:
-                self._call(worker, self._actors[worker].hello.remote())
+    def _call_around(self) -> None:
+        """Call the workers that could not be reached, and ask those that plan or open a plan how far they are.
+
+        Two calls run side by side in a worker, so it answers beside that work; beside two chunks it could not.
+        """
+        if (now := time.monotonic()) < self._next_calls:
+            return
+        self._next_calls = now + CALL_EVERY_S
+        held = list(self._calls.values())
+        for worker in self._doubted.keys() - {worker for worker, _ in held}:
+            self._call(worker, self._actors[worker].hello.remote())
+        for worker in {worker for worker, chunk in held if chunk is None and worker in self._nodes} - self._asked:
+            self._asked.add(worker)
+            self._call(worker, self._actors[worker].doing.remote())
 
     def _lost(self, worker: str, cause: str, nobodys_fault: bool, details: str = "") -> WorkerLost:
         self.stop(worker)
@@ -239,3 +253,4 @@ class RayFarm:
 
     def _forget_calls(self, worker: str) -> None:
         self._calls = {call: held for call, held in self._calls.items() if held[0] != worker}
+        self._asked.discard(worker)
