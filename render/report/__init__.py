@@ -12,7 +12,7 @@ from render.report.log import line_of, problems
 from render.report.page import to_html
 from render.report.results import counting_records, kept_by_clean, logged_bytes, results_of
 from render.report.schema import Report
-from render.report.status import JobStatus, job_status
+from render.report.status import JobStatus, NoPlanError, job_status
 from render.report.summary import summarize
 from render.report.thumbnails import decode_thumbnails
 
@@ -20,6 +20,7 @@ __all__ = [
     "Busy",
     "Forecast",
     "JobStatus",
+    "NoPlanError",
     "Paces",
     "Report",
     "Waiting",

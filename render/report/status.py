@@ -4,23 +4,31 @@ A log may be torn anywhere: what it does not say is not guessed.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from render.errors import RunDirError
 from render.plan import Plan, film_name
 from render.report.cost import measured_s_per_frame
+from render.report.forecast import Busy, Forecast, Paces, Waiting, foretell
 from render.report.log import line_of, problems
 from render.report.results import counting_records, results_of
 from render.spec import Location
 from render.store import Event, LogEntry, RunDir
 
-__all__ = ["JobStatus", "RunStatus", "WorkerStatus", "job_status", "run_status"]
+__all__ = ["JobStatus", "NoPlanError", "RunStatus", "WorkerStatus", "job_status", "run_status"]
 
-
-RECENT = 24  # chunks that the speed is taken over
 LAST_PROBLEMS = 5
+
+
+class NoPlanError(RunDirError):
+    """There is no plan yet. ``expected``: there may be one soon, because a run goes on or none has been started."""
+
+    def __init__(self, message: str, *, expected: bool) -> None:
+        super().__init__(message)
+        self.expected = expected
 
 
 @dataclass
@@ -36,11 +44,11 @@ class WorkerStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """``began``: the run's first entry, seconds since 1970; ``frames_per_s`` over its last chunks, None before two."""
+    """``began``: the run's first entry, seconds since 1970. While it drains, ``forecast`` is of its end."""
 
     began: float
     workers: Sequence[WorkerStatus]
-    frames_per_s: float | None
+    forecast: Forecast
     retries: int
     lost: int
     waiting: int
@@ -51,10 +59,11 @@ class RunStatus:
 class JobStatus:
     """What ``render status`` says; these names and values are its JSON. ``began`` in seconds since 1970.
 
-    ``running``: a driver is at work. ``frames_per_second`` and ``seconds_left`` are of the run that goes on, and None
-    where there is none; ``worker_seconds_per_frame`` is one worker's time, over all chunks done. ``troubles`` are the
-    last problems, a line each; ``last_event`` is a line of the log. ``cleaned``: ``render clean`` took the segments
-    away, and no run has brought them back; where what was made of them stands, all frames count as done.
+    ``running``: a driver is at work. ``frames_per_second`` and ``seconds_left`` are of the run that goes on, the latter
+    until it stops where it is ``draining``; None where there is none, or no chunk of it is done.
+    ``worker_seconds_per_frame`` is one worker's time, over all chunks done. ``troubles`` are the last problems, a line
+    each; ``last_event`` is a line of the log. ``cleaned``: ``render clean`` took the segments away, and no run has
+    brought them back; where what was made of them stands, all frames count as done.
     """
 
     dir: str
@@ -80,24 +89,29 @@ class JobStatus:
     cleaned: bool
 
 
-def run_status(entries: Sequence[LogEntry], frames: Mapping[str, int], chunks_left: int) -> RunStatus:
-    """The state of the last run in the log. ``frames`` of each chunk by name; ``chunks_left`` are not done."""
+def run_status(entries: Sequence[LogEntry], frames: Mapping[str, int], left: Set[str], now: float) -> RunStatus:
+    """The state of the last run in the log, ``now`` in seconds since 1970. ``frames`` of each chunk by name; those that
+    are ``left`` are not done."""
     run = _last_run(entries)
     workers: dict[str, WorkerStatus] = {}
-    done: list[tuple[float, int]] = []
+    paces = Paces()
     for entry in run:
+        worker = workers.get(str(entry.worker))
+        if entry.event == Event.DONE and worker and worker.chunk == entry.chunk and frames.get(worker.chunk or ""):
+            paces.add(worker.worker, max(0.0, entry.time - worker.since), frames[str(entry.chunk)])
         _follow(workers, entry)
-        if entry.event == Event.DONE and str(entry.worker) in workers:
-            done.append((entry.time, frames.get(str(entry.chunk), 0)))
-    held = sum((worker.chunk is not None) + len(worker.queued) for worker in workers.values())
+    draining = any(entry.event == Event.DRAINING for entry in run)
+    waiting = left - {chunk for worker in workers.values() for chunk in (worker.chunk, *worker.queued)}
+    to_begin = [] if draining else [frames.get(chunk, 0) for chunk in waiting]
+    crew = [_busy(worker, frames, now, draining=draining) for worker in workers.values()]
     return RunStatus(
         began=run[0].time if run else 0.0,
         workers=list(workers.values()),
-        frames_per_s=_speed(done[-RECENT:]),
+        forecast=foretell([Waiting(0, paces, len(to_begin), sum(to_begin))], crew)[0],
         retries=sum(entry.event == Event.FAILED for entry in run),
         lost=sum(entry.event == Event.WORKER_LOST for entry in run),
-        waiting=max(0, chunks_left - held),
-        draining=any(entry.event == Event.DRAINING for entry in run),
+        waiting=len(waiting),
+        draining=draining,
     )
 
 
@@ -137,30 +151,33 @@ def _ended(worker: WorkerStatus, chunk: str, time: float) -> None:
         worker.since = time
 
 
-def _speed(done: Sequence[tuple[float, int]]) -> float | None:
-    """Frames a second between the first and the last of these chunks; the first only starts the clock."""
-    if len(done) < 2 or done[-1][0] <= done[0][0]:
-        return None
-    return sum(frames for _, frames in done[1:]) / (done[-1][0] - done[0][0])
+def _busy(worker: WorkerStatus, frames: Mapping[str, int], now: float, *, draining: bool) -> Busy:
+    """What a worker holds; while draining it goes no further than the chunk it executes."""
+    chunks = ([worker.chunk] if worker.chunk else []) + ([] if draining else worker.queued)
+    return Busy(worker.worker, 0, [frames.get(chunk, 0) for chunk in chunks], max(0.0, now - worker.since))
 
 
 def job_status(location: Location) -> JobStatus:
-    """How far a job is, from its run directory alone. Raises RunDirError where there is no job."""
+    """How far a job is, from its run directory alone. Raises NoPlanError where nothing can be said yet."""
     with contextlib.closing(RunDir(location)) as rundir:
         plan = rundir.read_plan()
         if plan is not None:
             return _status_of(plan, rundir)
+        if rundir.locked():
+            raise NoPlanError(f"{rundir}: a run goes on, and is making its plan", expected=True)
         if rundir.events():
-            raise RunDirError(f"{rundir}: no plan yet; `render logs {rundir}` tells what has happened so far")
-        raise RunDirError(f"{rundir}: no plan.json in it, so no job has been started here")
+            text = f"{rundir}: no plan yet; `render logs {rundir}` tells what has happened so far"
+            raise NoPlanError(text, expected=False)
+        raise NoPlanError(f"{rundir}: no plan.json in it, so no job has been started here", expected=True)
 
 
 def _status_of(plan: Plan, rundir: RunDir) -> JobStatus:
     records, entries, running = counting_records(plan, rundir), rundir.events(), rundir.locked()
     name, found = film_name(plan), results_of(plan, rundir, entries, records)
     sizes = {chunk.name: len(chunk.frames) for chunk in plan.chunks}
-    now = run_status(entries, sizes, len(plan.chunks) - found.chunks_done)
-    per_frame, speed = measured_s_per_frame(records), now.frames_per_s if running else None
+    done = sizes.keys() if found.chunks_done == len(sizes) else {record.chunk.name for record in records}
+    now = run_status(entries, sizes, sizes.keys() - done, time.time())
+    per_frame, seen = measured_s_per_frame(records), now.forecast if running else Forecast(None)
     return JobStatus(
         dir=str(rundir),
         name=plan.spec.name,
@@ -174,8 +191,8 @@ def _status_of(plan: Plan, rundir: RunDir) -> JobStatus:
         chunks=len(plan.chunks),
         chunks_waiting=now.waiting,
         worker_seconds_per_frame=None if per_frame is None else round(per_frame, 4),
-        frames_per_second=None if speed is None else round(speed, 4),
-        seconds_left=None if speed is None else round((plan.spec.num_frames - found.frames_done) / speed, 1),
+        frames_per_second=round(seen.frames_per_s, 4) or None,
+        seconds_left=None if seen.seconds is None else round(seen.seconds, 1),
         workers=now.workers if running else [],
         failures=sum(entry.event == Event.FAILED for entry in entries),
         troubles=[line_of(entry) for entry in problems(entries)[-LAST_PROBLEMS:]],
