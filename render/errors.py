@@ -36,6 +36,7 @@ __all__ = [
     "StoppedError",
     "StoreError",
     "VideoError",
+    "count",
     "message_of",
     "redacted",
     "shown",
@@ -193,6 +194,11 @@ def _escape(character: str) -> str:
     """``\\xff`` for a byte that is no text, as Python keeps it in names of files (PEP 383)."""
     code = ord(character)
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(character)[1:-1]
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """``1 retry``, ``1,200 frames``: here, where all messages can have it."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def message_of(error: BaseException) -> str:

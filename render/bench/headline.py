@@ -17,8 +17,8 @@ def conditions(report: Report) -> str:
     cores = count(machine["cores"], "core")
     random = " with random weights (speed does not depend on them)" if model["random_weights"] else ""
     return (
-        f"{model['name']}{random}, {model['size']}, {options['steps']} steps of {options['sampler']}, guidance "
-        f"{options['guidance']:g}, on {machine['device']} {machine['name']}, {cores}. {versions}."
+        f"{model['name']}{random}, {model['size']}, {count(options['steps'], 'step')} of {options['sampler']}, "
+        f"guidance {options['guidance']:g}, on {machine['device']} {machine['name']}, {cores}. {versions}."
     )
 
 

@@ -20,6 +20,7 @@ from render.bench.roofline import Rooflines
 from render.bench.schema import Film, Report
 from render.bench.suite import num_steps, suite
 from render.engine.memory import release
+from render.report import count
 from render.video.pixels import Pixels
 
 __all__ = ["BenchRunner"]
@@ -131,4 +132,4 @@ class BenchRunner:
 
 
 def _variation(case: Case) -> str:
-    return f"{case.size or 'native size'}, {case.steps} steps, {case.sampler}"
+    return f"{case.size or 'native size'}, {count(case.steps, 'step')}, {case.sampler}"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from render.bench.cells import decibels, factor, figure, milliseconds, percent, times
 from render.bench.schema import Report, Result
-from render.report import duration, filesize
+from render.report import count, duration, filesize
 
 __all__ = ["Table", "tables"]
 
@@ -105,8 +105,8 @@ def _films(report: Report) -> Table:
     ]
     frames = report["films"][0]["frames"] if report["films"] else 0
     lead = (
-        f"A film of {frames} frames, encoded by the same encoder. Ours includes planning, done records, joining and "
-        "the report. Frames a second are without the start (loading, compiling), which stands beside it."
+        f"A film of {count(frames, 'frame')}, encoded by the same encoder. Ours includes planning, done records, "
+        "joining and the report. Frames a second are without the start (loading, compiling), which stands beside it."
     )
     head = ["way", "frames a second", "film", "start", "worker idle", "our fastest is so many times as fast"]
     return Table("End to end", lead, head, rows, "films")

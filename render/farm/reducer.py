@@ -11,7 +11,7 @@ import numpy as np
 
 from render.errors import RunDirError, VideoError
 from render.plan import Chunk, Plan, film_name
-from render.report import logged_bytes
+from render.report import count, logged_bytes
 from render.spec import JobSpec, dump
 from render.store import Record, RunDir, temporary_folder
 from render.video.codecs import ANIMATIONS
@@ -48,13 +48,13 @@ def ordered(plan: Plan, records: Mapping[Chunk, Record]) -> list[Record]:
     missing = [chunk for chunk in plan.chunks if chunk not in records]
     if missing:
         named = ", ".join(str(chunk) for chunk in missing[:5]) + (" …" if len(missing) > 5 else "")
-        raise RunDirError(f"{len(missing)} of {len(plan.chunks)} chunks are missing: {named}")
+        raise RunDirError(f"missing: {len(missing)} of {count(len(plan.chunks), 'chunk')}, {named}")
     in_order = [records[chunk] for chunk in plan.chunks]
     for record in in_order:
         if record.digest != plan.digest:
             raise RunDirError(f"{record.chunk}: was rendered for another plan ({record.digest[:12]})")
         if len(record.pictures) != len(record.chunk.frames):
-            raise RunDirError(f"{record.chunk}: its done record tells of {len(record.pictures)} pictures")
+            raise RunDirError(f"{record.chunk}: its done record tells of {count(len(record.pictures), 'picture')}")
     if sum(len(record.pictures) for record in in_order) != plan.spec.num_frames:
         raise RunDirError("the chunks do not add up to the film")
     return in_order
@@ -127,7 +127,7 @@ def write_film(plan: Plan, segments: Sequence[Path], target: Path, metadata: Map
         counts = [len(chunk.frames) for chunk in plan.chunks]
         written = join(segments, counts, target, plan.video, described).frames
     if written != plan.spec.num_frames:
-        raise VideoError(f"the film came out with {written} frames instead of {plan.spec.num_frames}")
+        raise VideoError(f"the film came out with {count(written, 'frame')} instead of {plan.spec.num_frames}")
 
 
 def _without_location(spec: JobSpec) -> JobSpec:

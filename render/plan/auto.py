@@ -7,7 +7,7 @@ follow ``farm.chunk``: the number of workers never changes a pixel.
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from render.errors import SpecError
+from render.errors import SpecError, count
 from render.models import FAMILIES, ModelInfo
 from render.plan.graphs import graph_mistakes
 from render.plan.machine import Machine
@@ -110,9 +110,9 @@ def _backend(spec: JobSpec, machine: Machine, model: ModelInfo, size: Size) -> C
     work = spec.num_frames * spec.steps * size.width * size.height
     if work >= COMPILE_PAYS[machine.device]:
         return Choice(
-            "compile", f"{spec.num_frames:,} frames of {size} repay the minutes of compiling on {machine.device}"
+            "compile", f"{count(spec.num_frames, 'frame')} of {size} repay the minutes of compiling on {machine.device}"
         )
-    return Choice("eager", f"{spec.num_frames:,} frames of {size} would not repay the minutes of compiling")
+    return Choice("eager", f"{count(spec.num_frames, 'frame')} of {size} would not repay the minutes of compiling")
 
 
 def _memory(spec: JobSpec, machine: Machine, model: ModelInfo) -> Choice[Memory]:
@@ -161,7 +161,7 @@ def _batch(spec: JobSpec, machine: Machine, size: Size, timings: BatchTimings | 
     full, at_pixels = (16, 512 * 512) if machine.device == "cuda" else (8, 256 * 256)
     wanted = full * at_pixels // (size.width * size.height)
     batch = min(max(wanted, 1), full, spec.num_frames)
-    return Choice(batch, f"{size} on {machine.device}, {spec.num_frames} frames")
+    return Choice(batch, f"{size} on {machine.device}, {count(spec.num_frames, 'frame')}")
 
 
 def _saturated(timings: BatchTimings) -> Choice[int]:
@@ -186,6 +186,7 @@ def _chunk(spec: JobSpec, batch: int, every: int) -> Choice[int]:
     if every > 1:
         num_batches = max((target // every + 1) // batch, 2 if batch == 1 else 1)
         return Choice(
-            every * (num_batches * batch - 1), f"{num_batches * batch} frames in full, {every - 1} between each two"
+            every * (num_batches * batch - 1),
+            f"{count(num_batches * batch, 'frame')} in full, {every - 1} between each two",
         )
     return Choice(-(-target // batch) * batch, "a sixteenth of the film at most 96 frames, in whole batches")

@@ -2,6 +2,8 @@
 
 import re
 
+from render.errors import count
+
 __all__ = [
     "count",
     "countdown",
@@ -22,11 +24,6 @@ def frame_range(chunk: str) -> str:
         return chunk
     first, last = int(match[1]), int(match[2]) - 1
     return f"frame {first}" if first == last else f"frames {first}–{last}{match[3] or ''}"
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """``1 retry``, ``1,200 frames``."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def duration(seconds: float) -> str:

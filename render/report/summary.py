@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from render.errors import count
 from render.plan import STAGES, Plan, stage_info
 from render.report.failures import find_problems
 from render.report.runs import Run, runs_of, start_s
@@ -170,7 +171,8 @@ def _unlogged(runs: list[Run], records: Sequence[Record]) -> list[str]:
     missing = sum(record.chunk.name not in logged for record in records)
     if not missing:
         return []
-    return [f"the log tells nothing of {missing:,} of {len(records):,} chunks: retries and losses may be missing here"]
+    chunks = count(len(records), "chunk")
+    return [f"the log tells nothing of {missing:,} of {chunks}: retries and losses may be missing here"]
 
 
 def _frames(records: Sequence[Record]) -> set[int]:

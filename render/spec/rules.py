@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from render.errors import count
 from render.spec.mistakes import Mistake
 from render.spec.other_tools import no_such_name
 from render.spec.samplers import SAMPLERS
@@ -18,7 +19,7 @@ GIF_MAX_FPS = 50  # its delays are whole hundredths of a second, and players slo
 def contradictions(spec: JobSpec) -> Iterator[Mistake]:
     """What the fields say against each other, though each is right by itself."""
     if spec.steps > (most := SAMPLERS[spec.sampler].max_steps):
-        yield ("steps",), f"{spec.steps}: {spec.sampler} takes at most {most} steps"
+        yield ("steps",), f"{spec.steps}: {spec.sampler} takes at most {count(most, 'step')}"
     yield from spec.mistakes()
     yield from _output_mistakes(spec)
     yield from _engine_mistakes(spec.engine, spec.steps)

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from render.errors import StoreError, VideoError
+from render.errors import StoreError, VideoError, count
 from render.video.codecs import ANIMATIONS
 from render.video.pixels import Pixels
 from render.video.provenance import write_facts
@@ -48,14 +48,14 @@ def write_animation(
         raise VideoError(f"{path}: an animation needs at least one frame")
     write, ticks_s = (_write_gif, 100) if path.suffix == ".gif" else (_write_webp, 1000)
     with video_errors(f"{path}: cannot be written"):
-        count = write(path, _pictures(path, first, iterator, fps, ticks_s), first.shape, quality)
+        written = write(path, _pictures(path, first, iterator, fps, ticks_s), first.shape, quality)
     if facts:
         try:
             write_facts(path, facts, (first.shape[1], first.shape[0]))
         except OSError as error:
             raise StoreError.of(error, path) from error
-    _verify(path, count, round(count * ticks_s / fps))
-    return count
+    _verify(path, written, round(written * ticks_s / fps))
+    return written
 
 
 def _pictures(
@@ -73,7 +73,7 @@ def _pictures(
 
 def _write_gif(path: Path, pictures: Iterator[av.VideoFrame], shape: tuple[int, ...], _quality: int) -> int:
     height, width, _ = shape
-    count = 0
+    written = 0
     with av.open(str(path.absolute()), "w", format="gif", container_options={"loop": "0"}) as container:
         stream = container.add_stream("gif", rate=100, width=width, height=height)
         stream.codec_context.time_base = Fraction(1, 100)
@@ -82,9 +82,9 @@ def _write_gif(path: Path, pictures: Iterator[av.VideoFrame], shape: tuple[int, 
             for packet in stream.encode(picture):
                 packet.duration = picture.duration
                 container.mux(packet)
-                count += 1
+                written += 1
         assert not stream.encode(None), "the GIF encoder holds nothing back"
-    return count
+    return written
 
 
 def _with_palettes(pictures: Iterator[av.VideoFrame], width: int, height: int) -> Iterator[av.VideoFrame]:
@@ -128,19 +128,19 @@ def _pull(graph: av.filter.Graph, durations: list[int]) -> Iterator[av.VideoFram
 
 def _write_webp(path: Path, pictures: Iterator[av.VideoFrame], shape: tuple[int, ...], quality: int) -> int:
     height, width, _ = shape
-    options, count = {"quality": str(quality), "loop": "0"}, 0
+    options, written = {"quality": str(quality), "loop": "0"}, 0
     with av.open(str(path.absolute()), "w", format="webp", container_options={"loop": "0"}) as container:
         stream = container.add_stream("libwebp_anim", rate=1000, options=options, width=width, height=height)
         stream.codec_context.time_base = Fraction(1, 1000)
         stream.pix_fmt = "bgra"  # libwebp's own conversion: its YUV is BT.601, whatever the tags say
         for picture in pictures:
             container.mux(stream.encode(picture.reformat(format="bgra", threads=1)))
-            count += 1
+            written += 1
         container.mux(stream.encode(None))
-    return count
+    return written
 
 
-def _verify(path: Path, count: int, ticks: int) -> None:
+def _verify(path: Path, frames: int, ticks: int) -> None:
     """Read the file back: every frame there, and the length right.
 
     WebP merges frames that hardly differ and gives the last one the mean delay; without any change it is a still.
@@ -148,12 +148,13 @@ def _verify(path: Path, count: int, ticks: int) -> None:
     if path.suffix == ".gif":
         with open_video(path) as (_, stream):
             delays = [packet.duration or 0 for packet in packets(path, stream)]
-        whole = len(delays) == count and sum(delays) == ticks
+        whole = len(delays) == frames and sum(delays) == ticks
     else:
         delays = _webp_delays(path)
         whole = not delays or abs(sum(delays) - ticks) <= _WEBP_ROUNDING
     if not whole:
-        raise VideoError(f"{path}: holds {len(delays)} frames over {sum(delays)} ticks instead of {count} over {ticks}")
+        found = count(len(delays), "frame")
+        raise VideoError(f"{path}: holds {found} over {sum(delays)} ticks instead of {frames} over {ticks}")
 
 
 def _webp_delays(path: Path) -> list[int]:

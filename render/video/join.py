@@ -13,7 +13,7 @@ from pathlib import Path
 
 import av
 
-from render.errors import VideoError
+from render.errors import VideoError, count
 from render.video.codecs import VideoFormat
 from render.video.encoder import Colour, container_options
 from render.video.reader import VideoInfo, codec_of, colour_of, open_video, packets, probe, video_errors
@@ -75,7 +75,8 @@ def join(
     film = probe(target)
     if film.frames != sum(counts) or film.fps != fmt.fps:
         raise VideoError(
-            f"{target}: came out with {film.frames} frames at {film.fps}/s instead of {sum(counts)} at {fmt.fps}/s"
+            f"{target}: came out with {count(film.frames, 'frame')} at {film.fps}/s instead of {sum(counts)} at "
+            f"{fmt.fps}/s"
         )
     return film
 
@@ -86,13 +87,13 @@ def _survey(segments: Sequence[Path], counts: Sequence[int], fmt: VideoFormat) -
     The delay is how far decoding must run ahead of showing: the largest of any segment.
     """
     delay, first = 0, None
-    for path, count in zip(segments, counts, strict=True):
+    for path, frames in zip(segments, counts, strict=True):
         with open_video(path) as (_, stream):
             kind = _Kind.of(stream)
             first = first or _fitting(path, kind, fmt)
             if difference := first.difference(kind):
                 raise VideoError(f"{segments[0]} and {path} cannot be joined: they differ in {difference}")
-            delay = max(delay, _delay(path, stream, count, fmt.tick))
+            delay = max(delay, _delay(path, stream, frames, fmt.tick))
     return delay
 
 
@@ -110,12 +111,12 @@ def _words(codec: str, pixel_format: str | None, width: int, height: int, time_b
     return f"{codec} {pixel_format} {width}x{height} in steps of {time_base} s"
 
 
-def _delay(path: Path, stream: av.VideoStream, count: int, tick: int) -> int:
-    """How many frames decoding runs ahead of showing in one segment, which must show frames 0 to count-1 once each."""
+def _delay(path: Path, stream: av.VideoStream, frames: int, tick: int) -> int:
+    """How many frames decoding runs ahead of showing in one segment, which must show so many frames once each."""
     times = [(_whole(packet.pts, tick, path), _whole(packet.dts, tick, path)) for packet in packets(path, stream)]
-    if len(times) != count:
-        raise VideoError(f"{path}: holds {len(times)} frames instead of {count}; render this chunk again")
-    if sorted(shown for shown, _ in times) != list(range(count)):
+    if len(times) != frames:
+        raise VideoError(f"{path}: holds {count(len(times), 'frame')} instead of {frames}; render this chunk again")
+    if sorted(shown for shown, _ in times) != list(range(frames)):
         raise VideoError(f"{path}: its frames are not shown one after the other; render this chunk again")
     return max(index - min(shown, decoded) for index, (shown, decoded) in enumerate(times))
 
@@ -162,13 +163,13 @@ def _append(
     shown' = shown + offset; decoded' = position in the film - delay. With the one delay that suffices for the worst
     segment, decoding times rise by one a packet over every joint and never pass the showing time.
     """
-    count = 0
-    for count, packet in enumerate(packets, start=1):
+    number = 0
+    for number, packet in enumerate(packets, start=1):
         assert packet.pts is not None
         packet.pts = packet.pts // fmt.tick + offset
-        packet.dts = offset + count - 1 - delay
+        packet.dts = offset + number - 1 - delay
         packet.duration, packet.time_base = 1, 1 / fmt.fps
         packet.stream = stream
         with video_errors(f"{film.name}: cannot be written"):  # a full disk is not the segment's fault
             film.mux(packet)
-    return count
+    return number

@@ -18,7 +18,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from render.errors import StoreError, VideoError
+from render.errors import StoreError, VideoError, count
 from render.video.encoder import Colour
 from render.video.pixels import Pixels
 
@@ -103,7 +103,7 @@ def decode(path: Path) -> Iterator[Pixels]:
                 held -= 1
                 yield _to_rgb(picture, reformatter)
         if held:
-            raise VideoError(f"{path}: {held} frames could not be decoded; the file is damaged")
+            raise VideoError(f"{path}: {count(held, 'frame')} could not be decoded; the file is damaged")
 
 
 def _to_rgb(picture: av.VideoFrame, reformatter: VideoReformatter) -> Pixels:
@@ -157,15 +157,17 @@ def colour_of(stream: av.VideoStream) -> Colour:
 
 def packets(path: Path, stream: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
     """The packets of a stream in decoding order. Raises VideoError where the file is damaged or ends early."""
-    count, container = 0, stream.container
+    number, container = 0, stream.container
     assert isinstance(container, av.container.InputContainer)
     for packet in container.demux(stream):
         if packet.is_corrupt:
-            raise VideoError(f"{path}: packet {count} is damaged; the file is cut short or was written badly")
+            raise VideoError(f"{path}: packet {number} is damaged; the file is cut short or was written badly")
         if packet.size:  # the last one is empty: it flushes decoders
             yield packet
-            count += 1
-    if stream.frames not in (0, count):  # 0: this container's header does not say
-        raise VideoError(f"{path}: holds {count} frames, and its header says {stream.frames}; it is cut short")
-    if not count:
+            number += 1
+    if stream.frames not in (0, number):  # 0: this container's header does not say
+        raise VideoError(
+            f"{path}: holds {count(number, 'frame')}, and its header says {stream.frames}; it is cut short"
+        )
+    if not number:
         raise VideoError(f"{path}: holds no frame")

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from render.errors import VideoError
+from render.errors import VideoError, count
 from render.video.codecs import Codec, VideoFormat
 from render.video.encoder import add_stream, container_options
 from render.video.pixels import Pixels
@@ -92,7 +92,7 @@ class SegmentWriter:
         with video_errors("cannot finish the segment"):
             self._container.close()
         if self._packets != self.frames:
-            raise VideoError(f"the encoder made {self._packets} packets of {self.frames} frames")
+            raise VideoError(f"the encoder made {count(self._packets, 'packet')} of {count(self.frames, 'frame')}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -318,7 +318,8 @@ def test_plan(job: str, render: Render) -> None:
     answer = render("plan", job)
     assert answer.code == 0
     assert "12 frames at 24/s = 0.5 s" in answer.out
-    assert "3 of 4 frames, 0 done" in answer.out
+    assert "chunks   3 chunks of 4 frames, 0 done" in answer.out
+    assert "time     about 1 s on one worker (a rough guess)" in answer.out
     plan = render("plan", job, "--json").json
     assert (plan["chunks"], plan["resolved"], plan["settings"]["width"]) == (3, False, 128)
 

@@ -189,7 +189,7 @@ def test_a_failure_at_the_end_leaves_no_segment() -> None:
             writer.write(picture(0))
             writer.frames = 2  # one frame went into the encoder and never came out
 
-    with pytest.raises(VideoError, match="1 packets of 2 frames"):
+    with pytest.raises(VideoError, match="1 packet of 2 frames"):
         fail_at_the_end()
     assert file.getvalue() == b""
 

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 def describe_job(summary: JobSummary) -> str:
     """One line: the job is right."""
     return (
-        f"{summary.job}: ok: {summary.mode} {summary.name!r}, {summary.frames} frames "
+        f"{summary.job}: ok: {summary.mode} {summary.name!r}, {count(summary.frames, 'frame')} "
         f"({summary.seconds:g} s), {count(summary.keyframes, 'keyframe')}, model {summary.model}"
     )
 

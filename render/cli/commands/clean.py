@@ -4,6 +4,7 @@ import argparse
 import json
 
 from render.cli.parser import add_run_dir
+from render.report import count
 from render.store import RunDir
 
 __all__ = ["EXAMPLES", "add", "run"]
@@ -20,5 +21,5 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Delete, and say how many files. Raises RunDirError for a folder that is none of ours."""
     removed = RunDir(options.dir).clean(keep_film=not options.film_too)
-    print(json.dumps({"removed": removed}) if options.json else f"{removed} files deleted in {options.dir}")
+    print(json.dumps({"removed": removed}) if options.json else f"{count(removed, 'file')} deleted in {options.dir}")
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from render.cli.streams import speaks_unicode
 from render.errors import SpecError, VideoError, shown
+from render.report import count
 from render.spec import JobSpec, Location, dump, read_back
 from render.spec.location import parse_location, split_location
 from render.store import RunDir
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(asdict(summary)))
     else:
-        facts = (f"{summary.frames} frames", summary.size, summary.codec, f"plan {summary.digest}")
+        facts = (count(summary.frames, "frame"), summary.size, summary.codec, f"plan {summary.digest}")
         print(f"# {shown(summary.film)}: {', '.join(facts)}")
         print(summary.spec, end="")
     return 0

@@ -12,7 +12,7 @@ from render.cli.parser import add_job
 from render.errors import ModelError
 from render.models import ModelInfo
 from render.plan import Plan, Settings, guessed_machine, resolve
-from render.report import counting_records, duration, estimate, filesize, results_of
+from render.report import count, countdown, counting_records, estimate, filesize, results_of
 from render.spec import JobFile, JobSpec
 from render.store import RunDir
 
@@ -67,12 +67,12 @@ def describe_plan(summary: PlanSummary) -> str:
     engine = f"{settings.backend}, {settings.dtype}, batch {settings.batch} on {settings.device}"
     rows = {
         "job": f"{summary.name} ({summary.mode}), into {summary.dir}",
-        "film": f"{summary.frames} frames at {summary.fps}/s = {summary.seconds:g} s",
+        "film": f"{count(summary.frames, 'frame')} at {summary.fps}/s = {summary.seconds:g} s",
         "picture": f"{settings.width}x{settings.height} ({settings.reasons['size']})",
-        "sampler": f"{summary.sampler}, {summary.steps} steps",
+        "sampler": f"{summary.sampler}, {count(summary.steps, 'step')}",
         "engine": f"{engine} ({known})",
-        "chunks": f"{summary.chunks} of {settings.chunk} frames, {summary.chunks_done} done",
-        "time": f"about {duration(summary.seconds_on_one_worker)} on one worker ({guess})",
+        "chunks": f"{count(summary.chunks, 'chunk')} of {count(settings.chunk, 'frame')}, {summary.chunks_done} done",
+        "time": f"about {countdown(summary.seconds_on_one_worker)} on one worker ({guess})",
         "disk": f"about {filesize(summary.film_bytes + summary.stills_bytes)}",
     }
     if summary.approximations:

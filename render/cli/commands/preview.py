@@ -18,6 +18,7 @@ from render.farm.local import LocalFarm
 from render.farm.progress import Watcher
 from render.farm.runner import run_job
 from render.plan import guessed_machine, resolve
+from render.report import count
 from render.spec import JobFile, Location, load, name_of
 from render.spec.location import join_location, split_location
 from render.store import RunDir, temporary_folder
@@ -49,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
     with ProgressBars() as bars:
         farm = partial(LocalFarm, trust=options.trust)
         frames = preview(job, farm, bars.job(name_of(options.jobs[0])), target, trust=options.trust)
-    print(json.dumps({"preview": str(target), "frames": frames}) if options.json else f"{frames} frames: {target}")
+    told = f"{count(frames, 'frame')}: {target}"
+    print(json.dumps({"preview": str(target), "frames": frames}) if options.json else told)
     return 0
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from render.engine.sampler.schedulers import Scheduler
-from render.errors import EngineError
+from render.errors import EngineError, count
 
 __all__ = ["SamplerTable", "tabulate"]
 
@@ -84,7 +84,7 @@ def tabulate(scheduler: Scheduler, steps: int) -> SamplerTable:
         return _Probe(scheduler, steps).table()
     except (ValueError, IndexError, NotImplementedError) as error:
         name = type(scheduler).__name__
-        raise EngineError(f"{name} cannot sample this model in {steps} steps: {error}") from error
+        raise EngineError(f"{name} cannot sample this model in {count(steps, 'step')}: {error}") from error
 
 
 class _NotLinearError(ValueError):

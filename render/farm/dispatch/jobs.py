@@ -209,9 +209,9 @@ def stopped() -> StoppedError:
 def _given_up(queue: ChunkQueue) -> str:
     others = f"{queue.abandoned} were not begun after that" if queue.abandoned else "all others are done"
     total = len(queue.given_up) + queue.num_done + queue.abandoned
-    lines = [f"{len(queue.given_up)} of {total} chunks failed for good; {others}:"]
+    lines = [f"{len(queue.given_up)} of {count(total, 'chunk')} failed for good; {others}:"]
     for chunk, failures in sorted(queue.given_up.items()):
         last = failures[-1]
-        lines.append(f"  {chunk}: {len(failures)} attempts; the last, on worker {last.worker}: {last.cause}")
+        lines.append(f"  {chunk}: {count(len(failures), 'attempt')}; the last, on worker {last.worker}: {last.cause}")
     lines.append("mend the cause and run the same command again: it renders only what is missing")
     return "\n".join(lines)

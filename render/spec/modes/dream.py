@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from render.errors import count
 from render.spec.fields import Ease, Guidance, Prompt, PromptWalk, Section, Seed
 from render.spec.mistakes import Mistake
 from render.spec.schema import Header, JobSpec, Sampling
@@ -100,7 +101,7 @@ def _length_mistakes(spec: DreamSpec) -> Iterator[Mistake]:
         yield ("loop",), "a loop needs frames or duration: the walk back to the first keyframe has no length otherwise"
     if not 1 <= spec.num_frames <= MAX_FRAMES:
         path: KeyPath = ("duration",) if spec.duration else ("keyframes", len(spec.keyframes) - 1, "at")
-        yield path, f"that makes {spec.num_frames:,} frames; a job has from 1 to {MAX_FRAMES:,}"
+        yield path, f"that makes {count(spec.num_frames, 'frame')}; a job has from 1 to {MAX_FRAMES:,}"
 
 
 def _keyframe_mistakes(spec: DreamSpec) -> Iterator[Mistake]:
