@@ -18,7 +18,7 @@ import pytest
 
 from render.engine.testcard import read_index
 from render.errors import FarmError
-from render.farm.base import Answered, Farm, Message, Opened
+from render.farm.base import Answered, Doing, Farm, Message, Opened, Resources, WorkerReady
 from render.farm.local import LocalFarm
 from render.farm.progress import Progress
 from render.farm.runner import run_job
@@ -159,6 +159,24 @@ class Together:
             return others
         told, self.held = self.held, []
         return [*others, *told]
+
+
+def test_a_worker_says_how_far_it_is_with_a_plan(tmp_path: Path, cluster: Callable[[], Farm]) -> None:
+    """Asked every second, beside its work: it has a thread for that."""
+    path = tmp_path / "job.yaml"
+    path.write_text(JOB.format(name="words", model="demo", frames=48).replace("batch: 8", "batch: auto"))
+    farm, heard = cluster(), list[Message]()
+    farm.start("w0", Resources(gpu=False))
+    while not heard:
+        heard += farm.wait(30)
+    assert isinstance(heard.pop(), WorkerReady)
+    farm.plan("w0", load(path).spec, None)
+    while not any(isinstance(message, Answered) for message in heard):
+        heard += farm.wait(1)
+    farm.close()
+    told = [message.text for message in heard if isinstance(message, Doing)]
+    assert set(told) <= {"", "importing torch", "reading demo", "measuring the best batch"}
+    assert "measuring the best batch" in told
 
 
 def test_a_killed_worker_costs_one_attempt_and_no_frame(
