@@ -71,11 +71,8 @@ class Client:
         self.show(replace(self._shown, doing=""))
 
     def end(self) -> None:
-        """The job is over: nothing more is wanted, and its watcher knows."""
-        try:
-            self.watcher.progress(Progress(self._shown.frames_done, self._shown.frames_total, ended=True))
-        finally:
-            self.leave()
+        """Called by the driver: the job has left."""
+        self.watcher.progress(replace(self._shown, doing="", ended=True))
 
     def leave(self) -> None:
         """Nothing more is wanted."""

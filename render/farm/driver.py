@@ -140,7 +140,7 @@ class Driver:
                 case Show(job, progress):
                     self._clients[job].show(progress)
                 case Forget(job):
-                    del self._clients[job]
+                    self._clients.pop(job).end()
                 case SendChunk(worker, _, chunk) if self._farm:
                     self._farm.send(worker, chunk)
                 case _ if self._farm:

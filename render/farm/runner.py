@@ -103,7 +103,7 @@ class JobThread(threading.Thread, Generic[T]):
             if self._at_once:
                 self.tell()
         finally:
-            self._client.end()
+            self._client.leave()
 
     def tell(self) -> None:
         """Say how the job ended, once."""

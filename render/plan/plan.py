@@ -161,6 +161,11 @@ class Plan:
             raise ValueError("its digest does not fit its content")
         return plan
 
+    @property
+    def padded_batch(self) -> int:
+        """Frames that are computed at a time, however few of them are wanted: of test cards one."""
+        return 1 if self.model.family == "testcard" else self.settings.batch
+
     def differences(self, other: Plan) -> list[str]:
         """What makes ``other`` another plan, as ``steps: 20 -> 30``, for the message that refuses it."""
         written = {"name", "model", "farm", "output", "engine", "size"}

@@ -90,8 +90,10 @@ class JobStatus:
 
 
 def run_status(entries: Sequence[LogEntry], frames: Mapping[str, int], left: Set[str], now: float) -> RunStatus:
-    """The state of the last run in the log, ``now`` in seconds since 1970. ``frames`` of each chunk by name; those that
-    are ``left`` are not done."""
+    """The state of the last run in the log, ``now`` in seconds since 1970.
+
+    ``frames`` are those to compute for each chunk by name; the chunks that are ``left`` are not done.
+    """
     run = _last_run(entries)
     workers: dict[str, WorkerStatus] = {}
     paces = Paces()
@@ -174,7 +176,8 @@ def job_status(location: Location) -> JobStatus:
 def _status_of(plan: Plan, rundir: RunDir) -> JobStatus:
     records, entries, running = counting_records(plan, rundir), rundir.events(), rundir.locked()
     name, found = film_name(plan), results_of(plan, rundir, entries, records)
-    sizes = {chunk.name: len(chunk.frames) for chunk in plan.chunks}
+    batch = plan.padded_batch
+    sizes = {chunk.name: -(-len(chunk.frames) // batch) * batch for chunk in plan.chunks}
     done = sizes.keys() if found.chunks_done == len(sizes) else {record.chunk.name for record in records}
     now = run_status(entries, sizes, sizes.keys() - done, time.time())
     per_frame, seen = measured_s_per_frame(records), now.forecast if running else Forecast(None)

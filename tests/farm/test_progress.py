@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from render.errors import StoppedError
 from render.farm.base import Answered, Doing, Message, Opened, Resources, WorkerInfo, WorkerReady
 from render.farm.dispatch.actions import Show
+from render.farm.dispatch.chunk_queue import ChunkQueue, RetryPolicy
 from render.farm.dispatch.dispatcher import Dispatcher
 from render.farm.dispatch.events import Event, Requested, Tick
 from render.farm.local import LocalFarm
@@ -200,6 +202,23 @@ def played(
     return watcher.heard
 
 
+def test_a_short_last_chunk_takes_as_long_as_its_padded_batch(plan_of: Callable[..., Plan]) -> None:
+    """A kernel sees one batch size only: eight frames in a batch of 32 take what 32 take."""
+    plan = plan_of("engine.batch=32", "farm.chunk=64")
+    assert plan.padded_batch == 1, "test cards are drawn one by one"
+    assert replace(plan, model=replace(plan.model, family="sd")).padded_batch == 32
+    queue = ChunkQueue([Chunk(0, 33), Chunk(33, 41)], RetryPolicy(), batch=32)
+    assert queue.frames_waiting == 64 + 32
+    queue.pop(Chunk(0, 33))
+    assert queue.frames_waiting == 32
+    queue.requeue(Chunk(0, 33))
+    assert queue.frames_waiting == 96
+    queue.pop(Chunk(0, 33))
+    assert queue.complete(Chunk(0, 33), 1.0) == 64
+    queue.abandon()
+    assert queue.frames_waiting == 0
+
+
 @pytest.mark.parametrize("seconds", [(60.0,), (60.0, 60.0), (60.0, 45.0, 20.0)], ids=["one", "alike", "unlike"])
 def test_the_end_that_is_shown_stays_where_it_is(
     seconds: tuple[float, ...], plan_of: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -271,4 +290,3 @@ def test_jobs_that_are_stopped_at_once_say_how_far_they_came(
         run_jobs([(file, watcher) for file in files], Interrupting)
     told = sorted(notice for notice in watcher.notices if notice.startswith("stopped"))
     assert told == [f"stopped at {done} of 12 frames; run the same command to go on" for done in (0, 4)[-jobs:]]
-    assert sum(progress.ended for progress in watcher.heard) == jobs

@@ -69,7 +69,8 @@ class Failure:
 class ChunkQueue:
     """The state of one job's chunks, lowest frames first."""
 
-    def __init__(self, chunks: Iterable[Chunk], policy: RetryPolicy) -> None:
+    def __init__(self, chunks: Iterable[Chunk], policy: RetryPolicy, batch: int = 1) -> None:
+        """``batch``: frames are computed so many at a time; a few at the end of a chunk take as long."""
         self._policy = policy
         self._fresh = list(chunks)  # those that wait and never failed, a heap
         heapq.heapify(self._fresh)
@@ -79,7 +80,8 @@ class ChunkQueue:
         self._failures: dict[Chunk, list[Failure]] = {}
         self._free_losses: Counter[Chunk] = Counter()
         self.waiting = len(self._fresh)  # chunks that no worker holds yet
-        self.frames_waiting = sum(len(chunk.frames) for chunk in self._fresh)
+        self._batch = batch
+        self.frames_waiting = sum(map(self.computed, self._fresh))  # that are to be computed for them
         self.executing = 0  # chunks that one holds
         self.given_up: dict[Chunk, list[Failure]] = {}
         self.num_done = 0
@@ -113,7 +115,7 @@ class ChunkQueue:
             taken = heapq.heappop(self._fresh)
             assert taken == chunk, (taken, chunk)
         self.waiting -= 1
-        self.frames_waiting -= len(chunk.frames)
+        self.frames_waiting -= self.computed(chunk)
         self.executing += 1
 
     def requeue(self, chunk: Chunk) -> None:
@@ -123,17 +125,22 @@ class ChunkQueue:
             self.abandoned += 1
             return
         self.waiting += 1
-        self.frames_waiting += len(chunk.frames)
+        self.frames_waiting += self.computed(chunk)
         if chunk in self._failures:
             self._failed.add(chunk)
         else:
             heapq.heappush(self._fresh, chunk)
 
-    def complete(self, seconds: float) -> None:
-        """A held chunk is done; it took so long."""
+    def computed(self, chunk: Chunk) -> int:
+        """How many frames are computed for a chunk."""
+        return -(-len(chunk.frames) // self._batch) * self._batch
+
+    def complete(self, chunk: Chunk, seconds: float) -> int:
+        """A held chunk is done; it took so long. Returns how many frames were computed for it."""
         self.executing -= 1
         self.num_done += 1
         self._slowest_s = max(self._slowest_s or 0.0, seconds)
+        return self.computed(chunk)
 
     def fail(self, failure: Failure) -> None:
         """A held chunk failed: it waits again, or is given up."""

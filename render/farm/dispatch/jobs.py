@@ -84,7 +84,7 @@ def _begin(state: State, job: JobState, request: Render, capacity: int) -> None:
     job.total = request.done_before + sum(len(chunk.frames) for chunk in request.chunks)
     job.done_before, job.rendered, job.settled = request.done_before, 0, False
     policy = RetryPolicy.of(plan.spec.farm, len(plan.chunks), resumed=bool(request.done_before))
-    job.queue = ChunkQueue(request.chunks, policy)
+    job.queue = ChunkQueue(request.chunks, policy, plan.padded_batch)
     settle(state, job)  # there may be nothing to render
 
 

@@ -9,13 +9,14 @@ from render.report import Busy, Waiting, count, foretell
 
 __all__ = ["publish_last", "report", "show"]
 
-FORETELL_EVERY_S = 1.0  # of a thousand workers that takes 10 to 40 ms
+FORETELL_EVERY_S = 1.0  # of a thousand workers that takes 10 to 40 ms,
+FEW = 32  # and of so few a millisecond
 
 
 def report(state: State, now: float) -> None:
     """Show and publish how far every job is that waits for workers. To be called every second or so."""
     state.reported, state.news = now, False
-    if now - state.foretold >= FORETELL_EVERY_S:
+    if now - state.foretold >= FORETELL_EVERY_S or len(state.workers) <= FEW:
         _foretell(state, now)
     busy = state.busy_workers()
     idle_share = 1 - sum(map(len, busy.values())) / len(state.workers) if state.workers else 0.0
@@ -54,7 +55,7 @@ def _foretell(state: State, now: float) -> None:
     ranked = sorted(state.jobs.values(), key=lambda job: (-job.priority, job.number))
     for kind in {job.resources for job in ranked if job.resources is not None}:
         jobs = [job for job in ranked if job.resources == kind]
-        crew = [_busy(name, worker, now) for name, worker in state.workers.items() if worker.resources == kind]
+        crew = [_busy(state, name, now) for name, worker in state.workers.items() if worker.resources == kind]
         found = foretell([_waiting(job) for job in jobs], crew)
         for job in jobs:
             job.foretold = found[job.number]
@@ -71,10 +72,12 @@ def _waiting(job: JobState) -> Waiting:
     return Waiting(job.number, job.paces, chunks, frames, job.max_workers, job.unfit)
 
 
-def _busy(name: str, worker: WorkerState, now: float) -> Busy:
+def _busy(state: State, name: str, now: float) -> Busy:
     """What a worker holds; while draining it goes no further than the chunk it executes."""
-    held = [worker.last_chunk] if worker.last_chunk else worker.chunks
-    return Busy(name, worker.job, [len(chunk.frames) for chunk in held], now - worker.since)
+    worker = state.workers[name]
+    held, job = [worker.last_chunk] if worker.last_chunk else worker.chunks, state.job_of(worker)
+    frames = [job.queue.computed(chunk) for chunk in held] if job and job.queue else ()
+    return Busy(name, worker.job, frames, now - worker.since)
 
 
 def _doing(state: State, job: JobState, busy: list[WorkerState]) -> str:

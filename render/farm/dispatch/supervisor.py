@@ -189,8 +189,7 @@ def _done(state: State, worker: WorkerState, message: ChunkDone, now: float) -> 
     worker.failed_in_a_row = 0
     state.note_room(message.worker)
     if job is not None and job.queue is not None:
-        job.queue.complete(seconds)
-        job.paces.add(message.worker, seconds, len(segment.record.chunk.frames))
+        job.paces.add(message.worker, seconds, job.queue.complete(segment.record.chunk, seconds))
         jobs.deliver_segment(state, job, segment)
 
 
