@@ -10,12 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from render.cli import main
+from render.cli.commands import run as command
+from render.cli.commands.run import describe_jobs
+from render.cli.jobs import LoadedJob
 from render.errors import EngineError, FarmError, ModelError, StoppedError, StoreError, VideoError
 from render.farm import job, outputs
 from render.farm import reducer as reduce
@@ -317,6 +321,37 @@ def test_a_job_that_is_stopped_has_no_film_with_gaps(job_of: Make, watcher: Any,
     with pytest.raises(StoppedError):
         run_job(job_of("model=testcard:20ms"), Stopping, watcher, allow_gaps=True, stop=stop)
     assert not (here / "out/video.gaps.mp4").exists()
+
+
+def test_jobs_that_were_stopped_did_not_fail() -> None:
+    """The bug: ``2 jobs, 1 failed``."""
+    told = describe_jobs(
+        [
+            (LoadedJob(Path("a.yaml")), StoppedError("stopped at 72 of 192 frames; run the same command to go on")),
+            (LoadedJob(Path("b.yaml")), FarmError("1 of 3 chunks failed for good:\n  frames 0-3: out of luck")),
+        ]
+    )
+    assert told.splitlines() == [
+        "a.yaml  stopped      at 72 of 192 frames",
+        "b.yaml  failed       1 of 3 chunks failed for good:",
+        "2 jobs: 1 stopped, 1 failed; run the same command to go on",
+    ]
+
+
+def test_one_more_interrupt_while_ray_stops_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is told by then: a hasty Ctrl-C must not leave processes behind, nor make a failure of a finished job."""
+    closed = []
+
+    @contextmanager
+    def connected(_address: str | None) -> Iterator[None]:
+        yield
+        os.kill(os.getpid(), signal.SIGINT)
+        closed.append(True)
+
+    monkeypatch.setattr("render.farm.ray.connection.connected", connected)
+    with command._connected(None):
+        pass
+    assert closed == [True]
 
 
 # Command lines

@@ -50,6 +50,8 @@ def test_every_step_of_a_first_run_is_told(job_of: Callable[..., JobFile], watch
     first = next(progress for progress in watcher.heard if progress.frames_total)
     assert (first.frames_done, first.frames_total) == (0, 12), "before there is a plan"
     assert [progress.ended for progress in watcher.heard[-2:]] == [False, True]
+    whole = {progress.doing for progress in watcher.heard if progress.frames_done == 12}
+    assert whole <= {"", "checking the segments", "joining the film", "writing the report"}, "nobody is waited for"
 
 
 def test_a_job_that_goes_on_begins_at_the_frames_that_are_done(

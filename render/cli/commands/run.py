@@ -98,7 +98,8 @@ def _report(options: argparse.Namespace, results: Sequence[Result]) -> None:
             words = error_json(outcome) if isinstance(outcome, Exception) else _outcome(outcome)
             print(json.dumps({"job": name_of(loaded.path), **words}))
         if isinstance(outcome, Exception):
-            if loaded.error is None:  # else it was reported before the others began
+            # mistakes were reported before the others began; of many jobs the table tells which were stopped
+            if loaded.error is None and not (isinstance(outcome, StoppedError) and len(results) > 1):
                 report_error(outcome, f"{loaded.label}: " if len(results) > 1 else "")
         elif not options.json:
             print(describe_outcome(outcome))
@@ -135,7 +136,9 @@ def _connected(address: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            with ProgressBars() as bars, bars.doing("leaving the Ray cluster" if address else "stopping Ray"):
+            doing = "leaving the Ray cluster" if address else "stopping Ray"
+            # the jobs are over: one more Ctrl-C is no reason to leave processes behind, only a second one is
+            with ProgressBars() as bars, bars.doing(doing), interruptible(Stop()):
                 ray.close()
 
 
@@ -175,7 +178,7 @@ def describe_jobs(results: Sequence[Result]) -> str:
             loaded.label,
             _state(outcome),
             *_figures(outcome),
-            message_of(outcome).partition("\n")[0] if isinstance(outcome, Exception) else _film(outcome),
+            _remark(outcome),
         )
         for loaded, outcome in results
     ]
@@ -186,6 +189,7 @@ def describe_jobs(results: Sequence[Result]) -> str:
     states = Counter(_state(outcome) for _, outcome in results)
     ends = [f"{states[state]} {state}" for state in ("done", "stopped", "failed") if states[state]]
     end = ", all done" if len(states) == 1 and states["done"] else f": {', '.join(ends)}"
+    end += "; run the same command to go on" if states["stopped"] else ""
     return "\n".join([*lines, count(len(table), "job") + end])
 
 
@@ -201,5 +205,9 @@ def _figures(outcome: Outcome | Exception) -> tuple[str, str]:
     return count(outcome.rendered, "frame") if outcome.rendered else "complete already", duration(outcome.seconds)
 
 
-def _film(outcome: Outcome) -> str:
-    return str(outcome.film or outcome.stills or "")
+def _remark(outcome: Outcome | Exception) -> str:
+    """Where the film is, how far the job came, or what went wrong."""
+    if isinstance(outcome, Outcome):
+        return str(outcome.film or outcome.stills or "")
+    first_line = message_of(outcome).partition("\n")[0]
+    return first_line.removeprefix("stopped ").partition(";")[0] if isinstance(outcome, StoppedError) else first_line

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 
 from render.cli.parser import add_run_dir
-from render.report import JobStatus, NoPlanError, count, countdown, duration, frame_range, job_status, rate
+from render.report import JobStatus, NoPlanError, count, countdown, frame_range, job_status, rate
 
 __all__ = ["EXAMPLES", "WATCH_EVERY_S", "add", "describe_status", "run"]
 
@@ -62,7 +62,7 @@ def describe_status(status: JobStatus, now: float) -> str:
         rows["speed"] = speed
     lines = [f"{key:8} {value}" for key, value in rows.items()]
     for worker in status.workers:
-        doing = f"{frame_range(worker.chunk)} for {duration(now - worker.since)}" if worker.chunk else "no chunk"
+        doing = f"{frame_range(worker.chunk)} for {countdown(now - worker.since)}" if worker.chunk else "no chunk"
         lines.append(f"{'':8} {worker.worker} on {worker.host}: {doing}")
     if status.failures:
         lines.append(f"failures {count(status.failures, 'attempt')} failed; `render logs` tells all of it:")
@@ -84,7 +84,7 @@ def _speed(status: JobStatus) -> str | None:
 
 def _running(status: JobStatus, now: float) -> str:
     if status.running:
-        running = f"running for {duration(now - status.began)}" if status.began else "running"
+        running = f"running for {countdown(now - status.began)}" if status.began else "running"
         return f"{running}, stopping when what is being rendered is done" if status.draining else running
     if status.complete:
         return "complete; its segments were cleaned away" if status.cleaned else "complete"

@@ -83,6 +83,8 @@ def _busy(state: State, name: str, now: float) -> Busy:
 def _doing(state: State, job: JobState, busy: list[WorkerState]) -> str:
     """What goes on for a job, where that is more than rendering at a known speed."""
     rendering = sum(bool(worker.chunks) for worker in busy)
+    if job.queue is not None and job.settled:
+        return ""
     if state.draining:
         return f"stopping after {count(rendering, 'chunk')}" if rendering else "stopping"
     if rendering:
