@@ -29,8 +29,8 @@ __all__ = ["ProgressBar", "ProgressBars", "describe_progress"]
 
 WAITING = "waiting for a worker"
 SAID_AFTER_S = 2.0  # what is over sooner gets no plain line of its own
-BAR_WIDTHS = (8, 40)
-ECHO_WIDTH = 5  # columns left free: where ^C is echoed at the end of a full line, the line stays for good
+BAR_WIDTHS = (6, 40)
+ECHO_WIDTH = 4  # columns left free: where ^C is echoed at the end of a full line, the line stays for good
 REFRESHED_PER_S = 5.0
 
 Clock = Callable[[], float]
