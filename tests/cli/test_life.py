@@ -59,7 +59,7 @@ def test_a_model_in_diffusers_layout(tiny_sd: Path, here: Path, render: Render) 
     assert render("plan", *job, "--json")["digest"] is None
     assert render("run", *job, "--local", "--json")["rendered"] == 4
     assert said(render, *job) == (2, 4, True, False, True)
-    assert "chunks   2 of 2 frames, 2 done" in render("plan", *job)
+    assert "chunks   2 chunks of 2 frames, 2 done" in render("plan", *job)
     render("clean", "out/card")
     assert said(render, *job) == (2, 4, True, True, True)
 

@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from render.cli import main
-from render.cli.commands import run as command
+from render.cli import farms, main
 from render.cli.commands.run import describe_jobs
 from render.cli.jobs import LoadedJob
 from render.errors import EngineError, FarmError, ModelError, StoppedError, StoreError, VideoError
@@ -349,7 +348,7 @@ def test_one_more_interrupt_while_ray_stops_is_no_interruption(monkeypatch: pyte
         closed.append(True)
 
     monkeypatch.setattr("render.farm.ray.connection.connected", connected)
-    with command._connected(None):
+    with farms._connected(None):
         pass
     assert closed == [True]
 

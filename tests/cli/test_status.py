@@ -52,6 +52,7 @@ RUNNING = JobStatus(
     last_event=None,
     film=None,
     complete=False,
+    cleaned=False,
 )
 
 

@@ -12,13 +12,12 @@ from render.cli.bars import ProgressBars
 from render.cli.jobs import check_model, check_run_dir
 from render.cli.parser import add_job
 from render.cli.places import given_file
-from render.errors import SpecError
+from render.errors import SpecError, count
 from render.farm.base import Farm
 from render.farm.local import LocalFarm
 from render.farm.progress import Watcher
 from render.farm.runner import run_job
 from render.plan import guessed_machine, resolve
-from render.report import count
 from render.spec import JobFile, Location, load, name_of
 from render.spec.location import join_location, split_location
 from render.store import RunDir, temporary_folder

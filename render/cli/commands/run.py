@@ -4,18 +4,17 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from render.cli.bars import ProgressBars
+from render.cli.farms import farm_maker
 from render.cli.jobs import LoadedJob, load_all
 from render.cli.output import error_json, exit_code, report_error
 from render.cli.parser import add_jobs, variable
-from render.errors import FarmError, SpecError, StoppedError, message_of
-from render.farm.base import Farm
+from render.errors import SpecError, StoppedError, message_of
 from render.farm.job import Outcome
-from render.farm.local import LocalFarm
 from render.farm.runner import run_jobs
 from render.farm.signals import Interrupted, Stop, interruptible
 from render.report import count, duration
@@ -82,7 +81,7 @@ def _run(options: argparse.Namespace, address: str | None, stop: Stop, cluster: 
         for error in [each.error for each in loaded if each.error]:
             report_error(error)  # now, not when the others have ended
         jobs = [(each.job, bars.job(each.label)) for each in loaded if each.job]
-        farm = _farm_maker(address, cluster, bars, local=options.local, trust=options.trust)
+        farm = farm_maker(address, cluster, bars, local=options.local, trust=options.trust)
         try:
             with interruptible(stop):
                 ended = iter(run_jobs(jobs, farm, options.frames, allow_gaps=options.allow_gaps, stop=stop))
@@ -105,41 +104,6 @@ def _report(options: argparse.Namespace, results: Sequence[Result]) -> None:
             print(describe_outcome(outcome))
     if len(results) > 1:
         print(describe_jobs(results), file=sys.stderr if options.json else sys.stdout)
-
-
-def _farm_maker(
-    address: str | None, cluster: ExitStack, bars: ProgressBars, *, local: bool, trust: bool
-) -> Callable[[], Farm]:
-    """Makes a farm when a job first needs one. Ray is joined or started once, and stays until ``cluster`` is left."""
-
-    def make() -> Farm:
-        if local:
-            return LocalFarm(trust=trust)
-        with bars.doing(f"joining the Ray cluster at {address}" if address else "starting Ray"):
-            try:
-                from render.farm.ray.farm import RayFarm
-            except ImportError as error:
-                raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or use --local") from None
-            cluster.enter_context(_connected(address))
-        return RayFarm(trust=trust)
-
-    return make
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Ray; leaving it takes a while, too, and says so. Raises FarmError."""
-    from render.farm.ray.connection import connected
-
-    with ExitStack() as ray:
-        ray.enter_context(connected(address))
-        try:
-            yield
-        finally:
-            doing = "leaving the Ray cluster" if address else "stopping Ray"
-            # the jobs are over: one more Ctrl-C is no reason to leave processes behind, only a second one is
-            with ProgressBars() as bars, bars.doing(doing), interruptible(Stop()):
-                ray.close()
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
