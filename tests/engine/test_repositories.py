@@ -82,12 +82,7 @@ def by_diffusers(layout: str, folder: Path, engine: Engine) -> Tensor:
     return picture
 
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="guidance as an input of the UNet, EDM and centred latents")
-
-
-@pytest.mark.parametrize(
-    "layout", [pytest.param(name, marks=[NOT_YET] if name in ("lcm", "playground25") else []) for name in JOBS]
-)
+@pytest.mark.parametrize("layout", JOBS)
 def test_a_repository_renders_as_diffusers_renders_it(
     layout: str, hub: Hub, open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
