@@ -107,19 +107,19 @@ def foretell(jobs: Sequence[Waiting], workers: Iterable[Busy]) -> Mapping[int, F
 
     A worker stays with its job until no chunk of it waits. Nothing is known of a job of which no chunk is done yet.
     """
-    crews = {job.job: _Crew(job) for job in jobs}
+    pools = {job.job: _Pool(job) for job in jobs}
     idle = list[_Member]()
     for worker in workers:
-        crew = crews.get(-1 if worker.job is None else worker.job)
-        if crew is None:
+        pool = pools.get(-1 if worker.job is None else worker.job)
+        if pool is None:
             idle.append(_Member(worker.name, 0.0))
         else:
-            crew.begin_with(worker)
-    _share(crews, idle)
-    return {number: Forecast(crew.ends_s, crew.frames_per_s) for number, crew in crews.items()}
+            pool.begin_with(worker)
+    _share(pools, idle)
+    return {number: Forecast(pool.ends_s, pool.frames_per_s) for number, pool in pools.items()}
 
 
-class _Crew:
+class _Pool:
     """The workers of a job, and what becomes of it with them."""
 
     def __init__(self, job: Waiting) -> None:
@@ -172,19 +172,19 @@ class _Crew:
         return after
 
 
-def _share(crews: Mapping[int, _Crew], free: list[_Member]) -> None:
+def _share(pools: Mapping[int, _Pool], free: list[_Member]) -> None:
     """Give out all chunks in thought. The workers of the job whose chunks are given out first go on with another."""
-    waiting = [crew for crew in crews.values() if crew.job.chunks]
-    free += [member for crew in crews.values() if not crew.job.chunks for member in crew.members]
+    waiting = [pool for pool in pools.values() if pool.job.chunks]
+    free += [member for pool in pools.values() if not pool.job.chunks for member in pool.members]
     while waiting:
         for member in sorted(free, key=lambda member: member.free_s):
-            crew = next((crew for crew in waiting if crew.takes(member.name)), None)
-            if crew is not None:
-                crew.join(member.name, member.free_s, crew.job.paces.of(member.name), member.free_s)
-        at_work = [crew for crew in waiting if crew.members]
+            pool = next((pool for pool in waiting if pool.takes(member.name)), None)
+            if pool is not None:
+                pool.join(member.name, member.free_s, pool.job.paces.of(member.name), member.free_s)
+        at_work = [pool for pool in waiting if pool.members]
         if not at_work:
             return
-        first = min(at_work, key=_Crew.give_out)
+        first = min(at_work, key=_Pool.give_out)
         waiting.remove(first)
         free = first.end()
 

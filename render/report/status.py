@@ -105,11 +105,11 @@ def run_status(entries: Sequence[LogEntry], frames: Mapping[str, int], left: Set
     draining = any(entry.event == Event.DRAINING for entry in run)
     waiting = left - {chunk for worker in workers.values() for chunk in (worker.chunk, *worker.queued)}
     to_begin = [] if draining else [frames.get(chunk, 0) for chunk in waiting]
-    crew = [_busy(worker, frames, now, draining=draining) for worker in workers.values()]
+    busy = [_busy(worker, frames, now, draining=draining) for worker in workers.values()]
     return RunStatus(
         began=run[0].time if run else 0.0,
         workers=list(workers.values()),
-        forecast=foretell([Waiting(0, paces, len(to_begin), sum(to_begin))], crew)[0],
+        forecast=foretell([Waiting(0, paces, len(to_begin), sum(to_begin))], busy)[0],
         retries=sum(entry.event == Event.FAILED for entry in run),
         lost=sum(entry.event == Event.WORKER_LOST for entry in run),
         waiting=len(waiting),

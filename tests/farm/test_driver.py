@@ -592,9 +592,14 @@ MODULES_A_CHUNK = 25
 
 
 def test_a_finished_chunk_takes_a_short_way_through_the_driver(
-    job_of: Callable[..., JobFile],
+    job_of: Callable[..., JobFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How often the driver's thread goes from one module to another between a chunk that is done and the next one."""
+    """How often the driver's thread goes from one module to another between a chunk that is done and the next one.
+
+    What the terminal and monitors hear comes a few times a second, however many chunks there are: it is not counted.
+    """
+    monkeypatch.setattr("render.farm.dispatch.dispatcher.FLICKER_S", 3600)
+    monkeypatch.setattr("render.farm.dispatch.dispatcher.TICK_S", 3600)
     modules: list[str] = []
     done: list[int] = []
 
@@ -615,4 +620,4 @@ def test_a_finished_chunk_takes_a_short_way_through_the_driver(
     changes = [sum(one != other for one, other in pairwise(way)) for way in ways]
     assert len(changes) == 29
     assert median(changes) <= MODULES_A_CHUNK
-    assert mean(changes) <= MODULES_A_CHUNK + 5, "ten times a second the terminal and monitors hear of it too"
+    assert mean(changes) <= MODULES_A_CHUNK + 2, "where its commit comes alone"

@@ -19,7 +19,7 @@ Seconds = Callable[[str, int], float]
 
 
 @dataclass
-class Crew:
+class Pool:
     """A worker of the simulation: it executes one chunk while another one waits in its queue."""
 
     seconds: Seconds
@@ -37,7 +37,7 @@ class Run:
         self.now = 0.0
         self.waiting, self.held = list(chunks), [0] * len(chunks)
         self.paces = [Paces() for _ in chunks]
-        self.workers = {name: Crew(seconds) for name, seconds in workers.items()}
+        self.workers = {name: Pool(seconds) for name, seconds in workers.items()}
         self.max_workers = max_workers
         self.ended: dict[int, float] = {}
 
@@ -53,8 +53,8 @@ class Run:
             Waiting(number, self.paces[number], chunks, 8 * chunks, self.max_workers)
             for number, chunks in enumerate(self.waiting)
         ]
-        crew = [Busy(name, it.job, [8] * len(it.held), self.now - it.since) for name, it in self.workers.items()]
-        return list(foretell(jobs, crew).values())
+        pool = [Busy(name, it.job, [8] * len(it.held), self.now - it.since) for name, it in self.workers.items()]
+        return list(foretell(jobs, pool).values())
 
     def seconds(self) -> Iterator[float]:
         """Every second until all is done; in between what happens happens."""
@@ -77,7 +77,7 @@ class Run:
                     if depth == 0:
                         self._begin(worker, self.now)
 
-    def _job_for(self, worker: Crew) -> int | None:
+    def _job_for(self, worker: Pool) -> int | None:
         own = [worker.job] if worker.job is not None and self.waiting[worker.job] else []
         others = [] if worker.held else [job for job, chunks in enumerate(self.waiting) if chunks]
         for job in own + others:
@@ -86,11 +86,11 @@ class Run:
                 return job
         return None
 
-    def _begin(self, worker: Crew, at: float) -> None:
+    def _begin(self, worker: Pool, at: float) -> None:
         name = next(name for name, other in self.workers.items() if other is worker)
         worker.since, worker.due = at, at + worker.seconds(name, worker.done)
 
-    def _done(self, name: str, worker: Crew) -> None:
+    def _done(self, name: str, worker: Pool) -> None:
         job = worker.held.popleft()
         self.held[job] -= 1
         self.paces[job].add(name, worker.due - worker.since, 8)
@@ -120,18 +120,18 @@ def workers(*seconds: float) -> dict[str, Seconds]:
 
 
 @pytest.mark.parametrize(
-    "crew",
+    "pool",
     [workers(60), workers(60, 60, 60), workers(7.5), workers(*[40.0] * 16)],
     ids=["one worker", "three", "short chunks", "sixteen"],
 )
-def test_while_nothing_unusual_happens_the_end_stays_where_it_is(crew: dict[str, Seconds]) -> None:
+def test_while_nothing_unusual_happens_the_end_stays_where_it_is(pool: dict[str, Seconds]) -> None:
     """The bug: twelve minutes to go became 33 while a chunk was awaited."""
-    run = Run([24], crew)
+    run = Run([24], pool)
     ends = foretold_ends(run)
     known = [end for _, end in ends if end is not None]
     assert len(known) >= 0.5 * len(ends)
     assert {round(end, 1) for end in known} == {round(run.ended[0], 1)}, "to the tenth of a second, all the way"
-    assert all(end is None for now, end in ends if now < crew["w0"]("w0", 0)), "no number before the first chunk"
+    assert all(end is None for now, end in ends if now < pool["w0"]("w0", 0)), "no number before the first chunk"
 
 
 def test_unlike_workers_are_known_once_each_has_done_a_chunk() -> None:
@@ -198,10 +198,10 @@ def test_a_resumed_job_is_known_after_its_first_chunk() -> None:
     assert foretold_ends(run)[61:] == [(float(now), 180.0) for now in range(61, 180)]
 
 
-@pytest.mark.parametrize("crew", [workers(60, 60), workers(60, 60, 37)], ids=["alike", "unlike"])
-def test_two_jobs_share_workers(crew: dict[str, Seconds]) -> None:
+@pytest.mark.parametrize("pool", [workers(60, 60), workers(60, 60, 37)], ids=["alike", "unlike"])
+def test_two_jobs_share_workers(pool: dict[str, Seconds]) -> None:
     """The second is known as soon as it has done a chunk, with the workers that will come over from the first."""
-    run = Run([12, 20], crew)
+    run = Run([12, 20], pool)
     by_job: dict[int, dict[float, float | None]] = {0: {}, 1: {}}
     for now in run.seconds():
         for job, found in enumerate(run.look()):
@@ -259,8 +259,8 @@ def test_any_state_has_an_end(chunks: int, paces: list[float], elapsed: float, h
     known = Paces()
     for number, pace in enumerate(paces):
         known.add(f"w{number}", 8 * pace, 8)
-    crew = [Busy(f"w{number}", 0, held, elapsed) for number in range(len(paces))]
-    found = [foretell([Waiting(0, known, number, 8 * number)], crew)[0].seconds for number in (chunks, chunks + 1)]
+    pool = [Busy(f"w{number}", 0, held, elapsed) for number in range(len(paces))]
+    found = [foretell([Waiting(0, known, number, 8 * number)], pool)[0].seconds for number in (chunks, chunks + 1)]
     assert found[0] is not None
     assert found[1] is not None
     assert 0 <= found[0] <= found[1] * 1.001 + 1e-6, "one more chunk is no sooner"

@@ -19,7 +19,7 @@ from render.store import Event as LogEvent
 __all__ = ["Dispatcher"]
 
 TICK_S = 1.0  # how often deadlines are looked at, and the terminal and monitors hear something
-FLICKER_S = 0.1  # and how often at the most these do, where something was committed
+FLICKER_S = 0.25  # and how often at the most these do, where something was committed
 
 
 class Dispatcher:

@@ -9,14 +9,13 @@ from render.report import Busy, Waiting, count, foretell
 
 __all__ = ["publish_last", "report", "show"]
 
-FORETELL_EVERY_S = 1.0  # of a thousand workers that takes 10 to 40 ms,
-FEW = 32  # and of so few a millisecond
+FORETELL_EVERY_S = 1.0  # of a thousand workers that takes 10 to 40 ms; between, what is left counts down
 
 
 def report(state: State, now: float) -> None:
     """Show and publish how far every job is that waits for workers. To be called every second or so."""
     state.reported, state.news = now, False
-    if now - state.foretold >= FORETELL_EVERY_S or len(state.workers) <= FEW:
+    if now - state.foretold >= FORETELL_EVERY_S:
         _foretell(state, now)
     busy = state.busy_workers()
     idle_share = 1 - sum(map(len, busy.values())) / len(state.workers) if state.workers else 0.0
@@ -55,8 +54,8 @@ def _foretell(state: State, now: float) -> None:
     ranked = sorted(state.jobs.values(), key=lambda job: (-job.priority, job.number))
     for kind in {job.resources for job in ranked if job.resources is not None}:
         jobs = [job for job in ranked if job.resources == kind]
-        crew = [_busy(state, name, now) for name, worker in state.workers.items() if worker.resources == kind]
-        found = foretell([_waiting(job) for job in jobs], crew)
+        workers = [_busy(state, name, now) for name, worker in state.workers.items() if worker.resources == kind]
+        found = foretell([_waiting(job) for job in jobs], workers)
         for job in jobs:
             job.foretold = found[job.number]
 
