@@ -42,7 +42,7 @@ def scaling_plan(state: State, now: float) -> ScalingPlan:
         missing = wanted - state.count(resources) - starting[resources]
         if missing < 0:
             plan.cancel += _latest(state, resources, min(-missing, starting[resources]))
-        elif (missing > 0 or starting[resources]) and state.capacity.get(resources) and resources not in state.has_room:
+        elif (missing > 0 or starting[resources]) and state.capacity.get(resources) and _in_need(state, resources, now):
             short.add(resources)
         if missing > 0 and now >= state.scaling.pauses.get(resources, (0.0, 0.0))[0]:
             plan.start += [resources] * missing
@@ -89,6 +89,14 @@ def _demand(state: State) -> Mapping[Resources, int]:
             useful = working[job.number] + job.waiting + job.to_ask
             found[job.resources] += useful if job.max_workers is None else min(useful, job.max_workers)
     return found
+
+
+def _in_need(state: State, resources: Resources, now: float) -> bool:
+    """Whether a worker of a kind finds no room; one that starts for long finds none, whatever the farm says: what is
+    free may lie on several nodes.
+    """
+    starts = [start for start in state.starting.values() if start.resources == resources]
+    return resources not in state.has_room or any(now - start.since > ANNOUNCE_AFTER_S for start in starts)
 
 
 def _useless(state: State, resources: Resources) -> int:

@@ -91,6 +91,16 @@ def test_another_kind_needs_room(held: int, has_room: set[Resources], *, stopped
     assert plan.stop == ([name] if stopped else [])
 
 
+def test_a_start_that_takes_long_has_no_room_whatever_the_farm_says() -> None:
+    state = State(capacity={CPU: 1, GPU: 1}, has_room={GPU})
+    job(state, 0)
+    name = worker(state)
+    job(state, 3, resources=GPU)
+    starting(state, since=0.0, resources=GPU)
+    assert scaling_plan(state, ANNOUNCE_AFTER_S).stop == []
+    assert scaling_plan(state, ANNOUNCE_AFTER_S + 1).stop == [name]
+
+
 def test_a_bad_device_is_left_out_for_a_while() -> None:
     state = State(capacity={GPU: 4})
     job(state, 10, resources=GPU)

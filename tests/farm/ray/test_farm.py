@@ -298,7 +298,7 @@ def test_an_interrupted_driver_leaves_a_resumable_job(tmp_path: Path, number: si
         driver.send_signal(number)
         _, told = driver.communicate(timeout=60)
     assert driver.returncode == code
-    assert told.splitlines()[-1].endswith("the same command goes on")
+    assert told.splitlines()[-1].endswith("frames; run the same command to go on")
     assert "Traceback" not in told
     kept = len(rundir.records())
     render_job(tmp_path, LocalFarm, "farm.chunk=8", name="job", model="testcard:60ms", frames=96)
