@@ -14,7 +14,7 @@ from render.models.complete import check, check_graphs
 from render.models.config import entry, export_note, family_of, read_json
 from render.models.damage import damage
 from render.models.families import Family, ModelInfo
-from render.models.fields import check_fields
+from render.models.fields import SCHEDULER_CLASSES, check_fields
 from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
 from render.models.noise import noise_mistake, noise_of
 from render.models.sources import TINY_FILES, find_tiny, locate, on_hub, testcard_cost_s
@@ -96,7 +96,7 @@ def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> 
     _check_channels(denoiser, channels)
     scale = 2 ** (len(entry(vae, "block_out_channels", list)) - 1)
     side = entry(denoiser, "sample_size", int) * scale
-    scheduler = _scheduler(folder / "scheduler/scheduler_config.json", family)
+    scheduler = _scheduler(folder, family)
     # Reads every byte of the weights: seconds for a large model.
     digest = fingerprint_of(folder, model_files(folder, family, layout)) if fingerprint else ""
     return ModelInfo(
@@ -116,9 +116,15 @@ def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> 
     )
 
 
-def _scheduler(path: Path, family: Family) -> dict[str, Any]:
-    """The scheduler's configuration. Raises ModelError where its fields contradict each other."""
-    config = read_json(path)
+def _scheduler(folder: Path, family: Family) -> dict[str, Any]:
+    """The scheduler's configuration, of the index's class where it names none, as diffusers loads it.
+
+    Raises ModelError where its fields contradict each other.
+    """
+    path, index = folder / "scheduler/scheduler_config.json", read_json(folder / "model_index.json")
+    config, named = read_json(path), index.get("scheduler")
+    if config.get("_class_name") is None and isinstance(named, list) and len(named) == 2:
+        config |= {"_class_name": named[1]} if named[1] in tuple(SCHEDULER_CLASSES) else {}
     if why := noise_mistake(config, family.name):
         raise ModelError(f"{path}: {why}")
     return config

@@ -239,6 +239,19 @@ def test_what_a_plan_has_to_know_of_them(change: Change) -> None:
     assert describe(change("scheduler/scheduler_config.json", **flow), fingerprint=False).noise == "flow"
 
 
+@pytest.mark.parametrize("name", SCHEDULER_CLASSES)
+@pytest.mark.parametrize("written", [{}, {"_class_name": None}])
+def test_a_scheduler_that_the_index_alone_names_is_of_its_noise(
+    name: str, written: dict[str, object], change: Change
+) -> None:
+    """EDM and flows were sampled as betas: another picture, and no word."""
+    model = Path(change(SCHEDULING, **written))
+    index = json.loads((model / "model_index.json").read_text()) | {"scheduler": ["diffusers", name]}
+    (model / "model_index.json").write_text(json.dumps(index))
+    info = describe(str(model), fingerprint=False)
+    assert (info.noise, info.scheduler["_class_name"]) == (SCHEDULER_CLASSES[name], name)
+
+
 def test_a_tiny_vae_does_not_know_the_model_s_mean_and_deviation(change: Change, tmp_path: Path) -> None:
     tiny = tmp_path / "tiny"
     tiny.mkdir()

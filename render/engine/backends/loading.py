@@ -58,9 +58,7 @@ def _tiny_vae(folder: Path, dtype: torch.dtype) -> Any:
     import diffusers
 
     try:
-        return diffusers.AutoencoderTiny.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, **{_dtype_argument(): dtype}
-        )
+        return _whole(diffusers.AutoencoderTiny, folder, use_safetensors=True, **{_dtype_argument(): dtype})
     except BROKEN as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"{folder}: diffusers cannot load it as a tiny VAE: {reason}") from error
@@ -80,7 +78,7 @@ def open_pipeline(source: Source, dtype: torch.dtype, **given: Any) -> Any:
     name = source.family.row.denoiser
     dtypes = {"default": torch.float32, name: dtype, "vae": dtype}
     try:
-        given = {"scheduler": None} | _variants(source, dtypes, given) | given
+        given = {"scheduler": None} | _weighted(source, dtypes, given) | given
         pipeline = pipeline_class(source.family).from_pretrained(
             source.folder, local_files_only=True, **what_is_read(source), **{_dtype_argument(): dtypes}, **given
         )
@@ -90,22 +88,40 @@ def open_pipeline(source: Source, dtype: torch.dtype, **given: Any) -> Any:
     return pipeline
 
 
-def _variants(source: Source, dtypes: Mapping[str, torch.dtype], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of which only a variant is there (``model.fp16.safetensors``), loaded as that.
+def _weighted(source: Source, dtypes: Mapping[str, torch.dtype], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts that have weights, each loaded as the variant that is there (``model.fp16.safetensors``).
 
-    One by one: told to load a variant, diffusers' pipeline takes it of every part, also where there are full weights.
+    One by one: told to load a variant, diffusers' pipeline takes it of every part, also where there are full weights,
+    and it never tells which weights were not there: those would be random. Raises ModelError for such a part.
     """
     quieten()
     index = pipeline_class(source.family).load_config(source.folder, local_files_only=True)
-    loaded, safe = {}, None if source.trust else True
-    for part, variant in models.variants(source.folder, source.family.row).items():
-        if part not in given:
-            library, name = index[part]
+    variants, safe = models.variants(source.folder, source.family.row), None if source.trust else True
+    loaded = {}
+    for part in source.family.row.weighted:
+        library, name = index[part]
+        if part not in given and library in ("diffusers", "transformers"):  # else code that the model brings
             dtype = {_dtype_argument(library): dtypes.get(part, dtypes["default"])}
-            loaded[part] = getattr(import_module(library), name).from_pretrained(
-                source.folder / part, variant=variant, use_safetensors=safe, local_files_only=True, **dtype
+            loaded[part] = _whole(
+                getattr(import_module(library), name),
+                source.folder / part,
+                variant=variants.get(part),
+                use_safetensors=safe,
+                **dtype,
             )
     return loaded
+
+
+def _whole(cls: Any, folder: Path, **options: Any) -> Any:
+    """A part of which every weight was read. Raises ModelError; what a class goes without, its library knows."""
+    module, said = cls.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
+    if missing := sorted(said["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelError(
+            f"{folder}: its weights lack {missing[0]}{more}, which its config.json asks for; fetch the model again, "
+            "or put the config.json there that belongs to the weights"
+        )
+    return module
 
 
 def pipeline_class(family: Family) -> Any:
@@ -117,7 +133,7 @@ def pipeline_class(family: Family) -> Any:
 
 
 def quieten() -> None:
-    """Turn off what diffusers and transformers say about themselves: errors are raised."""
+    """Turn off what diffusers and transformers say about themselves: errors are raised, and missing weights are."""
     import diffusers
     import transformers
 

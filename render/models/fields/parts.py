@@ -95,7 +95,7 @@ def _class_mistake(named: object, config: Config, part: _Part) -> str | None:
         return None
     if named not in tuple(part.classes):
         return f"{str(named)[:60]!r}: {part.cure}"
-    written = config.get("_class_name", named)
+    written = config.get("_class_name") or named
     if part.classes is CLASSES and CLASSES.get(str(written)) != CLASSES[str(named)]:
         return f"{str(named)!r}, and {part.path} is of {str(written)[:60]!r}: name the same in both"
     return None

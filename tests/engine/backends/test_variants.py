@@ -71,3 +71,52 @@ def test_weights_that_are_spoilt_after_they_were_checked_are_a_models_error(
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(ModelError, match="diffusers cannot load it"):
         open_engine(model)
+
+
+def without(weights: Path, start: str) -> str:
+    """Drop the tensors whose names begin so; the first of them."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(weights)
+    dropped = [name for name in tensors if name.startswith(start)]
+    save_file({name: tensor for name, tensor in tensors.items() if name not in dropped}, weights)
+    return min(dropped)
+
+
+@pytest.mark.parametrize(
+    ("part", "start"),
+    [
+        ("text_encoder", "encoder.layers.0.mlp"),
+        ("unet", "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"),
+        ("vae", "decoder.mid_block.attentions.0.to_q.weight"),
+    ],
+)
+@pytest.mark.parametrize("variant", ["", "fp16"])
+def test_weights_that_lack_a_tensor_are_refused_by_part_and_name(
+    part: str, start: str, variant: str, tiny_sd: Path, tmp_path: Path, open_engine: Open
+) -> None:
+    """They were filled at random without a word, or were a traceback of torch."""
+    model = Path(shutil.copytree(tiny_sd, tmp_path / "model"))
+    [weights] = (model / part).glob("*.safetensors")
+    missing = without(weights, start)
+    if variant:
+        weights.rename(weights.with_suffix(f".{variant}.safetensors"))
+    with pytest.raises(ModelError, match=rf"{part}: its weights lack {missing}.*fetch"):
+        open_engine(model)
+
+
+def test_weights_by_the_names_of_older_diffusers_are_whole(tiny_sd: Path, tmp_path: Path, open_engine: Open) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = Path(shutil.copytree(tiny_sd, tmp_path / "model"))
+    [weights], old = (model / "vae").glob("*.safetensors"), {}
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    for name, tensor in load_file(weights).items():
+        for new, before in names.items():
+            name = name.replace(f".{new}.", f".{before}.")
+        old[name] = tensor
+    assert any(".query." in name for name in old)
+    save_file(old, weights)
+    [text] = (model / "text_encoder").glob("*.safetensors")
+    save_file(load_file(text) | {"embeddings.position_ids": torch.arange(77)[None]}, text)
+    assert torch.equal(by_engine(open_engine(model), [0]), by_engine(open_engine(tiny_sd), [0]))
