@@ -52,6 +52,6 @@ def read_json(path: Path) -> dict[str, Any]:
 def entry(path: Path, key: str, kind: type[T]) -> T:
     """The value of ``key`` in a JSON file. Raises ModelError where it is not of ``kind``."""
     value = read_json(path).get(key)
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ModelError(f"{path}: its {key} is {value!r}; the file is not what diffusers writes")
     return value

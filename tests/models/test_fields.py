@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from render.models.fields.text import TEXT
 from render.models.fields.unet import UNET
 from render.models.fields.vae import VAE
 from render.spec import SAMPLERS, load
-from tests.models.folders import graph_folder, safetensors, sd_folder
+from tests.models.conftest import Change
+from tests.models.folders import graph_folder
 
 TABLES = {
     "scheduler/scheduler_config.json": SCHEDULER,
@@ -29,24 +29,6 @@ TABLES = {
     "text_encoder/config.json": TEXT,
 }
 ROWS = [(path, field) for path, table in TABLES.items() for field in table if "sd" in (field.families or ("sd",))]
-Change = Callable[..., str]
-
-
-@pytest.fixture
-def change(tmp_path: Path) -> Change:
-    """``change("unet/config.json", num_class_embeds=4)``: a model with that, by its folder's name."""
-
-    def change(path: str, pipeline: str = "StableDiffusionPipeline", **values: object) -> str:
-        folder = sd_folder(tmp_path / "model", pipeline)
-        file = folder / path
-        if not file.parent.exists():
-            file.parent.mkdir()
-            safetensors(file.parent / "model.safetensors", weight=[2])
-        before = json.loads(file.read_text()) if file.exists() else {}
-        file.write_text(json.dumps(before | values))
-        return str(folder)
-
-    return change
 
 
 def parameters(cls: Any) -> dict[str, inspect.Parameter]:
@@ -160,73 +142,8 @@ def test_a_field_that_is_not_known_is_refused_unless_it_is_null_or_a_note(path: 
         describe(change(path, future=3), fingerprint=False)
 
 
-SCHEDULING, NETWORK, DECODER = "scheduler/scheduler_config.json", "unet/config.json", "vae/config.json"
+SCHEDULING = "scheduler/scheduler_config.json"
 XL = "StableDiffusionXLPipeline"
-REFUSED = {
-    "classes": (NETWORK, {"class_embed_type": "timestep"}, "told a class with every picture"),
-    "number of classes": (NETWORK, {"num_class_embeds": 1000}, "use a model without class embeddings"),
-    "inpainting": (NETWORK, {"in_channels": 9}, r"takes 9 channels \(an inpainting model\?\)"),
-    "editing": (NETWORK, {"in_channels": 8}, "a picture-editing model"),
-    "depth": (NETWORK, {"in_channels": 5}, "a depth-to-image model"),
-    "variance": (NETWORK, {"out_channels": 8}, "out_channels is 8.* more than noise"),
-    "image prompt": (NETWORK, {"encoder_hid_dim_type": "image_proj"}, "told a picture beside the text"),
-    "SDXL's UNet": (NETWORK, {"addition_embed_type": "text_time"}, "as SDXL's is; use a model of this family"),
-    "another UNet": (NETWORK, {"_class_name": "UNetMotionModel"}, "only UNet2DConditionModel is built"),
-    "a tiny VAE": (DECODER, {"_class_name": "AutoencoderTiny"}, "goes into engine.tiny_vae"),
-    "shift": (DECODER, {"shift_factor": 0.1}, "no pipeline of this family adds it to latents; write null"),
-    "mean": (DECODER, {"latents_mean": [0.0] * 4}, "pipeline of Stable Diffusion does not read it"),
-    "scale": (DECODER, {"scaling_factor": 0}, "it is to be a number from 1e-06 to 1e[+]06"),
-    "NaN": (SCHEDULING, {"beta_end": float("nan")}, "beta_end is NaN: it is to be a number"),
-    "a flag": (SCHEDULING, {"rescale_betas_zero_snr": 1}, "it is to be true or false"),
-    "thresholding": (SCHEDULING, {"thresholding": True}, "spoils latents; write false"),
-    "another scheduler": (SCHEDULING, {"_class_name": "SCMScheduler"}, "does not sample Stable Diffusion here"),
-    "half a flow": (SCHEDULING, {"prediction_type": "flow_prediction"}, "a flow has .* and true"),
-    "the other half": (SCHEDULING, {"use_flow_sigmas": True}, "a flow has .* and true"),
-    "EDM's": (SCHEDULING, {"_class_name": "EDMEulerScheduler", "prediction_type": "sample"}, 'it is "epsilon" or'),
-    "betas": (SCHEDULING, {"trained_betas": [0.1, 0.2]}, "holds 2 numbers, and num_train_timesteps is 1000"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "values", "words"), REFUSED.values(), ids=REFUSED)
-def test_refused(path: str, values: dict[str, object], words: str, change: Change) -> None:
-    with pytest.raises(ModelError, match=words):
-        describe(change(path, **values), fingerprint=False)
-
-
-@pytest.mark.parametrize(
-    ("part", "named", "words"),
-    [
-        ("scheduler", ["diffusers", "EDMEulerScheduler"], "and scheduler/scheduler_config.json is of 'DDIMScheduler'"),
-        ("scheduler", ["diffusers", "SCMScheduler"], "scheduler is a 'SCMScheduler': it does not sample"),
-        ("unet", ["diffusers", "UNetMotionModel"], "unet is a 'UNetMotionModel': only UNet2DConditionModel"),
-        ("text_encoder", ["transformers", "T5EncoderModel"], "text_encoder is a 'T5EncoderModel': only CLIPs"),
-    ],
-)
-def test_a_class_that_the_index_names_is_refused_too(part: str, named: list[str], words: str, change: Change) -> None:
-    folder = Path(change("text_encoder/config.json", hidden_act="gelu"))
-    (folder / SCHEDULING).write_text(json.dumps({"_class_name": "DDIMScheduler"}))
-    index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps({**index, part: named}))
-    with pytest.raises(ModelError, match=f"model_index.json: {part} is a .*{words.split(': ')[-1]}"):
-        describe(str(folder), fingerprint=False)
-
-
-REFUSED_XL = {
-    "no sizes": (NETWORK, {"addition_embed_type": None}, "told a pooled text and sizes"),
-    "image": (NETWORK, {"addition_embed_type": "image"}, "told a pooled text and sizes"),
-    "mean alone": (DECODER, {"latents_mean": [0.0] * 4}, "latents_mean stands alone"),
-    "deviation alone": (DECODER, {"latents_std": [1.0] * 4}, "latents_std stands alone"),
-    "no deviation": (DECODER, {"latents_mean": [0.0] * 4, "latents_std": [0.0] * 4}, "latents_std is"),
-    "three channels": (DECODER, {"latents_mean": [0.0] * 3, "latents_std": [1.0] * 3}, "holds 3 numbers"),
-    "clips": (SCHEDULING, {"clip_sample": True}, "would clip latents"),
-    "clips by default": (SCHEDULING, {"_class_name": "DDIMScheduler"}, "clip_sample is not there"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "values", "words"), REFUSED_XL.values(), ids=REFUSED_XL)
-def test_refused_of_sdxl(path: str, values: dict[str, object], words: str, change: Change) -> None:
-    with pytest.raises(ModelError, match=words):
-        describe(change(path, XL, **values), fingerprint=False)
 
 
 def test_what_a_plan_has_to_know_of_them(change: Change) -> None:

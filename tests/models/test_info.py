@@ -84,7 +84,11 @@ def test_a_snapshot_of_the_hubs_cache(folder: Path) -> None:
         ("model_index.json", '{"_class_name": ["x"]}', "known: StableDiffusionPipeline"),
         ("unet/config.json", None, "no config.json in unet"),
         ("unet/config.json", '{"in_channels": 9, "sample_size": 64}', r"takes 9 channels \(an inpainting model\?\)"),
-        ("unet/config.json", '{"in_channels": 4, "sample_size": [64, 64]}', r"its sample_size is \[64, 64\]"),
+        (
+            "unet/config.json",
+            '{"in_channels": 4, "sample_size": [64, 64]}',
+            r"sample_size is \[64, 64\]: it is to be a whole",
+        ),
         ("vae/config.json", '{"latent_channels": 4}', "its block_out_channels is None"),
         ("scheduler/scheduler_config.json", None, "no scheduler_config.json in scheduler"),
     ],

@@ -114,7 +114,7 @@ def _weighted(source: Source, dtypes: Mapping[str, torch.dtype], given: Mapping[
 
 def _whole(cls: Any, folder: Path, **options: Any) -> Any:
     """A part of which every weight was read. Raises ModelError; what a class goes without, its library knows."""
-    module, said = cls.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
+    module, said = cls.from_pretrained(str(folder), local_files_only=True, output_loading_info=True, **options)
     if missing := sorted(said["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ModelError(

@@ -15,11 +15,14 @@ __all__ = [
     "COUNTS",
     "FLAG",
     "NULL",
+    "SIZE",
+    "SIZES",
     "TEXTS",
     "Config",
     "Field",
     "Values",
     "Verdict",
+    "counts",
     "honoured",
     "mistake",
     "no_effect",
@@ -38,6 +41,7 @@ Verdict = Literal["honoured", "refused", "no effect"]
 LONGEST = 100_000  # numbers in a list: trained betas, one for every step of a training
 DEEPEST = 4  # lists in lists: layers of transformers by block
 MAX_COUNT = 1_000_000
+MAX_SIZE = 1 << 20  # widths, layers, words of a vocabulary
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,14 @@ def whole(low: int, high: int) -> Values:
     return Values(f"a whole number from {low} to {high}", lambda value: _is_number(value, low, high, int))
 
 
+def counts(low: int, high: int, largest: int = MAX_SIZE) -> Values:
+    """A list of ``low`` to ``high`` whole numbers from 1 on: a width for every block, which size all that follows."""
+    return Values(
+        f"a list of {low} to {high} whole numbers from 1 to {largest}",
+        lambda value: _is_list(value) and low <= len(value) <= high and all(_is_size(each, largest) for each in value),  # type: ignore[arg-type, attr-defined]
+    )
+
+
 def one_of(*choices: str | float | bool | None) -> Values:
     """One of a few values; True is not 1."""
     words = " or ".join(json.dumps(choice) for choice in choices)
@@ -136,6 +148,16 @@ def numbers(low: float, high: float) -> Values:
 def _is_number(value: object, low: float, high: float, kind: type | tuple[type, ...] = (int, float)) -> bool:
     fits = isinstance(value, kind) and not isinstance(value, bool)
     return fits and not math.isnan(value) and low <= value <= high  # type: ignore[arg-type, operator]
+
+
+def _is_size(value: object, largest: int = MAX_SIZE) -> bool:
+    return _is_number(value, 1, largest, int)
+
+
+def _are_sizes(value: Any, depth: int = 0) -> bool:
+    if _is_list(value):
+        return depth < DEEPEST and len(value) > 0 and all(_are_sizes(each, depth + 1) for each in value)
+    return _is_size(value)
 
 
 def _is_list(value: Any) -> bool:
@@ -156,6 +178,8 @@ ANYTHING = Values("anything", lambda _: True)
 FLAG = one_of(True, False)
 NULL = one_of(None)
 COUNTS = Values(f"a number of 0 to {MAX_COUNT}, or a list of such numbers", _are_counts)
+SIZE = whole(1, MAX_SIZE)
+SIZES = Values(f"a whole number from 1 to {MAX_SIZE}, or a list of such numbers", _are_sizes)
 TEXTS = Values("a name, or a list of names", _are_texts)
 
 COMMON: tuple[Field, ...] = (

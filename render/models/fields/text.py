@@ -6,11 +6,13 @@ The encoders are built by transformers and read by diffusers' own ``encode_promp
 from render.models.fields.base import (
     COUNTS,
     FLAG,
+    SIZE,
     TEXTS,
     Field,
     honoured,
     no_effect,
     number,
+    whole,
 )
 
 __all__ = ["TEXT"]
@@ -18,8 +20,10 @@ __all__ = ["TEXT"]
 _GENERATES = "it is about text that is written, and CLIP reads"
 
 TEXT: tuple[Field, ...] = (
-    *honoured(COUNTS, "vocab_size", "hidden_size", "intermediate_size", "projection_dim", "num_hidden_layers"),
-    *honoured(COUNTS, "num_attention_heads", "max_position_embeddings"),
+    *honoured(SIZE, "vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"),
+    *honoured(SIZE.or_null, "projection_dim"),
+    *honoured(whole(1, 1000), "num_hidden_layers"),
+    *honoured(whole(2, 100_000), "max_position_embeddings", reason="a text has a first and a last token"),
     *honoured(TEXTS, "hidden_act"),
     *honoured(number(0, 1), "layer_norm_eps"),
     *honoured(COUNTS, "bos_token_id", "eos_token_id", "pad_token_id", reason="where the pooled text is read"),

@@ -1,18 +1,20 @@
 """The fields of ``vae/config.json``, those of ``AutoencoderKL``, of which the decoder alone is used."""
 
 from render.models.fields.base import (
-    ANYTHING,
-    COUNTS,
     FLAG,
     NULL,
+    SIZE,
+    SIZES,
     TEXTS,
     Field,
+    counts,
     honoured,
     no_effect,
     number,
     numbers,
     one_of,
     refused,
+    whole,
 )
 
 __all__ = ["VAE"]
@@ -22,9 +24,10 @@ _SCALES = "latents are brought to the decoder's scale by it"
 _DEVIATION = "diffusers' pipeline of Stable Diffusion does not read it, so the picture would depend on who renders it"
 
 VAE: tuple[Field, ...] = (
-    *honoured(COUNTS, "block_out_channels", "layers_per_block", "norm_num_groups"),
-    *honoured(ANYTHING, "latent_channels", reason="compared with the UNet's"),
-    *honoured(COUNTS, "sample_size", reason="the size of tiles where memory is low"),
+    *honoured(counts(1, 8), "block_out_channels", reason="every block but the last halves the size"),
+    *honoured(SIZE, "layers_per_block", "norm_num_groups"),
+    *honoured(whole(1, 1024), "latent_channels", reason="compared with the UNet's"),
+    *honoured(SIZES.or_null, "sample_size", reason="the size of tiles where memory is low"),
     *honoured(TEXTS, "up_block_types", "act_fn"),
     *honoured(FLAG, "use_post_quant_conv", "mid_block_add_attention"),
     *honoured(number(1e-6, 1e6), "scaling_factor", reason=_SCALES),
