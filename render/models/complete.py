@@ -36,7 +36,7 @@ def check_weights(model: str, contents: Contents, *, trust: bool) -> None:
     """Raise ModelError where a part with a configuration has no weights that may be read, by the names alone."""
     for part in sorted({part for family in FAMILIES.values() for part in family.weighted}):
         names = contents[part]
-        weights = weights_of(names)
+        weights = weights_of(part, names)
         if "config.json" not in names or (weights and (trust or not weights.pickled)):
             continue
         pickled = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
@@ -68,7 +68,7 @@ def _gaps(folder: Path, contents: Contents, family: Family) -> Iterator[str]:
     for part in family.weighted:
         if "config.json" not in contents[part]:
             yield f"no config.json in {part}; a model folder is in diffusers' layout"
-        elif (weights := weights_of(contents[part])) is None:
+        elif (weights := weights_of(part, contents[part])) is None:
             yield f"no weights in {part}"
         else:
             yield from _missing_shards(folder, part, contents[part], weights)
@@ -107,7 +107,7 @@ def _missing_shards(folder: Path, part: str, names: frozenset[str], weights: Wei
 def whole(located: Located, family: Family, *, trust: bool) -> bool:
     """Whether nothing is missing that was asked for, so that nothing needs to be fetched."""
     folder, contents = located.folder, located.contents
-    parts = {part: weights_of(contents[part]) for part in family.weighted}
+    parts = {part: weights_of(part, contents[part]) for part in family.weighted}
     pickled = any(weights is not None and weights.pickled for weights in parts.values())
     there = all(path.exists() for path in _read(folder, contents, family))
     return there and not (pickled and not trust) and next(_gaps(folder, contents, family), None) is None
@@ -116,8 +116,8 @@ def whole(located: Located, family: Family, *, trust: bool) -> bool:
 def _read(folder: Path, contents: Contents, family: Family) -> Iterator[Path]:
     """The files that are read of a model in diffusers' layout."""
     for part in family.parts:
-        weights = weights_of(contents[part]) if part in family.weighted else None
-        names = files_of(contents[part])
+        weights = weights_of(part, contents[part]) if part in family.weighted else None
+        names = files_of(part, contents[part])
         yield from (folder / part / name for name in (names if weights is None else {*names, *weights.files}))
 
 

@@ -5,7 +5,7 @@ or in shards that an index names. Knows no bytes.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,7 +15,6 @@ from render.models.families import FAMILIES, Family
 
 __all__ = [
     "CONFIGS",
-    "PICKLES",
     "Contents",
     "Located",
     "Weights",
@@ -33,9 +32,9 @@ Contents = Mapping[str, frozenset[str]]
 CONFIGS = ("*.json", "*.txt")
 VARIANTS = ("", "fp32", "bf16", "fp16")
 """The same weights in other precisions, the first that is there is read. Any other variant is another model's."""
-NAMES = ("model", "diffusion_pytorch_model")
-PICKLES = ("diffusion_pytorch_model", "pytorch_model")
-"""What transformers and diffusers call weights, as safetensors and pickled."""
+TRANSFORMERS = {"safetensors": "model", "bin": "pytorch_model"}
+DIFFUSERS = {"safetensors": "diffusion_pytorch_model", "bin": "diffusion_pytorch_model"}
+"""What the two libraries call weights, each of its own parts and no other name."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +84,19 @@ def listed(paths: Iterable[str]) -> Contents:
     return {part: frozenset(names) for part, names in found.items()}
 
 
-def weights_of(names: frozenset[str]) -> Weights | None:
+def weights_of(part: str, names: frozenset[str]) -> Weights | None:
     """The weights among the files of a part: safetensors first, full precision first; None where there are none."""
-    for stems, suffix in ((NAMES, "safetensors"), (PICKLES, "bin")):
+    texts = {encoder for family in FAMILIES.values() for encoder in family.text_encoders}
+    for suffix, stem in (TRANSFORMERS if part in texts else DIFFUSERS).items():
         for variant in VARIANTS:
-            if files := _matching(names, _patterns(stems, variant, suffix)):
+            if files := _matching(names, _patterns(stem, variant, suffix)):
                 return Weights(tuple(files), variant, pickled=suffix == "bin")
     return None
 
 
-def files_of(names: frozenset[str]) -> list[str]:
+def files_of(part: str, names: frozenset[str]) -> list[str]:
     """The files of a part that are read, safetensors and no pickles, in the order in which they are summed."""
-    weights = weights_of(names)
+    weights = weights_of(part, names)
     safe = [] if weights is None or weights.pickled else [*weights.files]
     return [*_matching(names, CONFIGS), *safe]
 
@@ -105,22 +105,22 @@ def wanted(contents: Contents, *, trust: bool) -> list[str]:
     """The paths to fetch: what is read of every part, pickles only with ``trust`` and where there is nothing else."""
     found = ["model_index.json"] if "model_index.json" in contents[""] else []
     for part in sorted({part for family in FAMILIES.values() for part in family.parts}):
-        weights = weights_of(contents[part])
+        weights = weights_of(part, contents[part])
         pickles = weights.files if trust and weights is not None and weights.pickled else ()
-        found += [f"{part}/{name}" for name in (*files_of(contents[part]), *pickles)]
+        found += [f"{part}/{name}" for name in (*files_of(part, contents[part]), *pickles)]
     return found
 
 
 def variants(folder: Path, family: Family) -> dict[str, str]:
     """The parts of which a variant is read, and which: ``{"unet": "fp16"}``. Raises ModelError."""
     contents = contents_of(folder)
-    weights = {part: weights_of(contents[part]) for part in family.weighted}
+    weights = {part: weights_of(part, contents[part]) for part in family.weighted}
     return {part: found.variant for part, found in weights.items() if found is not None and found.variant}
 
 
-def _patterns(stems: Sequence[str], variant: str, suffix: str) -> list[str]:
+def _patterns(stem: str, variant: str, suffix: str) -> list[str]:
     dot, shards = f".{variant}" if variant else "", ("", "-*-of-*") if suffix == "safetensors" else ("",)
-    return [f"{stem}{dot}{shard}.{suffix}" for stem in stems for shard in shards]
+    return [f"{stem}{dot}{shard}.{suffix}" for shard in shards]
 
 
 def _matching(names: frozenset[str], patterns: Iterable[str]) -> list[str]:

@@ -29,9 +29,9 @@ def model_files(folder: Path, family: Family, layout: Layout) -> Iterator[Path]:
         return
     contents = contents_of(folder)
     for part in family.parts:
-        yield from (folder / part / name for name in files_of(contents[part]))
+        yield from (folder / part / name for name in files_of(part, contents[part]))
     for part in sorted(family.weighted):
-        weights = weights_of(contents[part])
+        weights = weights_of(part, contents[part])
         if weights is not None and weights.pickled:
             yield from (folder / part / name for name in weights.files)
 

@@ -22,7 +22,7 @@ def num_parameters(model: str, part: Literal["denoiser", "vae"]) -> int:
     if layout_of(folder, family) == "onnx":
         return _parameters_of_graph(folder / (family.denoiser if part == "denoiser" else "vae_decoder"))
     name = family.denoiser if part == "denoiser" else "vae"
-    weights = weights_of(contents_of(folder)[name])
+    weights = weights_of(name, contents_of(folder)[name])
     files = weights.files if weights is not None and not weights.pickled else ()
     return sum(_parameters_in(folder / name / file) for file in files if (folder / name / file).exists())
 

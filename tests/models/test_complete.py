@@ -94,6 +94,18 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / WEIGHTS["unet"]).rename(folder / "unet/dreamy.safetensors"),
         "no weights in unet under a name that diffusers reads, but dreamy.safetensors",
     ),
+    "transformers-name": (
+        lambda folder: (folder / WEIGHTS["unet"]).rename(folder / "unet/model.safetensors"),
+        "no weights in unet under a name that diffusers reads, but model.safetensors; rename them",
+    ),
+    "diffusers-name": (
+        lambda folder: (folder / WEIGHTS["text"]).rename(folder / "text_encoder/diffusion_pytorch_model.safetensors"),
+        "no weights in text_encoder under a name that diffusers reads, but diffusion_pytorch_model.safetensors",
+    ),
+    "diffusers-name-of-a-variant": (
+        lambda folder: (folder / WEIGHTS["vae"]).rename(folder / "vae/model.fp16.safetensors"),
+        "no weights in vae under a name that diffusers reads, but model.fp16.safetensors",
+    ),
     "other-variant": (
         lambda folder: (folder / WEIGHTS["unet"]).rename(folder / "unet/diffusion_pytorch_model.non_ema.safetensors"),
         "no weights in unet under a name that diffusers reads, but diffusion_pytorch_model.non_ema.safetensors",
