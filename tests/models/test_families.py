@@ -60,7 +60,9 @@ def test_what_is_left_out_is_an_argument_of_the_pipeline() -> None:
 
     import diffusers
 
-    for family in NETWORKS:
+    leaving = [family for family in NETWORKS if family.left_out]
+    assert leaving, "no family leaves anything out: drop the column"
+    for family in leaving:
         pipeline = getattr(diffusers, str(family.pipeline))
         assert set(family.left_out) <= set(inspect.signature(pipeline.__init__).parameters)
 

@@ -50,6 +50,12 @@ REFUSED = {
     "no channels": (DECODER, {"latent_channels": 0}, "latent_channels is 0: it is to be a whole number"),
     "no layers of text": (ENCODER, {"num_hidden_layers": 0}, "it is to be a whole number from 1 to 1000"),
     "no words": (ENCODER, {"vocab_size": 0}, "it is to be a whole number from 1"),
+    "linear to 1": (SCHEDULING, {"beta_schedule": "linear", "beta_end": 1.0}, "end in noise alone .*zero_snr true"),
+    "linear to nothing": (SCHEDULING, {"beta_schedule": "linear", "beta_end": 0.2}, "end in noise alone"),
+    "scaled to 1": (SCHEDULING, {"beta_schedule": "scaled_linear", "beta_end": 1}, "its betas end in noise alone"),
+    "trained to 1": (SCHEDULING, {"trained_betas": [0.001] * 999 + [1.0]}, "its betas end in noise alone"),
+    "no noise": (SCHEDULING, {"beta_start": 0, "beta_end": 0}, "its betas add no noise: .* write those"),
+    "no noise at all": (SCHEDULING, {"trained_betas": [0] * 1000}, "its betas add no noise"),
     "betas": (SCHEDULING, {"trained_betas": [0.1, 0.2]}, "holds 2 numbers, and num_train_timesteps is 1000"),
 }  # fmt: skip
 
@@ -94,3 +100,19 @@ REFUSED_XL = {
 def test_refused_of_sdxl(path: str, values: dict[str, object], words: str, change: Change) -> None:
     with pytest.raises(ModelError, match=words):
         describe(change(path, XL, **values), fingerprint=False)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"beta_schedule": "squaredcos_cap_v2"},
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "rescale_betas_zero_snr": True},
+        {"_class_name": "EDMEulerScheduler", "beta_start": 0, "beta_end": 0},
+        {"_class_name": "FlowMatchEulerDiscreteScheduler", "trained_betas": [1.0]},
+    ],
+    ids=str,
+)
+def test_what_ends_right_is_taken(values: dict[str, object], change: Change) -> None:
+    if "trained_betas" in values:
+        values = {**values, "num_train_timesteps": 1}
+    describe(change(SCHEDULING, **values), fingerprint=False)
