@@ -14,7 +14,7 @@ from render.models.complete import check, check_graphs
 from render.models.config import entry, export_note, family_of, read_json
 from render.models.damage import damage
 from render.models.families import Family, ModelInfo
-from render.models.fields import SCHEDULER_CLASSES, check_fields
+from render.models.fields import SCHEDULER_CLASSES, check_fields, check_index, check_texts
 from render.models.fingerprint import fingerprint_of, layout_of, model_files, revision_of
 from render.models.noise import noise_mistake, noise_of
 from render.models.sources import TINY_FILES, find_tiny, locate, on_hub, testcard_cost_s
@@ -90,6 +90,9 @@ def _describe(model: str, *, download: bool, fingerprint: bool, trust: bool) -> 
     else:
         check_graphs(model, located, family)
     check_fields(folder, family, layout)
+    if layout == "diffusers":
+        check_index(folder, family)
+        check_texts(folder, family)
     denoiser = folder / family.denoiser / "config.json"
     vae = folder / ("vae_decoder" if layout == "onnx" else "vae") / "config.json"
     channels = entry(vae, "latent_channels", int)

@@ -25,6 +25,10 @@ def change(tmp_path: Path) -> Change:
             safetensors(file.parent / "model.safetensors", weight=[2])
         before = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps(before | values))
+        if file.parent.name == "scheduler" and "_class_name" in values:  # in both, as diffusers writes it
+            index = json.loads((folder / "model_index.json").read_text())
+            index["scheduler"] = ["diffusers", values["_class_name"]]
+            (folder / "model_index.json").write_text(json.dumps(index))
         return str(folder)
 
     return change

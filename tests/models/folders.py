@@ -22,7 +22,7 @@ def sd_folder(folder: Path, pipeline: str | None = "StableDiffusionPipeline") ->
     """Stable Diffusion 1, of a pipeline by that name, with all its text encoders and tokenizers."""
     family = next((row for row in FAMILIES.values() if row.pipeline == pipeline), FAMILIES["sd"])
     contents = {
-        "model_index.json": {"_class_name": pipeline},
+        "model_index.json": {"_class_name": pipeline, **{part: _named(part) for part in family.parts}},
         "unet/config.json": {"in_channels": 4, "sample_size": 64, "block_out_channels": [320, 640, 1280, 1280]},
         "vae/config.json": {"latent_channels": 4, "block_out_channels": [128, 256, 512, 512]},
         "scheduler/scheduler_config.json": {"beta_end": 0.012},
@@ -39,6 +39,16 @@ def sd_folder(folder: Path, pipeline: str | None = "StableDiffusionPipeline") ->
         safetensors(folder / part / "model.safetensors", weight=[2, 3])
     safetensors(folder / "vae/diffusion_pytorch_model.safetensors", weight=[2, 2])
     return folder
+
+
+def _named(part: str) -> list[str]:
+    """How an index names a part of that name."""
+    if part.startswith("tokenizer"):
+        return ["transformers", "CLIPTokenizer"]
+    if part.startswith("text_encoder"):
+        return ["transformers", "CLIPTextModel"]
+    names = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "scheduler": "EulerDiscreteScheduler"}
+    return ["diffusers", names.get(part, "SD3Transformer2DModel")]
 
 
 def graph_folder(folder: Path, **note: object) -> Path:

@@ -31,7 +31,7 @@ def test_test_cards_and_their_cost(model: str, seconds: float | None) -> None:
 def test_a_folder_is_described(folder: Path) -> None:
     info = describe(str(folder))
     assert (info.family, info.native_size, info.latent_channels, info.latent_scale) == ("sd", (512, 512), 4, 8)
-    assert info.scheduler == {"beta_end": 0.012}
+    assert info.scheduler == {"beta_end": 0.012, "_class_name": "EulerDiscreteScheduler"}
     assert (len(info.fingerprint), info.revision) == (64, None)
     assert num_parameters(str(folder), "denoiser") == 4 * 8 * 3 * 3 + 8
     assert num_parameters("testcard", "denoiser") == 0

@@ -10,6 +10,7 @@ import pytest
 from render.errors import ModelError
 from render.models import describe
 from tests.models.conftest import Change
+from tests.models.folders import sd_folder
 
 SCHEDULING, NETWORK, DECODER = "scheduler/scheduler_config.json", "unet/config.json", "vae/config.json"
 ENCODER = "text_encoder/config.json"
@@ -116,3 +117,55 @@ def test_what_ends_right_is_taken(values: dict[str, object], change: Change) -> 
     if "trained_betas" in values:
         values = {**values, "num_train_timesteps": 1}
     describe(change(SCHEDULING, **values), fingerprint=False)
+
+
+def spoilt(folder: Path, path: str, **values: object) -> str:
+    """The folder with these values in one of its files, by its name; None takes an entry away."""
+    content = json.loads((folder / path).read_text()) if (folder / path).exists() else {}
+    kept = {name: value for name, value in (content | values).items() if value is not None}
+    (folder / path).parent.mkdir(exist_ok=True)
+    (folder / path).write_text(json.dumps(kept))
+    return str(folder)
+
+
+INDEX, WORDS = "model_index.json", "tokenizer/vocab.json"
+UNFIT = {
+    **{f"no {part}": (INDEX, {part: None}, f"{part} is None: .*library, class") for part in ("unet", "vae")},
+    "no text encoder": (INDEX, {"text_encoder": None}, "text_encoder is None: it is to be"),
+    "nulls": (INDEX, {"tokenizer": [None, None]}, r"tokenizer is \[None, None\]: it is to be"),
+    "a word": (INDEX, {"unet": "x"}, "unet is x: it is to be"),
+    "three": (INDEX, {"unet": ["diffusers", "UNet2DConditionModel", "x"]}, "unet is .* it is to be"),
+    "no such tokenizer": (INDEX, {"tokenizer": ["transformers", "NoSuch"]}, "'NoSuch': only CLIPTokenizer and"),
+    "T5's tokenizer": (INDEX, {"tokenizer": ["transformers", "T5Tokenizer"]}, "only CLIPTokenizer and"),
+    "T5": (ENCODER, {"model_type": "t5"}, 'model_type is "t5": only CLIPs are read'),
+    "a length in words": ("tokenizer/tokenizer_config.json", {"model_max_length": "48"}, "model_max_length is '48'"),
+    "no length": ("tokenizer/tokenizer_config.json", {"model_max_length": 0}, "model_max_length is 0: .* 2 or more"),
+    "a true length": ("tokenizer/tokenizer_config.json", {"model_max_length": True}, "model_max_length is True"),
+    "no words": (WORDS, {"<|endoftext|>": None}, "holds no words with their numbers"),
+    "words of words": (WORDS, {"a": "b"}, "holds no words with their numbers"),
+    "more words": (ENCODER, {"vocab_size": 7}, r"words go up to 9, and the text encoder has 7 \(vocab_size\)"),
+    "heads": (ENCODER, {"hidden_size": 128, "num_attention_heads": 5}, "no multiple of 5 num_attention_heads"),
+    "widths": (ENCODER, {"hidden_size": 160, "num_attention_heads": 5}, "is 768, and .* make 160: .* different models"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "values", "words"), UNFIT.values(), ids=UNFIT)
+def test_files_that_do_not_fit_each_other_are_refused(
+    path: str, values: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    folder = sd_folder(tmp_path / "model")
+    spoilt(folder, NETWORK, cross_attention_dim=768)
+    if path != WORDS:
+        spoilt(folder, WORDS, last=9)
+    with pytest.raises(ModelError, match=words) as refusal:
+        describe(spoilt(folder, path, **values), fingerprint=False)
+    assert path in str(refusal.value) or WORDS in str(refusal.value) or NETWORK in str(refusal.value)
+
+
+def test_the_widths_of_two_text_encoders_stand_side_by_side(tmp_path: Path) -> None:
+    folder = sd_folder(tmp_path / "model", XL)
+    spoilt(folder, NETWORK, cross_attention_dim=[2048, 2048], addition_embed_type="text_time")
+    spoilt(folder, ENCODER, hidden_size=768, num_attention_heads=12)
+    describe(spoilt(folder, "text_encoder_2/config.json", hidden_size=1280, num_attention_heads=20), fingerprint=False)
+    with pytest.raises(ModelError, match="make 2047"):
+        describe(spoilt(folder, ENCODER, hidden_size=767, num_attention_heads=1), fingerprint=False)

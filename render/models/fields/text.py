@@ -12,6 +12,8 @@ from render.models.fields.base import (
     honoured,
     no_effect,
     number,
+    one_of,
+    refused,
     whole,
 )
 
@@ -20,6 +22,7 @@ __all__ = ["TEXT"]
 _GENERATES = "it is about text that is written, and CLIP reads"
 
 TEXT: tuple[Field, ...] = (
+    refused("model_type", one_of(None, "clip_text_model", "clip"), "only CLIPs are read; use another model"),
     *honoured(SIZE, "vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"),
     *honoured(SIZE.or_null, "projection_dim"),
     *honoured(whole(1, 1000), "num_hidden_layers"),
@@ -32,7 +35,7 @@ TEXT: tuple[Field, ...] = (
     *no_effect("it is about training", "initializer_range", "initializer_factor"),
     *no_effect("it is about training", "label_smoothing", "finetuning_task", "task_specific_params", "problem_type"),
     *no_effect("it is about training", "id2label", "label2id", "logit_scale_init_value"),
-    *no_effect("it says who wrote the file", "architectures", "model_type", "transformers_version", "tokenizer_class"),
+    *no_effect("it says who wrote the file", "architectures", "transformers_version", "tokenizer_class"),
     *no_effect("texts are encoded in float32", "use_bfloat16", "tf_legacy_loss", "torchscript"),
     *no_effect("which outputs come back is asked in every call", "output_hidden_states", "output_attentions"),
     *no_effect("which outputs come back is asked in every call", "return_dict", "use_return_dict", "output_scores"),
