@@ -10,7 +10,7 @@ from pathlib import Path
 from render.errors import ModelError
 from render.models.config import read_json
 from render.models.contents import CONFIGS, Contents, Located, Weights, files_of, weights_of
-from render.models.damage import require_whole
+from render.models.damage import open_weights, require_whole
 from render.models.families import FAMILIES, Family
 from render.models.trust import PICKLE_SUFFIXES
 
@@ -18,6 +18,15 @@ __all__ = ["check", "check_graphs", "check_weights", "whole"]
 
 WORDS = ({"vocab.json", "merges.txt"}, {"tokenizer.json"}, {"spiece.model"})
 """The files that a tokenizer is made of: those of one of these sets."""
+LAYER = (
+    *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
+    "layer_norm1",
+    "layer_norm2",
+    "mlp.fc1",
+    "mlp.fc2",
+)
+KINDS = ("weight", "bias")
+"""What a layer of a CLIP is made of."""
 CODE = "pickled weights can run code when they are read, and there are no safetensors"
 
 
@@ -30,6 +39,26 @@ def check(model: str, located: Located, family: Family, *, trust: bool) -> None:
     for path in _read(folder, contents, family):
         if located.fetched or path.exists():
             require_whole(path)
+    for part in family.text_encoders:
+        if lacking := _missing_layer(folder / part, part, contents[part]):
+            raise ModelError(
+                f"{folder / part}: its weights lack {lacking}, which its config.json asks for; fetch the model again, "
+                "or put the config.json there that belongs to the weights"
+            )
+
+
+def _missing_layer(folder: Path, part: str, names: frozenset[str]) -> str | None:
+    """The first tensor that a CLIP of as many layers has and the headers do not name; its libraries know the rest."""
+    weights, layers = weights_of(part, names), read_json(folder / "config.json").get("num_hidden_layers")
+    paths = [folder / name for name in weights.files] if weights is not None and not weights.pickled else []
+    if type(layers) is not int or not paths or not all(path.exists() for path in paths):
+        return None
+    tensors: set[str] = set()
+    for path in paths:
+        with open_weights(path) as file:
+            tensors |= {name.removeprefix("text_model.") for name in file.keys()}  # noqa: SIM118 - no mapping
+    places = (f"encoder.layers.{layer}.{name}.{kind}" for layer in range(layers) for name in LAYER for kind in KINDS)
+    return next((name for name in places if name not in tensors), None)
 
 
 def check_weights(model: str, contents: Contents, *, trust: bool) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from render.cli import main
 from render.errors import ModelError
-from render.models import describe, num_parameters
+from render.models import describe, find, num_parameters
 from tests.models.folders import graph_folder, safetensors, sd_folder
 
 JOB = (
@@ -250,3 +250,30 @@ def test_what_may_not_be_read_is_a_refusal(name: str, nobody: Path, fingerprint:
         os.seteuid(65534)
     with pytest.raises(ModelError, match=rf"{name}.*: cannot be read: .*[Pp]ermission denied"):
         describe(str(folder), fingerprint=fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("start", "missing"),
+    [
+        ("text_model.encoder.layers.0.", "encoder.layers.0.self_attn.q_proj.weight"),
+        ("text_model.encoder.layers.2.mlp.fc2.bias", "encoder.layers.2.mlp.fc2.bias"),
+    ],
+)
+def test_a_text_encoder_that_lacks_a_layer_is_refused_by_its_header(start: str, missing: str, tmp_path: Path) -> None:
+    """It was filled at random, and the film made."""
+    from safetensors.numpy import load_file, save_file
+
+    model = Path(shutil.copytree(find("demo", download=False), tmp_path / "demo"))
+    describe(str(model), fingerprint=False)
+    tensors = load_file(model / WEIGHTS["text"])
+    save_file({name: one for name, one in tensors.items() if not name.startswith(start)}, model / WEIGHTS["text"])
+    with pytest.raises(ModelError, match=f"text_encoder: its weights lack {missing}, .* fetch the model again"):
+        describe(str(model), fingerprint=False)
+
+
+def test_a_configuration_of_more_layers_than_there_are_is_refused(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(find("demo", download=False), tmp_path / "demo"))
+    path = model / "text_encoder/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"num_hidden_layers": 4}))
+    with pytest.raises(ModelError, match=r"its weights lack encoder\.layers\.3\.self_attn"):
+        describe(str(model), fingerprint=False)

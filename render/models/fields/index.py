@@ -46,8 +46,8 @@ def check_texts(folder: Path, family: Family) -> None:
         width, heads = config.get("hidden_size"), config.get("num_attention_heads")
         if width and heads and width % heads:
             raise ModelError(f"{path}: hidden_size is {width}, no multiple of {heads} num_attention_heads; write one")
-        for why in _tokenizer_mistakes(folder / tokenizer, config):
-            raise ModelError(why)
+        for mistake in _tokenizer_mistakes(folder / tokenizer, config):
+            raise ModelError(mistake)
         widths.append(width)
     path = folder / family.denoiser / "config.json"
     if why := _width_mistake(read_json(path), widths):

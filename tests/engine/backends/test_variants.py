@@ -86,7 +86,7 @@ def without(weights: Path, start: str) -> str:
 @pytest.mark.parametrize(
     ("part", "start"),
     [
-        ("text_encoder", "encoder.layers.0.mlp"),
+        ("text_encoder", "final_layer_norm.weight"),
         ("unet", "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"),
         ("vae", "decoder.mid_block.attentions.0.to_q.weight"),
     ],
