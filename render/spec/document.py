@@ -28,13 +28,15 @@ MAX_SHOWN = 100  # characters of a --set in a message
 class Document:
     """A parsed YAML file. ``lines`` maps the path of every value and key to its line, counted from 1.
 
-    ``empty``: keys behind which nothing stands. ``overridden``: what ``--set`` wrote, and where.
+    ``empty``: keys behind which nothing stands. ``rests``: keys that may be the rest of a text, and the cure.
+    ``overridden``: what ``--set`` wrote, and where.
     """
 
     name: str
     data: Any
     lines: dict[KeyPath, int] = field(default_factory=dict)
     empty: set[KeyPath] = field(default_factory=set)
+    rests: dict[KeyPath, str] = field(default_factory=dict)
     overridden: dict[KeyPath, str] = field(default_factory=dict)
 
     def where(self, path: KeyPath) -> str:
@@ -65,6 +67,7 @@ class Document:
             del self.overridden[below]
         self.empty = {other for other in self.empty if other[: len(path)] != path}
         self.empty |= {(*path, *other) for other in value.empty}
+        self.rests |= {(*path, *other): cure for other, cure in value.rests.items()}
         self.overridden[path] = assignment
 
 
@@ -122,7 +125,7 @@ def _bytes(path: Path) -> bytes:
 def parse(text: str, *, name: str) -> Document:
     """Parse YAML text into plain dicts, lists and scalars. Raises SpecError that names ``name`` and the line."""
     found = from_yaml(text, name)
-    return Document(name, found.data, found.lines, found.empty)
+    return Document(name, found.data, found.lines, found.empty, found.rests)
 
 
 def _shown(assignment: str) -> str:

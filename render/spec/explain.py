@@ -21,8 +21,10 @@ __all__ = ["empty", "explained"]
 RANDOM = r"|-\d+|rand(om)?|any|auto|none|null"  # what people write for any seed, here and elsewhere
 
 
-def explained(details: Iterable[ErrorDetails], data: Any, keys: Keys, modes: Iterable[str]) -> list[Mistake]:
-    """What pydantic found, for people: one mistake a path.
+def explained(
+    details: Iterable[ErrorDetails], data: Any, keys: Keys, modes: Iterable[str], rests: Mapping[KeyPath, str]
+) -> list[Mistake]:
+    """What pydantic found, for people: one mistake a path. ``rests``: keys that may be part of a text, and the cure.
 
     Of a union's branches the last one speaks, of a list and its items the items.
     """
@@ -38,7 +40,7 @@ def explained(details: Iterable[ErrorDetails], data: Any, keys: Keys, modes: Ite
         if detail["type"] == "literal_error" and len(detail["loc"]) > len(path):
             auto.add(path)  # the branch of a union with the word auto
     found = {path: _or_auto(message) if path in auto else message for path, message in found.items()}
-    found |= keys.unknown(unknown)
+    found |= keys.unknown(unknown, rests)
     inside = {path[:end] for path in found for end in range(len(path))}
     return [(path, message) for path, message in found.items() if path not in inside]
 

@@ -74,7 +74,8 @@ def validate(source: Document) -> JobSpec:
     try:
         spec = kind.model_validate(source.data)
     except ValidationError as error:
-        mistakes = dict(explained(error.errors(include_url=False), source.data, Keys(kind), MODES))
+        details = error.errors(include_url=False)
+        mistakes = dict(explained(details, source.data, Keys(kind), MODES, source.rests))
     mistakes |= {path: empty(path) for path in source.empty if not mistakes.get(path, "").startswith("unknown")}
     if found := list(mistakes.items()) or list(contradictions(spec)):
         raise spec_error(source, found)

@@ -25,14 +25,23 @@ class Keys:
             for section in _sections_in(field.annotation):
                 self._collect(section, (*path, name))
 
-    def unknown(self, found: Mapping[KeyPath, Any]) -> dict[KeyPath, str]:
-        """Path -> a sentence for every unknown key. The keys of a section are listed once, where none is near."""
+    def unknown(self, found: Mapping[KeyPath, Any], rests: Mapping[KeyPath, str]) -> dict[KeyPath, str]:
+        """Path -> a sentence for every unknown key. The keys of a section are listed once, where none is near.
+
+        ``rests``: keys that are part of a text where nobody knows them, or their value is a text, and the cure.
+        """
         told: set[KeyPath] = set()
+        cured: set[tuple[KeyPath, str]] = set()
         messages = {}
         for path in found:
             section = tuple(key for key in path[:-1] if isinstance(key, str))
             known = self.sections[section]
             message = self._cure(str(path[-1]), section)
+            words = not str(path[-1]).isidentifier()
+            if path in rests and (words or not message or (isinstance(found[path], str) and "mean" not in message)):
+                cure = rests[path] if (path[:-1], rests[path]) not in cured else "mended by the same quotes"
+                cured.add((path[:-1], cure))
+                message = f"{message}; or {cure}" if message and not words else f"; {cure}"
             if not message and section not in told:
                 told.add(section)
                 where = f"the keys of {dotted(section)}" if section else "the keys of a job spec"

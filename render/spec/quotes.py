@@ -5,7 +5,7 @@ Works on text alone, because what lacks quotes was not read as what it means.
 
 import re
 
-__all__ = ["KEYFRAME_KEYS", "TEXTS", "quoted", "with_quotes"]
+__all__ = ["KEYFRAME_KEYS", "TEXTS", "apart", "quoted", "text_cure", "with_quotes"]
 
 TEXTS = ("prompt", "negative")
 KEYFRAME_KEYS = ("at", *TEXTS, "seed", "guidance", "ease", "hold")
@@ -17,6 +17,11 @@ _START = re.compile(rf"(?:^|[{{,\s])(?:{'|'.join(TEXTS)})\s*:\s+(?=\S)")
 _FLOW_END = re.compile(rf",\s*(?:{'|'.join(KEYFRAME_KEYS)})\s*:|\}}\s*(?:[\],]|#|$)|$")
 _BLOCK_END = re.compile(r"\s#|$")
 _WHOLE = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'")
+_NEXT = re.compile(
+    rf"(?<=[:\s])(?:{_WHOLE.pattern})|(?<=[^\s{{,\[:-])\s+"
+    r"(?=(?:at|seed|guidance|hold)\s*:\s*\d|(?:prompt|negative)\s*:\s|ease\s*:\s*(?:linear|in|out|hold)\b)"
+)
+"""A text in quotes, or the blanks before a key and its value that nothing parts from what stands before them."""
 _PAIRS = {"“": "”", "„": "“", "‘": "’", "«": "»", '"': '"', "'": "'"}
 
 
@@ -36,6 +41,34 @@ def with_quotes(line: str) -> str | None:
         shown += line[position:start] + (quoted(text) if needs else text)
         position = start + max(1, len(text))
     return (shown + line[position:]).strip() if changed else None
+
+
+def apart(line: str) -> str | None:
+    """What is said of a line where one key follows the value of another with nothing between; None where none does.
+
+    >>> apart('- {at: 0, prompt: "a" seed: 1}')
+    'a comma is missing; write - {at: 0, prompt: "a", seed: 1}'
+    """
+    if not re.match(r"[\s\[{-]*\w{1,40}\s*:\s", line) or len(line) > MAX_LINE:
+        return None
+    line = line.strip()
+    gaps = [found.span() for found in _NEXT.finditer(line) if found[0].isspace()]
+    if not gaps:
+        return None
+    starts, ends = [0, *(end for _, end in gaps)], [*(start for start, _ in gaps), len(line)]
+    parts = [line[start:end] for start, end in zip(starts, ends, strict=True)]
+    if "{" not in line[: gaps[0][0]]:
+        return f"two keys stand on one line; write each on a line of its own: {' and '.join(parts[:3])}"
+    with_commas = ", ".join(parts)
+    return f"a comma is missing; write {with_quotes(with_commas) or with_commas}"
+
+
+def text_cure(line: str) -> str:
+    """What is said of a line in braces where a comma has ended a text that goes on."""
+    cured = with_quotes(line)
+    return apart(line) or (
+        f"a comma ends a text that has no quotes; {f'write {cured}' if cured else 'put the whole text in quotes'}"
+    )
 
 
 def quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from render.errors import SpecError
-from render.spec.quotes import TEXTS, with_quotes
+from render.spec.quotes import KEYFRAME_KEYS, TEXTS, text_cure
 from render.spec.shown import one_line, shown
 from render.spec.yaml_scanner import MAX_DEPTH, MAX_VALUES, TOO_DEEP, compose, core_schema
 
@@ -28,11 +28,16 @@ KeyPath = tuple[Key, ...]
 
 @dataclass
 class PlainData:
-    """What a text holds. ``lines``: of the path of every value and key, from 1. ``empty``: keys with nothing behind."""
+    """What a text holds. ``lines``: of the path of every value and key, from 1. ``empty``: keys with nothing behind.
+
+    ``rests``: keys in braces that may be the rest of a text without quotes (``{prompt: a castle, oil: 8k}``), each with
+    its cure; whoever knows the keys knows which are.
+    """
 
     data: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     empty: set[KeyPath] = field(default_factory=set)
+    rests: dict[KeyPath, str] = field(default_factory=dict)
 
 
 def from_yaml(text: str, name: str) -> PlainData:
@@ -99,6 +104,7 @@ class _Builder:
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         built: dict[str, Any] = {}
+        self._note_rests(node, path)
         for key_node, value_node in node.value:
             key = self._key(key_node)
             if self._lacks_quotes(node, key_node, value_node):
@@ -162,16 +168,26 @@ class _Builder:
         if not node.flow_style or ":" in self.text[start:end] or not _is_empty(value):
             return False
         line = key.start_mark.line + 1
-        braces = " ".join(self.text[node.start_mark.index : node.end_mark.index].split())
         if glued := re.fullmatch(r"(\w{1,40}):(\S{1,200})", key.value):
             cure = f"a space is missing behind the colon; write {glued[1]}: {glued[2]}"
             self.unquoted.append(f"{self.name}:{line}: {one_line(f'{shown(key.value)}: {cure}')}")
             return True
-        line_with = with_quotes(braces)
-        cure = f"write {line_with}" if line_with else "put the whole text in quotes"
-        message = one_line(f"{shown(key.value)}: a comma ends a text that has no quotes; {cure}")
+        message = one_line(f"{shown(key.value)}: {text_cure(self._source(node))}")
         self.unquoted.append(f"{self.name}:{line}: {message}")
         return True
+
+    def _note_rests(self, node: yaml.MappingNode, path: KeyPath) -> None:
+        """Remember the keys in braces behind a text without quotes."""
+        pairs = [pair for pair in node.value if isinstance(pair[0], yaml.ScalarNode)] if node.flow_style else []
+        loose = (index for index, (key, value) in enumerate(pairs) if key.value in TEXTS and _is_plain(value))
+        rests = [key.value for key, _ in pairs[next(loose, len(pairs)) :] if key.value not in KEYFRAME_KEYS]
+        if rests:
+            cure = text_cure(self._source(node))
+            self.found.rests |= {(*path, rest): cure for rest in rests}
+
+    def _source(self, node: yaml.Node) -> str:
+        """What stands in the text, on one line."""
+        return " ".join(self.text[node.start_mark.index : node.end_mark.index].split())
 
     def _whole(self, text: str, line: int) -> str:
         r"""A text with the surrogate pairs that JSON writes (``\ud83d\ude00``) as the characters they mean."""
@@ -209,6 +225,10 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 
 def _is_merge(key: yaml.Node) -> bool:
     return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
+
+
+def _is_plain(value: yaml.Node) -> bool:
+    return isinstance(value, yaml.ScalarNode) and value.style is None
 
 
 def _is_empty(value: yaml.Node) -> bool:

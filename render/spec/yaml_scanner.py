@@ -11,7 +11,7 @@ from typing import TypeVar
 import yaml
 
 from render.errors import SpecError
-from render.spec.quotes import with_quotes
+from render.spec.quotes import apart, with_quotes
 from render.spec.shown import one_line
 
 __all__ = ["MAX_DEPTH", "MAX_VALUES", "TOO_DEEP", "compose", "core_schema"]
@@ -130,6 +130,8 @@ def _marked(error: yaml.MarkedYAMLError, lines: list[str]) -> tuple[int, str]:
     for line, text in [(mark.line + 1, lines[mark.line]) for mark in marks if mark.line < len(lines)]:
         if line == marks[0].line + 1 and re.match(r" *\t", text):
             return line, "indented with a tab, which YAML does not take; write spaces"
+        if parted := apart(text):
+            return line, parted
         if quoted := with_quotes(text):
             return line, f"this text needs quotes; write {quoted}"
     index = marks[0].line if problem.startswith("mapping values") else marks[-1].line + 1

@@ -10,7 +10,7 @@ import yaml
 from render.errors import SpecError
 from render.spec import Keyframe, validate
 from render.spec.document import parse
-from render.spec.quotes import KEYFRAME_KEYS, quoted, with_quotes
+from render.spec.quotes import KEYFRAME_KEYS, apart, quoted, with_quotes
 
 HEAD = "version: 1\nname: two\nmode: dream\nmodel: testcard\nkeyframes:\n"
 
@@ -46,6 +46,71 @@ def test_in_braces(text: str, cure: str) -> None:
     assert f"write {shown}" in str(caught.value).replace("write - ", "write ")
     spec = validate(parse(f"{HEAD}  - {shown}\n", name="job.yaml"))
     assert spec.model_dump()["keyframes"][0]["prompt"] == yaml.safe_load(cure), "the cure cures"
+
+
+RESTS = {
+    "a castle, oil painting: masterpiece": "a castle, oil painting: masterpiece",
+    "a castle, f/1.8: bokeh": "a castle, f/1.8: bokeh",
+    "a castle, 8k: yes": "a castle, 8k: yes",
+    "a castle, 35mm: 1": "a castle, 35mm: 1",
+    "a castle, oil: thick, light: soft": "a castle, oil: thick, light: soft",
+}
+
+
+@pytest.mark.parametrize("key", ["prompt", "negative"])
+@pytest.mark.parametrize(("text", "whole"), RESTS.items(), ids=RESTS)
+def test_a_rest_with_a_value(text: str, whole: str, key: str) -> None:
+    shown = f'{{at: 0, {key}: "{whole}", seed: 7}}'
+    with pytest.raises(SpecError) as caught:
+        validate(parse(f"{HEAD}  - {{at: 0, {key}: {text}, seed: 7}}\n", name="job.yaml"))
+    message = str(caught.value).splitlines()[0]
+    assert message.endswith(f"unknown key; a comma ends a text that has no quotes; write {shown}")
+    assert "mended by the same quotes" in str(caught.value) or text.count(",") == 1
+    other = ', prompt: "x"}' if key == "negative" else "}"
+    spec = validate(parse(f"{HEAD}  - {shown[:-1]}{other}\n", name="job.yaml"))
+    assert spec.model_dump()["keyframes"][0][key] == whole, "the cure cures"
+
+
+def test_a_key_of_other_tools_behind_a_text_may_be_either() -> None:
+    for rest, words in {
+        "sead: 7": "unknown key; did you mean 'seed'?",
+        "cfg_scale: 7": "unknown key; write guidance",
+        "angle: low": 'leave it out; or a comma ends a text that has no quotes; write {at: 0, prompt: "a, angle: low"}',
+    }.items():
+        with pytest.raises(SpecError) as caught:
+            validate(parse(f"{HEAD}  - {{at: 0, prompt: a, {rest}}}\n", name="job.yaml"))
+        assert str(caught.value).endswith(words)
+    with pytest.raises(SpecError, match="unknown key; the keys of keyframes: at"):
+        validate(parse(f'{HEAD}  - {{at: 0, prompt: "a", oil: x}}\n', name="job.yaml"))
+
+
+APART = {
+    '{at: 0, prompt: "a" seed: 1}': '{at: 0, prompt: "a", seed: 1}',
+    "{at: 0, prompt: 'a' seed: 1}": "{at: 0, prompt: 'a', seed: 1}",
+    '{at: 0, prompt: "a" negative: "b"}': '{at: 0, prompt: "a", negative: "b"}',
+    '{at: 0 prompt: "a"}': '{at: 0, prompt: "a"}',
+    '{at: 0, prompt: "a", seed: 1 hold: 1}': '{at: 0, prompt: "a", seed: 1, hold: 1}',
+    "{at: 0, prompt: a castle seed: 1}": "{at: 0, prompt: a castle, seed: 1}",
+    "{at: 0, prompt: a castle, oil seed: 1}": '{at: 0, prompt: "a castle, oil", seed: 1}',
+    '{at: 0, prompt: "at dawn seed: 1" guidance: 7}': '{at: 0, prompt: "at dawn seed: 1", guidance: 7}',
+}
+
+
+@pytest.mark.parametrize(("line", "cure"), APART.items(), ids=APART)
+def test_a_comma_that_is_missing(line: str, cure: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        validate(parse(f"{HEAD}  - {line}\n", name="job.yaml"))
+    assert str(caught.value).startswith("job.yaml:6: ")
+    assert str(caught.value).replace("write - ", "write ").endswith(f"a comma is missing; write {cure}")
+    validate(parse(f"{HEAD}  - {cure}\n", name="job.yaml"))
+
+
+@pytest.mark.parametrize("line", ['prompt: "a" seed: 1', "prompt: a castle seed: 1"])
+def test_two_keys_on_a_line_of_their_own(line: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(f"{HEAD}  - at: 0\n    {line}\n", name="job.yaml")
+    parts = line.replace(" seed", " and seed")
+    assert str(caught.value) == f"job.yaml:7: two keys stand on one line; write each on a line of its own: {parts}"
 
 
 BLOCK = {
@@ -116,6 +181,7 @@ def test_quoted_text_reads_back(text: str) -> None:
 
 def test_a_line_of_any_kind_takes_no_time() -> None:
     began = time.process_time()
-    for filler in (" ", ",", "{", "prompt: ", ", at", '"', "'", "\\", "prompt: x,"):
+    for filler in (" ", ",", "{", "prompt: ", ", at", '"', "'", "\\", "prompt: x,", " seed: 1", "  "):
         with_quotes("- {at: 0, prompt: x" + filler * (5900 // len(filler)))
+        apart("- {at: 0, prompt: x" + filler * (5900 // len(filler)))
     assert time.process_time() - began < 5
