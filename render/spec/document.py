@@ -13,7 +13,7 @@ from typing import Any
 
 from render.errors import SpecError, redacted, shown
 from render.spec.foreign import data_kind, file_kind, text_kind
-from render.spec.quotes import TEXTS
+from render.spec.quotes import TEXTS, comment_in
 from render.spec.yaml_reader import Key, KeyPath, from_yaml
 
 __all__ = ["STDIN", "Document", "name_of", "parse", "read"]
@@ -21,6 +21,8 @@ __all__ = ["STDIN", "Document", "name_of", "parse", "read"]
 STDIN = Path("-")
 """In the place of a file: standard input."""
 MAX_BYTES = 1 << 20  # a spec of ten thousand keyframes with long prompts is about 1 MB; a megabyte of text is no spec
+PLAIN = (*TEXTS, "dir", "name", "model", "tiny_vae")
+"""Keys that take a text: of ``--set`` as it stands, where YAML would cut it or make keys of it."""
 MAX_SHOWN = 100  # characters of a --set in a message
 
 
@@ -58,10 +60,10 @@ class Document:
         if not equals or not key.strip():
             raise SpecError(f"{_shown(assignment)}: write it as key=value, for example --set steps=8")
         path = _key_path(key.strip(), assignment)
-        if not text.strip():
+        value = _value(text.strip(), str(path[-1]), _shown(assignment))
+        if text.strip() == "" or (value.data is None and () in value.empty):
             texts = f"; an empty text is --set '{key}=\"\"'" if path[-1] in TEXTS else ""
             raise SpecError(f"{_shown(assignment)}: no value stands behind the =; write one, or null for none{texts}")
-        value = parse(text, name=_shown(assignment))
         _assign(self.data, path, value.data, assignment)
         for below in [other for other in self.overridden if other[: len(path)] == path]:
             del self.overridden[below]
@@ -126,6 +128,22 @@ def parse(text: str, *, name: str) -> Document:
     """Parse YAML text into plain dicts, lists and scalars. Raises SpecError that names ``name`` and the line."""
     found = from_yaml(text, name)
     return Document(name, found.data, found.lines, found.empty, found.rests)
+
+
+def _value(text: str, key: str, name: str) -> Document:
+    """The value of a ``--set`` for ``key``. Raises SpecError where YAML cannot read it, or would drop the end of it."""
+    comment = comment_in(text)
+    if key in PLAIN and text[:1] not in ("", '"', "'"):
+        try:
+            data = parse(text, name=name).data
+            taken = comment is None and not isinstance(data, dict) and (data is None or text[0] not in "!&|>")
+        except SpecError:
+            taken = False
+        if not taken:
+            return parse("'" + text.replace("'", "''") + "'", name=name)
+    if comment:
+        raise SpecError(f"{name}: {comment!r} is a comment in YAML; leave it out, or put the text in quotes")
+    return parse(text, name=name)
 
 
 def _shown(assignment: str) -> str:

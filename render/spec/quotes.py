@@ -5,7 +5,7 @@ Works on text alone, because what lacks quotes was not read as what it means.
 
 import re
 
-__all__ = ["KEYFRAME_KEYS", "TEXTS", "apart", "quoted", "text_cure", "with_quotes"]
+__all__ = ["KEYFRAME_KEYS", "TEXTS", "apart", "comment_in", "quoted", "text_cure", "with_quotes"]
 
 TEXTS = ("prompt", "negative")
 KEYFRAME_KEYS = ("at", *TEXTS, "seed", "guidance", "ease", "hold")
@@ -69,6 +69,14 @@ def text_cure(line: str) -> str:
     return apart(line) or (
         f"a comma ends a text that has no quotes; {f'write {cured}' if cured else 'put the whole text in quotes'}"
     )
+
+
+def comment_in(value: str) -> str | None:
+    """The comment that YAML sees in a value of one line, or behind it; None where there is none."""
+    whole = _WHOLE.match(value)
+    start = whole.end() if whole else max(value.rfind("]"), value.rfind("}")) + 1 if value[:1] in "[{" else 0
+    found = re.search(r"(?:^|\s)#.*", value[start:])
+    return found[0].strip() if found else None
 
 
 def quoted(text: str) -> str:

@@ -140,6 +140,46 @@ def test_overrides(assignment: str, data: object) -> None:
     assert document.data == data
 
 
+TEXTS = (
+    *("portrait #masterpiece", "#1", "a, b: c", "[a", "{red|blue} sun", "*stars*", "> x", "|", "!x", "!!str", "&a b"),
+    *("it's a #1", "a #b's", "a castle, oil", "say: 'x'"),
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("key", ["prompt", "output.dir", "model"])
+def test_a_text_of_an_override_is_taken_as_it_stands(key: str, text: str) -> None:
+    document = parse("a: 1", name="job.yaml")
+    document.override(f"{key}={text}")
+    data = document.data["output"] if key == "output.dir" else document.data
+    assert data[key.removeprefix("output.")] == text
+    assert document.where((*key.split("."),)) == f"--set {key}={text}"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [('prompt="a # b"', "a # b"), ("prompt='it''s'", "it's"), ("prompt=7", 7), ("prompt=~", None)],
+)
+def test_what_yaml_reads_of_an_override_stays(assignment: str, value: object) -> None:
+    document = parse("a: 1", name="job.yaml")
+    document.override(assignment)
+    assert document.data["prompt"] == value
+
+
+@pytest.mark.parametrize("assignment", ["steps=#3", "steps=20 #30", "engine={batch: 2} # x", 'prompt="a" # b'])
+def test_an_override_ends_in_no_comment(assignment: str) -> None:
+    with pytest.raises(
+        SpecError, match=r"^--set .*: '#.*' is a comment in YAML; leave it out, or put the text in quotes"
+    ):
+        parse("a: 1", name="job.yaml").override(assignment)
+
+
+@pytest.mark.parametrize("text", ["\x1b[3m", "\ud800", "x" * 20_001])
+def test_a_text_of_an_override_is_checked_as_one_of_a_file(text: str) -> None:
+    with pytest.raises(SpecError):
+        parse("a: 1", name="job.yaml").override(f"prompt=[{text}")
+
+
 @pytest.mark.parametrize(
     "assignment", ["a", "=1", "a b=1", "a[x]=1", "b[7]=1", "a.b=1", "a=[", "b.c=1", "a[0]=1", "a=", "a= "]
 )
