@@ -12,12 +12,16 @@ from pydantic_core import ErrorDetails
 from render.spec.forms import fresh_seed, number_meant, switch_meant, text_meant
 from render.spec.keys import Keys
 from render.spec.mistakes import Mistake
-from render.spec.other_tools import no_such_mode, no_such_word
+from render.spec.other_tools import no_such_mode, no_such_word, word_called
+from render.spec.samplers import SAMPLERS
 from render.spec.shown import shown
 from render.spec.yaml_reader import KeyPath
+from render.video.codecs import CODECS
 
 __all__ = ["empty", "explained"]
 
+_TABLES = {"sampler": SAMPLERS, "codec": CODECS}
+_FIRST = {"sampler": "dpm++2m", "codec": "h264"}
 RANDOM = r"|-\d+|rand(om)?|any|auto|none|null"  # what people write for any seed, here and elsewhere
 
 
@@ -77,6 +81,12 @@ def _explain(path: KeyPath, detail: ErrorDetails, modes: list[str]) -> str:
             name = re.sub(r"[^A-Za-z0-9._-]+", "-", str(value)[:100]).strip(".-_")
             said = f"{shown(value)}: at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"
             return f"{said}; for example {name}" if name else said
+        case "string_type" if field in _TABLES:
+            word = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            cure = (
+                word_called(field, word, _TABLES[field]) or f"write the name of a {field}, for example {_FIRST[field]}"
+            )
+            return f"{shown(value)}: {cure}"
         case kind if kind in _EXPECTED:
             form = _FORMS.get((kind, "" if path and isinstance(path[-1], int) else field), "")
             return f"{shown(value)}: write {_meant(kind, value) or _EXPECTED[kind].format(**context) + form}"

@@ -26,12 +26,12 @@ def number_meant(value: object, *, whole: bool) -> str | None:
     if re.fullmatch(_NUMBER, text):
         found = _number(text, whole=whole)
         return f"{found} without quotes" if found else None
+    if not whole and re.fullmatch(r"\d{1,9},\d{1,9}", text):
+        return text.replace(",", ".")
     if re.fullmatch(r"[-+]?\d{1,3}(?:[,_ ']\d{3}){1,6}|[-+]?\d{1,20}_\d[\d_]{0,20}", text):
         return re.sub(r"[,_ '+]", "", text)
     if re.fullmatch(r"0x[0-9a-fA-F]{1,16}|0o[0-7]{1,21}|0b[01]{1,64}", text.lower()):
         return str(int(text, 0))
-    if not whole and re.fullmatch(r"\d{1,9},\d{1,9}", text):
-        return text.replace(",", ".")
     if match := re.fullmatch(rf"({_NUMBER})\s*[A-Za-z/]{{1,20}}", text):
         return _number(match[1], whole=whole)
     return None

@@ -136,6 +136,8 @@ def no_such_word(field: str, value: object, known: list[str]) -> str:
     known = [*known, "null"] if called == "write null" else known
     if isinstance(value, str) and (number := number_meant(value, whole=True)) and number.split()[0] in known:
         return f"{shown(value)}: write {number}"
+    if [one for one in known if not one.isdecimal()] == []:
+        return f"{shown(value)}: write {' or '.join(known)}"
     if called:
         return f"{shown(value)}: {called}; the words are: {', '.join(known)}"
     return f"{shown(value)}{did_you_mean(str(value), known)}; write one of: {', '.join(known)}"

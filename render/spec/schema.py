@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from render.spec.fields import Auto, Folder, Guidance, Prompt, Section, Seed, Share, listed
 from render.spec.location import Location, parse_location
@@ -100,10 +100,15 @@ class OutputSpec(Section):
     )
 
 
+def _no_switch(value: object) -> object:
+    """``true``, which Python takes for 1, as a word."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 class Header(Section):
     """What a job file begins with."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_no_switch)]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     mode: str
     model: Annotated[

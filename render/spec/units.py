@@ -80,9 +80,12 @@ def _size_meant(value: object) -> str:
     """``512``, ``[512, 768]``, ``512*768`` as a size; else an example."""
     numbers = value if isinstance(value, list) else re.split(r"\D{1,6}", str(value).strip()[:40])
     sides = [str(number) for number in numbers if re.fullmatch(r"\d{1,5}", str(number))]
+    near = [(int(side) + 4) // 8 * 8 for side in sides]
     if len(sides) != len(numbers) or len(sides) not in (1, 2):
         return "for example 512x512"
-    return f"{sides[0]}x{sides[-1]}"
+    if not all(Size.smallest <= side <= Size.largest for side in near):
+        return "for example 512x512, or 1024x576"
+    return f"{near[0]}x{near[-1]}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Rate(_Notation):
             return value
         rate = _fraction(value)
         if rate is None:
-            meant = number_meant(value, whole=False) or "for example 24, 29.97 or 30000/1001"
+            meant = _rate_meant(value) or "for example 24, 29.97 or 30000/1001"
             raise ValueError(f"{shown(value)} is not a frame rate; write {meant}")
         if not 1 <= rate <= 240:
             raise ValueError(f"{value}: the frame rate must be from 1 to 240 frames per second")
@@ -113,6 +116,14 @@ class Rate(_Notation):
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+def _rate_meant(value: object) -> str | None:
+    """``24 fps``, ``23,976`` as a rate, also by its exact name; None where it is none."""
+    meant = number_meant(value, whole=False)
+    rate = _fraction(meant.partition(" ")[0]) if meant else None
+    exact = _ntsc(rate) if rate else None
+    return f"{meant} or {exact}" if exact and exact != rate else meant
 
 
 def _fraction(value: object) -> Fraction | None:

@@ -168,7 +168,8 @@ class _Builder:
         if not node.flow_style or ":" in self.text[start:end] or not _is_empty(value):
             return False
         line = key.start_mark.line + 1
-        if glued := re.fullmatch(r"(\w{1,40}):(\S{1,200})", key.value):
+        glued = re.fullmatch(r"(\w{1,40}):(\S.{0,200})", key.value)
+        if glued and (glued[1] in KEYFRAME_KEYS or not _follows_text(node, key)):
             cure = f"a space is missing behind the colon; write {glued[1]}: {glued[2]}"
             self.unquoted.append(f"{self.name}:{line}: {one_line(f'{shown(key.value)}: {cure}')}")
             return True
@@ -225,6 +226,12 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 
 def _is_merge(key: yaml.Node) -> bool:
     return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
+
+
+def _follows_text(node: yaml.MappingNode, key: yaml.Node) -> bool:
+    """Whether a text without quotes stands before the key in its braces."""
+    before = [pair for pair in node.value if pair[0].start_mark.index < key.start_mark.index]
+    return any(name.value in TEXTS and _is_plain(value) for name, value in before)
 
 
 def _is_plain(value: yaml.Node) -> bool:

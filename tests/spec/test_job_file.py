@@ -97,7 +97,7 @@ def test_home_is_found(spec_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         ("name=../x", "name: '../x': at most 100 letters, digits"),
         ("name=..", "name: '..': at most 100 letters"),
         ('name="x\\n"', "name: 'x\\n': at most 100 letters"),
-        ("version=2", "version: 2; write one of: 1"),
+        ("version=2", "version: 2: write 1"),
         ("fps=23.123456789", "fps: 23123456789/1000000000 is too fine a fraction"),
         ("frames=1000001", "frames: 1000001: write 1000000 or less"),
         ("duration=0s", "duration: that makes 0 frames; a job has from 1 to 1,000,000"),

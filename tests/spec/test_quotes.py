@@ -84,6 +84,20 @@ def test_a_key_of_other_tools_behind_a_text_may_be_either() -> None:
         validate(parse(f'{HEAD}  - {{at: 0, prompt: "a", oil: x}}\n', name="job.yaml"))
 
 
+GLUED = {
+    '{at: 0, prompt:"a castle"}': 'a space is missing behind the colon; write prompt: "a castle"',
+    "{at: 0, prompt: a, seed:7}": "a space is missing behind the colon; write seed: 7",
+    "{at: 0, prompt: a, oil:canvas}": 'ends a text that has no quotes; write {at: 0, prompt: "a, oil:canvas"}',
+}
+
+
+@pytest.mark.parametrize(("line", "cure"), GLUED.items(), ids=GLUED)
+def test_a_colon_without_a_space(line: str, cure: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(f"{HEAD}  - {line}\n", name="job.yaml")
+    assert str(caught.value).endswith(cure)
+
+
 APART = {
     '{at: 0, prompt: "a" seed: 1}': '{at: 0, prompt: "a", seed: 1}',
     "{at: 0, prompt: 'a' seed: 1}": "{at: 0, prompt: 'a', seed: 1}",
