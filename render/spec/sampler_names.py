@@ -25,10 +25,26 @@ _SAME = {
     "dpm++2msde": "dpm++2m-sde",
     "plms": "pndm",
     "unipcbh2": "unipc",
+    "dpm2m": "dpm++2m",
+    "dpm2msde": "dpm++2m-sde",
+    "dpm2s": "dpm++2s",
+    "dpmmultistep": "dpm++2m",
+    "dpmsinglestep": "dpm++2s",
+    "dpmsolver++2m": "dpm++2m",
+    "karrasdpm": "dpm++2m-karras",
     "ddimparallel": "ddim",
     "ddpmparallel": "ddpm",
 }
 """Their name in small letters, without blanks, bars and hyphens, ``dpmpp`` written ``dpm++`` -> ours."""
+
+_BY_NOISE = {
+    "edmeuler": ("euler", "EDM"),
+    "edmdpmsolvermultistep": ("dpm++2m", "EDM"),
+    "flowmatcheuler": ("euler", "flow matching"),
+    "flowmatchheun": ("heun", "flow matching"),
+    "flowmatchlcm": ("lcm", "flow matching"),
+}
+"""Classes of diffusers for one kind of noise -> the sampler that is this class on such models."""
 
 _NEAREST = {
     "lms": "pndm",
@@ -36,6 +52,11 @@ _NEAREST = {
     "dpm++sde": "dpm++2m-sde",
     "dpmsolversde": "dpm++2m-sde",
     "dpm++2sa": "dpm++2s",
+    "dpm2sa": "dpm++2s",
+    "dpm2sancestral": "dpm++2s",
+    "dpmsde": "dpm++2m-sde",
+    "cosinedpmsolvermultistep": "dpm++2m-sde",
+    "ltxeulerancestralrf": "euler",
     "dpm++2sancestral": "dpm++2s",
     "dpm++3m": "dpm++2m",
     "dpm++3msde": "dpm++2m-sde",
@@ -57,8 +78,6 @@ _NEAREST = {
     "sasolverpece": "dpm++2m-sde",
     "seeds2": "dpm++2m-sde",
     "seeds3": "dpm++2m-sde",
-    "edmeuler": "euler",
-    "edmdpmsolvermultistep": "dpm++2m",
 }
 """Samplers that are not here -> the one that is most alike."""
 
@@ -74,6 +93,7 @@ _OURS = {
     },  # the first of a class is its plain one
     **{name.replace("-", ""): name for name in SAMPLERS},
     **_SAME,
+    **{theirs: ours for theirs, (ours, _) in _BY_NOISE.items()},
 }
 """Their names, the class names of diffusers and our own without hyphens -> ours."""
 
@@ -95,6 +115,8 @@ def sampler_called(name: str) -> str | None:
     ours, meant = _OURS.get(base), sampler_name(name)
     if ours is None:
         return meant and f"this one is not built; the nearest is {meant}"
+    if base in _BY_NOISE:
+        return f"write {meant}, which is this class on models of {_BY_NOISE[base][1]}"
     karras = f"{ours}-karras"
     if steps == "karras":
         return f"write {meant}" if meant == karras else f"write {ours}; it has no Karras variant here"
@@ -110,7 +132,7 @@ def sampler_called(name: str) -> str | None:
 
 def _parts(name: str) -> tuple[str, str]:
     """``DPM++ 2M SDE Karras`` -> ``("dpm++2msde", "karras")``."""
-    text = re.sub(r"^(sample_|k_)", "", name.strip().lower())
+    text = re.sub(r"^(sample|k)[_ -]", "", name.strip().lower())
     text = re.sub(r"_k$", " karras", text)  # InvokeAI's
     text = re.sub(r"dpm_?pp|dpm plus plus", "dpm++", text).replace("cfg_pp", "cfg++")
     text = re.sub(r"[^a-z0-9+]", "", text)

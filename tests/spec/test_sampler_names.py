@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from render.plan.sampling import EDM, FLOW
 from render.spec import SAMPLERS
 from render.spec.sampler_names import _NEAREST, _OURS, sampler_called, sampler_name
 
@@ -84,6 +85,14 @@ SAME = {
     "TCDScheduler": "tcd",
     "DPMSolverMultistep": "dpm++2m",
     # habits
+    "K-Euler": "euler",
+    "K EULER ANCESTRAL": "euler-a",
+    "k-dpmpp-2m": "dpm++2m",
+    "dpm_2m": "dpm++2m",
+    "DPM 2M SDE": "dpm++2m-sde",
+    "dpm_2s": "dpm++2s",
+    "DPM Multistep": "dpm++2m",
+    "KarrasDPM": "dpm++2m-karras",
     "DPM++2M": "dpm++2m",
     "dpm++ 2m karras": "dpm++2m-karras",
     "dpm-solver++": "dpm++2m",
@@ -153,6 +162,26 @@ def test_karras_where_there_is_none() -> None:
 )
 def test_what_is_not_built_has_a_nearest(theirs: str, nearest: str) -> None:
     assert sampler_called(theirs) == f"this one is not built; the nearest is {nearest}"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "noise"),
+    [
+        ("EDMEulerScheduler", "euler", "EDM"),
+        ("EDMDPMSolverMultistepScheduler", "dpm++2m", "EDM"),
+        ("FlowMatchEulerDiscreteScheduler", "euler", "flow matching"),
+        ("FlowMatchHeunDiscreteScheduler", "heun", "flow matching"),
+        ("FlowMatchLCMScheduler", "lcm", "flow matching"),
+    ],
+)
+def test_the_classes_of_one_kind_of_noise(theirs: str, ours: str, noise: str) -> None:
+    assert {"EDM": EDM, "flow matching": FLOW}[noise][ours][0] == theirs
+    assert sampler_called(theirs) == f"write {ours}, which is this class on models of {noise}"
+
+
+def test_no_class_that_is_used_is_unknown() -> None:
+    for name, _ in [*EDM.values(), *FLOW.values()]:
+        assert (sampler_called(name) or "").startswith("write ")
 
 
 @pytest.mark.parametrize("name", ["", "karras", "eular", "dpm", "x" * 4000, "++", "k_", "\0"])
