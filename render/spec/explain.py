@@ -5,6 +5,7 @@ Knows the forms that values are mistaken in and the words of other tools, not wh
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -12,7 +13,8 @@ from pydantic_core import ErrorDetails
 from render.spec.forms import fresh_seed, number_meant, switch_meant, text_meant
 from render.spec.keys import Keys
 from render.spec.mistakes import Mistake
-from render.spec.other_tools import no_such_mode, no_such_word, word_called
+from render.spec.other_tools import key_called, no_such_mode, no_such_word, word_called
+from render.spec.sampler_names import schedule_called
 from render.spec.samplers import SAMPLERS
 from render.spec.shown import shown
 from render.spec.yaml_reader import KeyPath
@@ -44,9 +46,22 @@ def explained(
         if detail["type"] == "literal_error" and len(detail["loc"]) > len(path):
             auto.add(path)  # the branch of a union with the word auto
     found = {path: _or_auto(message) if path in auto else message for path, message in found.items()}
-    found |= keys.unknown(unknown, rests)
+    found |= keys.unknown(unknown, rests) | _doubles(unknown, data)
     inside = {path[:end] for path in found for end in range(len(path))}
     return [(path, message) for path, message in found.items() if path not in inside]
+
+
+def _doubles(unknown: Mapping[KeyPath, Any], data: Any) -> dict[KeyPath, str]:
+    """What is said of unknown keys that say something about a key that stands beside them."""
+    found = {}
+    for path, value in unknown.items():
+        key, section = str(path[-1]), reduce(lambda inner, step: inner[step], path[:-1], data)
+        ours = key_called(key)
+        if not path[:-1] and (cure := schedule_called(key, value, section.get("sampler", "dpm++2m"))):
+            found[path] = f"unknown key; {cure}"
+        elif ours and ours != "keyframes" and ours in section:
+            found[path] = f"unknown key; {ours} stands there already, keep one of the two values there"
+    return found
 
 
 def empty(path: KeyPath) -> str:

@@ -9,7 +9,7 @@ import re
 
 from render.spec.samplers import SAMPLERS
 
-__all__ = ["sampler_called", "sampler_name"]
+__all__ = ["sampler_called", "sampler_name", "schedule_called"]
 
 _SAME = {
     "eulera": "euler-a",
@@ -128,6 +128,29 @@ def sampler_called(name: str) -> str | None:
         verb = "is" if steps == "CFG++" else "are"
         return f"{steps} {verb} not built; write {ours}{also}"
     return f"write {ours}{also}"
+
+
+def schedule_called(key: str, value: object, sampler: object) -> str | None:
+    """What to write for a key that says how other tools space a sampler's steps; None where it says something else.
+
+    >>> schedule_called("scheduler", "karras", "euler")
+    'write sampler: euler-karras'
+    """
+    plain = re.sub(r"[^a-z]", "", key.lower())
+    if option := re.fullmatch(r"use(karras|exponential|beta|lu)(?:sigmas|lambdas)", plain):
+        steps = option[1] if value is True else "normal"
+    elif plain in ("scheduler", "schedule", "scheduletype", "schedulername", "sigmas", "noiseschedule"):
+        steps = str(value).strip().lower()
+    else:
+        return None
+    if _parts(f"x {steps}")[0] != "x" or steps == "":
+        return None  # a sampler, as in diffusers
+    if _parts(f"x {steps}")[1] in _OWN_STEPS:
+        return "leave it out, samplers take the model's own steps"
+    if steps == "karras" and str(sampler).endswith("-karras"):
+        return f"leave it out, {sampler} has Karras sigmas"
+    called = sampler_called(f"{sampler} {steps}")
+    return called and called.replace("write ", "write sampler: ")
 
 
 def _parts(name: str) -> tuple[str, str]:

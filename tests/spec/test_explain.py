@@ -41,6 +41,37 @@ def refusal(spec_of: Make) -> Callable[..., str]:
     return refused
 
 
+DOUBLES = {
+    ("sampler=euler", "scheduler=karras"): "scheduler: unknown key; write sampler: euler-karras",
+    ("scheduler=karras",): "scheduler: unknown key; write sampler: dpm++2m-karras",
+    ("sampler=euler-a", "scheduler=karras"): "write sampler: euler-a; it has no Karras variant here",
+    (
+        "sampler=euler-karras",
+        "scheduler=karras",
+    ): "scheduler: unknown key; leave it out, euler-karras has Karras sigmas",
+    ("sampler=euler", "scheduler=normal"): "scheduler: unknown key; leave it out, samplers take the model's own steps",
+    ("sampler=euler", "scheduler=sgm_uniform"): "steps are not built; write sampler: euler, or euler-karras for Karras",
+    ("sampler=euler", "use_karras_sigmas=true"): "use_karras_sigmas: unknown key; write sampler: euler-karras",
+    ("use_karras_sigmas=false",): "use_karras_sigmas: unknown key; leave it out, samplers take the model's own steps",
+    ("sampler=heun", "use_beta_sigmas=true"): "beta steps are not built; write sampler: heun",
+    (
+        "sampler=euler",
+        "scheduler=DDIMScheduler",
+    ): "scheduler: unknown key; sampler stands there already, keep one of the two values there",
+    ("scheduler=DDIMScheduler",): "scheduler: unknown key; write sampler",
+    (
+        "guidance=7",
+        "cfg_scale=8",
+    ): "cfg_scale: unknown key; guidance stands there already, keep one of the two values there",
+}
+
+
+@pytest.mark.parametrize(("assignments", "message"), DOUBLES.items(), ids=[" ".join(keys) for keys in DOUBLES])
+def test_a_key_that_is_part_of_another(assignments: tuple[str, ...], message: str, refusal: Callable[..., str]) -> None:
+    assert message in refusal(*assignments)
+    assert "stands twice" not in refusal(*assignments)
+
+
 RIGHT = {
     "version='1'": "version: '1': write 1 without quotes",
     "steps='20'": "steps: '20': write 20 without quotes",
