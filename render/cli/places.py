@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from render.errors import SpecError, StoreError, shown
+from render.errors import SpecError, StoreError, redacted, shown
 
 __all__ = ["check_working_folder", "given_file", "given_folder", "given_job"]
 
@@ -47,9 +47,15 @@ def given_file(text: str) -> Path:
 
 
 def _path(text: str) -> Path:
-    from render.spec.location import folder_mistake, home_mistake  # with pydantic behind it: only where it is needed
+    from render.spec.location import (  # with pydantic behind it: only where it is needed
+        folder_mistake,
+        home_mistake,
+        is_url,
+    )
 
     if mistake := folder_mistake(text) or home_mistake(text):
         raise SpecError(mistake)
+    if is_url(text):
+        raise SpecError(f"{redacted(text, strict=True)}: an address of a store; write a path of this machine")
     path = Path(os.path.expanduser(text))
     return path if path.name else path.absolute()  # . has no name, and no neighbours

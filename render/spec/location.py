@@ -21,7 +21,10 @@ Location = Path | str
 """A folder as ``Path``, an object store's prefix as its URL (``s3://bucket/prefix``), which carries no credentials."""
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-VARIABLE = re.compile(r"\$\{?[A-Za-z_]|%[A-Za-z_]\w*%")  # of shells, and of Windows
+VARIABLE = re.compile(r"\$\{?\w|\$\(|`|%[A-Za-z_]\w*%")  # of shells, and of Windows
+BLANK = re.compile(r"\{\{[^{}]*\}\}|<[\w -]+>|%\(\w+\)s")  # of templates, and of examples in manuals
+FILE = re.compile(r"file:/+", re.IGNORECASE)
+QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’"}
 DRIVE = re.compile(r"[A-Za-z]:([\\/]|$)")
 MAX_NAME_BYTES = 255  # of one file or folder: what the file systems of Linux and macOS take
 SPECIAL = "?#*[]{}\\"  # queries, which may carry signatures, and what file systems would take for patterns
@@ -47,6 +50,12 @@ def folder_mistake(text: str) -> str | None:
         return f"{text!r} holds a character that no folder's name should have"
     if VARIABLE.search(text):
         return f"{text}: variables are not filled in here; write the folder itself, ~ is your home"
+    if blank := BLANK.search(text):
+        return f"{text}: {blank[0]} is to be filled in; write the folder itself"
+    if FILE.match(text):
+        return f"{text}: an address; write the path itself, {_path_in(text)}"
+    if name := next((name for name in (text, *text.split("/")) if _is_quoted(name)), None):
+        return f"{text}: the quotes are part of the name; write {name[1:-1]}"
     if DRIVE.match(text) or "\\" in text:
         return f"{text}: a path of Windows; write one of this machine, with / (in WSL C:\\films is /mnt/c/films)"
     for name in text.split("/"):
@@ -55,6 +64,15 @@ def folder_mistake(text: str) -> str | None:
         if (size := len(name.encode(errors="surrogateescape"))) > MAX_NAME_BYTES:
             return f"{name[:20]}…: a name of {size} bytes; file systems take {MAX_NAME_BYTES}: choose a shorter one"
     return None
+
+
+def _is_quoted(name: str) -> bool:
+    return len(name) > 2 and QUOTES.get(name[0]) == name[-1]
+
+
+def _path_in(address: str) -> str:
+    """The path that ``file:///tmp/x`` names."""
+    return "/" + FILE.sub("", address)
 
 
 def home_mistake(text: str) -> str | None:
@@ -93,6 +111,8 @@ def url_mistake(url: str) -> str | None:
         )
     if any(character in url for character in SPECIAL):
         return f"{scheme}://…: an address holds none of {' '.join(SPECIAL)}"
+    if not bucket and FILE.match(url):
+        return f"{url}: write the path itself, {_path_in(url)}"
     if not bucket:
         return f"{scheme}://: name the bucket, for example {scheme}://bucket/films/evening"
     if any(part in (".", "..") for part in prefix.split("/")):

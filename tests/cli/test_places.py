@@ -15,6 +15,7 @@ import pytest
 from render.cli import main
 from render.cli.places import given_folder, given_job
 from render.spec import STDIN
+from render.spec.location import folder_mistake
 from render.store import obstacle
 from tests.conftest import CARD
 
@@ -51,6 +52,15 @@ ODD = {
     "${SCRATCH}/films": "variables are not filled in here",
     "/data/$USER/x": "variables are not filled in here",
     "%USERPROFILE%/films": "variables are not filled in here",
+    "$(pwd)/x": "variables are not filled in here",
+    "`pwd`/x": "variables are not filled in here",
+    "out/$1": "variables are not filled in here",
+    "out/{{name}}": "out/{{name}}: {{name}} is to be filled in; write the folder itself",
+    "out/<name>": "<name> is to be filled in",
+    '"out"': "the quotes are part of the name; write out",
+    "'out'/x": "the quotes are part of the name; write out",
+    "films/“evening”": "the quotes are part of the name; write evening",
+    "file:/tmp/x": "an address; write the path itself, /tmp/x",
     r"C:\films\evening": "a path of Windows; write one of this machine, with /",
     "D:/films": "a path of Windows",
     "C:": "a path of Windows",
@@ -109,6 +119,27 @@ def test_the_same_on_the_command_line(folder: str, render: Render, here: Path) -
         code, out, err = render(*command)
         assert (code, out, err.count("\n"), words in err) == (2, "", 1, True), (command, err)
     assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize("folder", ["Träume ☀", "a b", "#1", "it's", "5$", "100%", "a'b'c", "{a}", "a<b", "x 'y' z"])
+def test_odd_names_that_are_right(folder: str, render: Render, here: Path) -> None:
+    assert render("check", "card.yaml", "--set", f"output.dir=out/{folder}")[0] == 0
+    assert folder_mistake(folder) is None
+
+
+@pytest.mark.parametrize("folder", ["s3://bucket/x", "https://host/x", "file:///tmp/x"])
+def test_an_address_is_no_folder_of_the_command_line(folder: str, render: Render, here: Path) -> None:
+    before = sorted(here.iterdir())
+    for command in (["export", "demo", folder], ["preview", "card.yaml", f"--to={folder}/a.png"]):
+        code, out, err = render(*command)
+        assert (code, out, err.count("\n"), "an address" in err) == (2, "", 1, True), (command, err)
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_file_address_is_answered_with_its_path(render: Render, here: Path) -> None:
+    code, _, err = render("check", "card.yaml", "--set", "output.dir=file:///tmp/x")
+    assert folder_mistake("'out/x'") == "'out/x': the quotes are part of the name; write out/x"
+    assert (code, "file:///tmp/x: write the path itself, /tmp/x" in err) == (2, True)
 
 
 def test_home_is_home_however_it_is_quoted(render: Render, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
