@@ -19,7 +19,8 @@ _MAGIC = (
         rb"\0\0..ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ",
         "a film; `render inspect FILE` prints the job spec that it was made from",
     ),
-    (rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP", "a picture, not a job spec"),
+    (rb"GIF8[79]a|RIFF.{4}WEBP", "a picture, not a job spec; of a film, `render inspect FILE` prints its job"),
+    (rb"\x89PNG|\xff\xd8\xff", "a picture, not a job spec"),
     (rb"PK\x03\x04|\x80\x02|.{5}\0\0\0\{\"", "a model's weights; a job spec names the model's folder, as model:"),
     (rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ|\x28\xb5\x2f\xfd", "a compressed file; unpack it first"),
 )
