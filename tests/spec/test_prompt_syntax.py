@@ -34,6 +34,19 @@ SIGNS = {
     "embedding:EasyNegative, sun": "'embedding:EasyNegative': embeddings",
     "a __color__ sun": "'__color__': wildcards",
     "a __landscape/sky__": "'__landscape/sky__': wildcards",
+    "(version 2:1.3)": "'(version 2:1.3)': weights",
+    "a (big (red) sun:1.3)": "') sun:1.3)': weights",
+    "((a) and (b))": "'((a) and (b))': weights",
+    "a (blue)++ sun": "'(blue)++': weights",
+    "a (blue)-- sun": "'(blue)--': weights",
+    "a (blue)1.3 sun": "'(blue)1.3': weights",
+    "a blue++ sun": "'blue++': weights",
+    "a [castle:0.5]": "'[castle:0.5]': prompts that change between steps",
+    "a [castle:10]": "'[castle:10]': prompts that change between steps",
+    "a [castle::0.5]": "'[castle::0.5]': prompts that change between steps",
+    "a [blue|red] sun": "'[blue|red]': alternatives",
+    "a sun AND a moon": "'AND': prompts in several parts",
+    "a sun, BREAK, a moon": "'BREAK': prompts in several parts",
     "a {red|blue} sun": "'{red|blue}': alternatives",
 }
 
@@ -51,6 +64,27 @@ def test_signs_are_named_with_their_line(text: str, words: str, tmp_path: Path) 
     "text",
     [
         *("a (small) house [blue]", "(at 12:30) a sun", "photo (16:9)", "8:30 (morning)", "ratio 3:2", "snake_case__x"),
+        *(
+            "(note: 5)",
+            "(remix:2)",
+            "(ratio 1:1.85)",
+            "(2.39:1)",
+            "[16:9]",
+            "[note: 5]",
+            "SALT AND PEPPER",
+            "C++",
+            "18+",
+        ),
+        *(
+            "a sign: TOM AND JERRY",
+            "DO NOT BREAK IT",
+            "R-AND-B",
+            "BREAKING news",
+            "(a) - (b)",
+            "wi-fi (5)",
+            "(2)",
+            "a+b",
+        ),
         *("a sun, oil: cubism", "I <3 suns", "a | b", "(one) (two)", "[a, b]", "{a}", "x__y", "cat:dog", ":1.3)", "(:"),
     ],
 )
@@ -65,6 +99,24 @@ def test_a_plan_made_with_such_a_prompt_is_still_read() -> None:
 
 def test_no_text_takes_long() -> None:
     began = time.process_time()
-    for filler in ("(", "[", "{", "<lora:", "(a:", "__", "embedding:", "[:", "{|", "(a ", ": ", "(a:1"):
+    for filler in (
+        "(",
+        "[",
+        "{",
+        "<lora:",
+        "(a:",
+        "__",
+        "embedding:",
+        "[:",
+        "{|",
+        "(a ",
+        ": ",
+        "(a:1",
+        "((a) ",
+        "[a|",
+        "AND",
+        "(a a)",
+        "a" * 399 + " ",
+    ):
         list(syntax_mistakes({"prompt": filler * (4000 // len(filler))}))
     assert time.process_time() - began < 2
