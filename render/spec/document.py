@@ -4,6 +4,7 @@ Reads the file and applies the overrides. Knows nothing of what the values mean.
 """
 
 import codecs
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,8 @@ def _bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise SpecError(f"{name_of(path)}: no such file") from None
+        cause = f"is a link to {os.readlink(path)!r}, which is not there" if path.is_symlink() else "no such file"
+        raise SpecError(f"{name_of(path)}: {cause}") from None
     except OSError as error:
         raise SpecError(f"{name_of(path)}: cannot be read: {error.strerror}") from None
 

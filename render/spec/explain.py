@@ -104,6 +104,7 @@ def _explain(path: KeyPath, detail: ErrorDetails, modes: list[str]) -> str:
             return f"{shown(value)}: {cure}"
         case kind if kind in _EXPECTED:
             form = _FORMS.get((kind, "" if path and isinstance(path[-1], int) else field), "")
+            form += "; 1 is none" if field == "guidance" and kind == "greater_than_equal" else ""
             return f"{shown(value)}: write {_meant(kind, value) or _EXPECTED[kind].format(**context) + form}"
         case _:
             return f"{shown(value)}: {detail['msg'][0].lower()}{detail['msg'][1:]}"

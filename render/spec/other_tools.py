@@ -149,6 +149,8 @@ def no_such_name(field: str, name: str, known: Collection[str]) -> str:
     >>> no_such_name("codec", "libx264", ["h264", "h265"])
     "unknown codec 'libx264'; write h264"
     """
+    if not name.strip():
+        return f"is empty; write the name of a {field}, or leave the key out"
     if called := word_called(field, name, known):
         return f"unknown {field} {name!r}; {called}"
     return f"unknown {field} {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"

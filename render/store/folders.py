@@ -1,6 +1,7 @@
 """Folders of this machine: what is in the way of one that is to be made or written to, and one for temporary files."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,6 +49,8 @@ def obstacle(folder: Path) -> str | None:
         where = "" if existing == absolute else f"{shown(absolute)}: "
         if not os.path.isdir(existing):
             return where + _in_the_way(existing)
+        if of_kernel := re.match(r"/(proc|sys)(?=/|$)", os.path.realpath(existing)):
+            return f"{shown(absolute)}: in {of_kernel[0]} there are only files of the system, and none can be made"
     except UnicodeEncodeError as error:
         return f"{folder}: {error.encoding} names no such folder here; set LC_ALL=C.UTF-8, or choose another one"
     if os.access(existing, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):

@@ -76,6 +76,8 @@ ODD = {
     "dangling": "dangling is a link to unplugged/films, which is not there: make that folder",
     "to-file": "to-file is a link to a file, so no folder can be made there",
     "circle/x": "circle is a link to circle, which is not there",
+    "/proc/x": "in /proc there are only files of the system, and none can be made",
+    "/sys/x/y": "in /sys there are only files of the system",
     "file": "file is a file, so no folder can be made there",
     "file/x": "file is a file, so no folder can be made there",
     "~nobody-of-this-name/x": "this machine knows no home ~nobody-of-this-name",

@@ -124,6 +124,12 @@ def test_unreadable_files_are_named(name: str, tmp_path: Path) -> None:
         read(tmp_path / name)
 
 
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").symlink_to("gone.yaml")
+    with pytest.raises(SpecError, match=r"job.yaml: is a link to 'gone.yaml', which is not there"):
+        read(tmp_path / "job.yaml")
+
+
 @pytest.mark.parametrize(
     ("assignment", "data"),
     [

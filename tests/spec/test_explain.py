@@ -104,6 +104,10 @@ RIGHT = {
         "name: 'my film (2)': at most 100 letters, digits, '.', '_' and '-', the first a letter or digit; "
         "for example my-film-2"
     ),
+    'sampler=""': "sampler: is empty; write the name of a sampler, or leave the key out",
+    'output.codec=" "': "output.codec: is empty; write the name of a codec, or leave the key out",
+    "guidance=0.0": "guidance: 0.0: write 1.0 or more; 1 is none",
+    "keyframes[0].guidance=0.5": "keyframes[0].guidance: 0.5: write 1.0 or more; 1 is none",
     "version=v1": "version: 'v1': write 1",
     "version=2": "version: 2: write 1",
     "version=true": "version: 'true': write 1",
