@@ -82,6 +82,49 @@ SETTINGS = {
         f"a request or settings of AUTOMATIC1111, not a job spec; {START}; what carries over: steps: 20, guidance: 7, "
         "sampler: euler-a, size: 512x512",
     ),
+    "comfyui, a request": (
+        {"prompt": COMFYUI, "client_id": "x"},
+        f"a workflow of ComfyUI, not a job spec; {START}; what carries over: prompts as keyframes, seed: 857, ",
+    ),
+    "a1111, a short request": (
+        {"prompt": "a", "steps": 20},
+        f"a request or settings of AUTOMATIC1111, not a job spec; {START}; what carries over: steps: 20",
+    ),
+    "a1111 ui config": (
+        {"txt2img/Prompt/visible": True, "txt2img/Sampling steps/value": 20},
+        "settings of AUTOMATIC1111, not a job spec",
+    ),
+    "invokeai": (
+        {
+            "generation_mode": "txt2img",
+            "positive_prompt": "a",
+            "seed": 5,
+            "steps": 30,
+            "cfg_scale": 7.5,
+            "scheduler": "dpmpp_2m_k",
+            "width": 512,
+            "height": 512,
+            "app_version": "4.2.0",
+        },
+        f"the settings of a picture by InvokeAI, not a job spec; {START}; what carries over: seed: 5, steps: 30, "
+        "guidance: 7.5, sampler: dpm++2m-karras, size: 512x512",
+    ),
+    "fooocus": (
+        {
+            "prompt": "a",
+            "full_prompt": ["a"],
+            "styles": "[]",
+            "performance": "Speed",
+            "steps": 30,
+            "guidance_scale": 4.0,
+            "sampler": "dpmpp_2m_sde_gpu",
+            "scheduler": "karras",
+            "seed": "17",
+        },
+        f"the settings of a picture by Fooocus, not a job spec; {START}; what carries over: seed: 17, steps: 30, "
+        "guidance: 4.0, sampler: dpm++2m-sde-karras",
+    ),
+    "report": ({"report_version": 3, "film": {}}, "the report of a run; the job spec is job.yaml beside it"),
     "a1111 config": ({"samples_save": True}, "settings of AUTOMATIC1111, not a job spec"),
     "parseq": ({"managedFields": ["seed"]}, "a document of Parseq, not a job spec"),
     "model index": ({"_class_name": "StableDiffusionPipeline"}, "the configuration of a model; a job spec names"),
@@ -104,6 +147,13 @@ def test_parameters_of_a_picture(text: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / "picture.txt", text).endswith(
         "what carries over: seed: 123, steps: 20, guidance: 7.5, sampler: dpm++2m-karras, size: 512x768"
     )
+
+
+@pytest.mark.parametrize("front", ["Steps: 20, Seed: 123,", "Seed: 123, Steps: 20,"])
+def test_parameters_in_another_order(front: str, tmp_path: Path) -> None:
+    text = INFOTEXT.replace(", Seed: 123", "").replace("Steps: 20,", front)
+    carried = "seed: 123, steps: 20, guidance: 7.5, sampler: dpm++2m-karras, size: 512x768"
+    assert refusal(tmp_path / "picture.txt", text).endswith(carried)
 
 
 def test_what_carries_over_is_no_text_of_others(tmp_path: Path) -> None:
@@ -150,4 +200,5 @@ def test_texts_that_are_left_alone(text: str) -> None:
 def test_a_job_spec_with_their_keys_is_still_one() -> None:
     assert data_kind({"mode": "dream", "keyframes": [], "cfg_scale": 7, "sampler_name": "x", "services": 1}) is None
     assert data_kind({"version": 1, "seed": 1, "max_frames": 3}) is None
+    assert data_kind({"version": 1, "mode": "dream", "prompt": "a", "steps": 20}) is None
     assert data_kind([1]) is None
