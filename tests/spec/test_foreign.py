@@ -125,6 +125,7 @@ SETTINGS = {
         "guidance: 4.0, sampler: dpm++2m-sde-karras",
     ),
     "report": ({"report_version": 3, "film": {}}, "the report of a run; the job spec is job.yaml beside it"),
+    "report of bench": ({"bench_version": 1}, "the report of `render bench`, not a job spec"),
     "a1111 config": ({"samples_save": True}, "settings of AUTOMATIC1111, not a job spec"),
     "parseq": ({"managedFields": ["seed"]}, "a document of Parseq, not a job spec"),
     "model index": ({"_class_name": "StableDiffusionPipeline"}, "the configuration of a model; a job spec names"),
