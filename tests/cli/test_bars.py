@@ -108,6 +108,15 @@ def test_every_second_says_what_goes_on_and_for_how_long() -> None:
     assert stage.lines()[0].endswith("96/96 frames  2 workers")
 
 
+def test_a_job_that_is_only_kept_is_not_said_to_wait() -> None:
+    stage = Stage(80)
+    job = stage.bars.job("evening.yaml")
+    job.progress(progress(8, workers=0, doing="keeping what is done"))
+    assert not job.waits
+    stage.clock.now += 12
+    assert stage.lines()[0].endswith("8/96 frames  keeping what is done, 12 s")
+
+
 def test_a_job_that_ended_leaves_no_bar() -> None:
     stage = Stage(80)
     jobs = [stage.bars.job(f"{name}.yaml") for name in "ab"]

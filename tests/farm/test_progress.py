@@ -13,21 +13,22 @@ from typing import Any
 import pytest
 
 from render.errors import StoppedError
-from render.farm.base import Answered, Doing, Message, Opened, Resources, WorkerInfo, WorkerReady
+from render.farm.base import Answered, ChunkDone, Doing, Message, Opened, Resources, WorkerInfo, WorkerReady
 from render.farm.dispatch.actions import Show
 from render.farm.dispatch.chunk_queue import ChunkQueue, RetryPolicy
 from render.farm.dispatch.dispatcher import Dispatcher
-from render.farm.dispatch.events import Event, Requested, Tick
+from render.farm.dispatch.events import Drain, Event, Requested, Tick
 from render.farm.local import LocalFarm
 from render.farm.progress import Progress
-from render.farm.requests import MakePlan, Render
+from render.farm.requests import Committed, MakePlan, Render
 from render.farm.runner import run_job, run_jobs
 from render.farm.signals import Stop
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan
 from render.spec import JobFile, JobSpec
-from render.store import RunDir
+from render.store import RunDir, Segment
 from tests.scripted import ScriptedFarm, all_done, play
+from tests.segments import RECORD
 
 CPU = Resources(gpu=False)
 
@@ -120,6 +121,50 @@ def test_the_dispatcher_says_what_is_waited_for(spec_of: Callable[..., JobSpec],
         "rendering the first chunk",
     ]
     assert (told[-1].frames_done, told[-1].workers) == (8, 1)
+
+
+def rendering(talk: Talk, plan: Plan) -> list[ChunkDone]:
+    """One worker has the job's first two chunks; what it says when they are done, of eight bytes each."""
+    talk.show(Requested(Render(0, plan, plan.chunks, 0), CPU, 1))
+    talk.show(Tick({CPU: 1}, {CPU}))
+    talk.show(WorkerReady("w0", WorkerInfo("here", 1)))
+    talk.show(Answered("w0", Opened((), 1.0)))
+    chunks = talk.made.state.workers["w0"].chunks
+    assert len(chunks) == 2
+    return [
+        ChunkDone("w0", Segment(replace(RECORD, chunk=chunk, pictures=("0" * 64,) * 4), bytes(8))) for chunk in chunks
+    ]
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_a_job_that_is_only_kept_waits_for_no_worker(draining: bool, plan_of: Callable[..., Plan]) -> None:
+    """The bug: "waiting for a worker" while all chunks were rendered and a slow store took them."""
+    talk = Talk()
+    first, second = rendering(talk, plan_of("frames=8", "farm.chunk=4"))
+    talk.show(first)
+    if draining:
+        talk.made.handle([Drain()], talk.now)
+    shown = [talk.show(second), talk.show(Tick({CPU: 1}, set())), talk.show(Committed(0, 4, 8))]
+    assert [(each.doing, each.frames_done, each.workers) for each in shown] == [
+        ("keeping what is done", 0, 0),
+        ("keeping what is done", 0, 0),
+        ("keeping what is done", 4, 0),
+    ]
+    last = talk.show(Committed(0, 4, 8))
+    assert (last.doing, last.frames_done) == ("", 8)
+
+
+def test_a_job_whose_store_is_behind_waits_for_no_worker(
+    plan_of: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("render.farm.dispatch.state.UNCOMMITTED_BYTES", 8)
+    talk = Talk()
+    first, second = rendering(talk, plan_of("frames=24", "farm.chunk=4"))
+    assert talk.show(first).doing == "rendering the first chunk"
+    assert talk.show(second).doing == "keeping what is done"
+    assert talk.show(Tick({CPU: 1}, set())).doing == "keeping what is done"
+    talk.made.handle([Committed(0, 4, 8), Committed(0, 4, 8)], talk.now)
+    assert talk.show(Tick({CPU: 1}, set())).workers == 1
 
 
 @pytest.fixture

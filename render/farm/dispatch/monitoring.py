@@ -9,18 +9,19 @@ from render.report import Busy, Waiting, count, foretell
 
 __all__ = ["publish_last", "report", "show"]
 
+KEEPING = "keeping what is done"
 FORETELL_EVERY_S = 1.0  # of a thousand workers that takes 10 to 40 ms; between, what is left counts down
 
 
 def report(state: State, now: float) -> None:
-    """Show and publish how far every job is that waits for workers. To be called every second or so."""
+    """Show and publish how far every job is that waits for workers or its store. To be called every second or so."""
     state.reported, state.news = now, False
     if now - state.foretold >= FORETELL_EVERY_S:
         _foretell(state, now)
     busy = state.busy_workers()
     idle_share = 1 - sum(map(len, busy.values())) / len(state.workers) if state.workers else 0.0
     samples = []
-    for job in [job for job in state.jobs.values() if job.waits]:
+    for job in [job for job in state.jobs.values() if job.waits or job.uncommitted]:
         show(state, job, busy[job.number], now)
         if not job.settled:
             samples.append(_sample(job, len(busy[job.number]), idle_share))
@@ -83,7 +84,7 @@ def _doing(state: State, job: JobState, busy: list[WorkerState]) -> str:
     """What goes on for a job, where that is more than rendering at a known speed."""
     rendering = sum(bool(worker.chunks) for worker in busy)
     if job.queue is not None and job.settled:
-        return ""
+        return KEEPING if job.done_before + job.rendered < job.total else ""
     if state.draining:
         return f"stopping after {count(rendering, 'chunk')}" if rendering else "stopping"
     if rendering:
@@ -91,6 +92,8 @@ def _doing(state: State, job: JobState, busy: list[WorkerState]) -> str:
         return "" if job.rendered else f"rendering the first {first}"
     for worker in busy:
         return worker.doing or ("getting ready" if isinstance(worker.assignment, OpenPlan) else "planning")
+    if job.queue is not None and not job.waiting:
+        return KEEPING  # the store is slow: no more chunks go out before it has those that are rendered
     starting = [start for start in state.starting.values() if start.resources == job.resources]
     if any(start.announced for start in starting):
         return "waiting for room on the cluster"
