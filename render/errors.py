@@ -21,6 +21,7 @@ its traceback and exits with 1.
 
 import errno
 import re
+import tomllib
 from pathlib import Path
 from typing import Self
 
@@ -38,9 +39,13 @@ __all__ = [
     "VideoError",
     "count",
     "message_of",
+    "pip_install",
     "redacted",
     "shown",
 ]
+
+PACKAGE = "latent-render"  # `render` on PyPI is a stranger's
+HOME = Path(__file__).resolve().parents[1]  # the folder that this package lies in
 
 
 class RenderError(Exception):
@@ -199,6 +204,25 @@ def _escape(character: str) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """``1 retry``, ``1,200 frames``: here, where all messages can have it."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def pip_install(wanted: str) -> str:
+    """The command that brings a package, or an extra of this one (``[s3]``): here, where all messages can have it.
+
+    Who runs a checkout installs from it, wherever the package comes from otherwise.
+    """
+    if not wanted.startswith("["):
+        return f"`pip install {wanted}`"
+    return f"`pip install '.{wanted}'` in {HOME}" if _is_checkout(HOME) else f"`pip install '{PACKAGE}{wanted}'`"
+
+
+def _is_checkout(folder: Path) -> bool:
+    """Whether the sources of this package lie there; beside installed packages may be a pyproject.toml of others."""
+    try:
+        told = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        return bool(told["project"]["name"] == PACKAGE)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def message_of(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import render
+from render.errors import pip_install
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -22,7 +23,7 @@ STRANGER = re.compile(
     r"""[^`\n|;&]*?[\s'"]render(?=[\s'"`;,=<>)]|$)""",
     re.MULTILINE,
 )
-EXTRA = re.compile(r"(?:latent-render|(?<=['\"\s])\.)\\?\[([a-z0-9,-]+)\\?\]")
+EXTRA = re.compile(r"""(?:latent-render|(?<=['"\s])\.|(?<=pip_install\()['"])\\?\[([a-z0-9,-]+)\\?\]""")
 
 
 def texts() -> dict[Path, str]:
@@ -83,3 +84,33 @@ def test_every_extra_that_is_named_exists() -> None:
     extras = set(PROJECT["optional-dependencies"])
     assert {"s3", "gcs", "onnx", "onnx-gpu", "cluster", "optimum", "xformers", "dev"} <= {extra for _, extra in named}
     assert {(file, extra) for file, extra in named if extra not in extras} == set()
+
+
+def test_a_checkout_is_installed_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The bug: messages named a package that whoever runs a checkout did not install."""
+    assert pip_install("[s3]") == f"`pip install '.[s3]'` in {ROOT}"
+    assert pip_install("adlfs") == "`pip install adlfs`"
+    monkeypatch.setattr("render.errors.HOME", tmp_path)
+    assert pip_install("[onnx-gpu]") == "`pip install 'latent-render[onnx-gpu]'`"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[project]\nname = 'another'",
+        "[tool.ruff]",
+        "project = 1",
+        "[[project]]\nname = 'latent-render'",
+        "no toml",
+        "\xff",
+    ],
+)
+def test_a_pyproject_of_others_is_no_checkout(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(text, encoding="latin-1")
+    monkeypatch.setattr("render.errors.HOME", tmp_path)
+    assert pip_install("[s3]") == "`pip install 'latent-render[s3]'`"
+
+
+def test_no_message_spells_the_command_by_hand() -> None:
+    spelled = [path.name for path in (ROOT / "render").rglob("*.py") if re.search(r"pip3? install", path.read_text())]
+    assert spelled == ["errors.py"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from render.cli.bars import ProgressBars
-from render.errors import FarmError
+from render.errors import FarmError, pip_install
 from render.farm.base import Farm
 from render.farm.local import LocalFarm
 from render.farm.signals import Stop, interruptible
@@ -27,7 +27,9 @@ def farm_maker(
             try:
                 from render.farm.ray.farm import RayFarm
             except ImportError as error:
-                raise FarmError(f"Ray is not installed here ({error}); `pip install ray`, or use --local") from None
+                raise FarmError(
+                    f"Ray is not installed here ({error}); {pip_install('[cluster]')}, or use --local"
+                ) from None
             cluster.enter_context(_connected(address))
         return RayFarm(trust=trust)
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from render.errors import SpecError, StoreError
+from render.errors import SpecError, StoreError, pip_install
 from render.spec import Location
 from render.store.base import Store
 from render.store.disk import DiskStore
@@ -51,15 +51,16 @@ def unusable(url: str) -> str | None:
     try:
         from fsspec.registry import known_implementations, registry
     except ImportError:
-        return f"{url}: object stores need fsspec; pip install 'latent-render[{EXTRAS.get(scheme, 's3')}]'"
+        extra = EXTRAS.get(scheme, "s3")
+        return f"{url}: object stores need fsspec; {pip_install(f'[{extra}]')}"
     if scheme in registry:
         return None
     if scheme not in known_implementations:
         return f"{url}: unknown kind of store {scheme}://; for example s3://bucket/films or gs://bucket/films"
     package = known_implementations[scheme]["class"].split(".")[0]
     if find_spec(package) is None:
-        wanted = f"'latent-render[{EXTRAS[scheme]}]'" if scheme in EXTRAS else package
-        return f"{url}: {scheme}:// needs the package {package}; pip install {wanted}"
+        wanted = f"[{EXTRAS[scheme]}]" if scheme in EXTRAS else package
+        return f"{url}: {scheme}:// needs the package {package}; {pip_install(wanted)}"
     return None
 
 

@@ -354,8 +354,8 @@ def test_stores_that_are_none_are_refused_with_the_line(url: str, words: str, jo
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("render.store.filesystems.find_spec", lambda name: None)
-    assert "needs the package gcsfs; pip install 'latent-render[gcs]'" in str(unusable("gs://b/x"))
-    assert "needs the package adlfs; pip install adlfs" in str(unusable("az://b/x"))
+    assert "needs the package gcsfs; `pip install '.[gcs]'` in /" in str(unusable("gs://b/x"))
+    assert "needs the package adlfs; `pip install adlfs`" in str(unusable("az://b/x"))
     assert unusable("gs://b/x") is not None
 
 

@@ -15,7 +15,7 @@ from render.engine.backends.latents import decoder_scaled
 from render.engine.families.base import Family
 from render.engine.memory import out_of_memory
 from render.engine.text import Conditioning, Text
-from render.errors import EngineError
+from render.errors import EngineError, pip_install
 
 __all__ = ["EagerModel"]
 
@@ -60,7 +60,7 @@ class EagerModel:
         except (ImportError, ValueError, NotImplementedError) as error:
             raise EngineError(
                 f"engine.attention is xformers, which does not work here: {str(error).splitlines()[0]}; "
-                "`pip install 'latent-render[xformers]'` on a machine with a GPU, or write auto"
+                f"on a machine with a GPU {pip_install('[xformers]')}, or write auto"
             ) from None
 
     @torch.no_grad()

@@ -21,7 +21,7 @@ from render.engine.backends import onnx_modules
 from render.engine.backends.eager import EagerModel
 from render.engine.backends.loading import Source, open_pipeline, quieten
 from render.engine.device import DTYPES
-from render.errors import EngineError
+from render.errors import EngineError, pip_install
 
 __all__ = ["EXPORTER", "OnPart", "export_denoiser", "export_model", "export_with_optimum"]
 
@@ -59,8 +59,8 @@ def export_with_optimum(source: Path, dtype: str, folder: Path, on_part: OnPart 
         from optimum.exporters.onnx import main_export
     except ImportError as error:  # PackageNotFoundError too
         raise EngineError(
-            f"--with optimum: optimum-onnx is not installed here ({error}); `pip install '.[optimum]'` in a "
-            "checkout, into an environment of its own: it needs older transformers and diffusers"
+            f"--with optimum: optimum-onnx is not installed here ({error}); it needs older transformers and diffusers, "
+            f"in an environment of its own: {pip_install('[optimum]')}"
         ) from None
     began = time.perf_counter()
     quieten()
@@ -94,7 +94,7 @@ def _export(part: onnx_modules.Part, folder: Path, on_part: OnPart | None) -> No
             assert program is not None
             program.save(path)  # weights beyond 2 GB go into a file beside it
         except ImportError as error:
-            raise EngineError(f"cannot export to ONNX here: {error}; `pip install 'latent-render[onnx]'`") from None
+            raise EngineError(f"cannot export to ONNX here: {error}; {pip_install('[onnx]')}") from None
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, torch.onnx.OnnxExporterError) as error:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from render.engine import cache
 from render.engine.device import DTYPES
-from render.errors import EngineError, ModelError
+from render.errors import EngineError, ModelError, pip_install
 from render.models import FAMILIES, ModelInfo
 from render.plan import Settings
 
@@ -126,7 +126,7 @@ def with_dtype(model: ModelInfo, folder: Path) -> ModelInfo:
     """
     if model.layout != "onnx" or model.dtype is not None:
         return model
-    onnxruntime = _runtime("onnx", "`pip install 'latent-render[onnx]'`")
+    onnxruntime = _runtime("onnx", pip_install("[onnx]"))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
@@ -172,11 +172,9 @@ def _session(path: Path, settings: Settings) -> Any:
 
 def _cure(settings: Settings) -> str:
     if settings.device == "cuda":
-        return (
-            "`pip uninstall onnxruntime && pip install 'latent-render[onnx-gpu]'` (onnxruntime-gpu, with its CUDA "
-            "libraries)"
-        )
-    return "`pip install 'latent-render[onnx]'`"
+        gpu = pip_install("[onnx-gpu]")
+        return f"`pip uninstall onnxruntime`, then {gpu} (onnxruntime-gpu, with its CUDA libraries)"
+    return pip_install("[onnx]")
 
 
 def _options(onnxruntime: Any, settings: Settings) -> Any:

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from render.errors import FarmError, SpecError
+from render.errors import FarmError, SpecError, pip_install
 
 __all__ = ["check_answers", "client_of", "dashboard_errors", "url_of"]
 
@@ -58,9 +58,7 @@ def client_of(url: str) -> Any:
         return JobSubmissionClient(url)
     except RuntimeError as error:
         if "ray[default]" in str(error):
-            raise FarmError(
-                "the client of Ray's job API is not installed here: `pip install 'latent-render[cluster]'`"
-            ) from None
+            raise FarmError(f"the client of Ray's job API is not installed here: {pip_install('[cluster]')}") from None
         raise
     finally:
         os.environ.update(kept)
@@ -72,7 +70,7 @@ def dashboard_errors(address: str, job: str | None = None) -> Iterator[None]:
     try:
         from ray.exceptions import AuthenticationError
     except ImportError as error:
-        raise FarmError(f"Ray is not installed here ({error}); `pip install 'latent-render[cluster]'`") from None
+        raise FarmError(f"Ray is not installed here ({error}); {pip_install('[cluster]')}") from None
     try:
         yield
     except AuthenticationError as error:

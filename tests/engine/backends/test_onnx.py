@@ -312,7 +312,7 @@ def test_a_gpu_that_onnx_runtime_cannot_use_is_an_error(
 
 def test_onnx_runtime_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(EngineError, match=r"not installed here .*; `pip install 'latent-render\[onnx\]'`"):
+    with pytest.raises(EngineError, match=r"not installed here .*; `pip install '\.\[onnx\]'` in /"):
         Graph(graph(tmp_path), SETTINGS)
 
 
