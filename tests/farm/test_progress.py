@@ -154,6 +154,14 @@ def test_a_job_that_is_only_kept_waits_for_no_worker(draining: bool, plan_of: Ca
     assert (last.doing, last.frames_done) == ("", 8)
 
 
+def test_a_drain_is_shown_at_once(plan_of: Callable[..., Plan]) -> None:
+    """The bug: for a second the bar went on as if nobody had pressed Ctrl-C."""
+    talk = Talk()
+    rendering(talk, plan_of("frames=8", "farm.chunk=4"))
+    actions = talk.made.handle([Drain()], talk.now)
+    assert [action.progress.doing for action in actions if isinstance(action, Show)] == ["stopping after 1 chunk"]
+
+
 def test_a_job_whose_store_is_behind_waits_for_no_worker(
     plan_of: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ class Dispatcher:
             case Drain():
                 supervisor.drain(state)
                 jobs.drained(state)
+                monitoring.report(state, now)  # whoever pressed Ctrl-C looks for it at once
             case _:
                 supervisor.receive(state, event, now)
 
