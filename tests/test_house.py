@@ -67,6 +67,18 @@ def test_no_file_knows_everything() -> None:
     assert many.keys() <= {TABLE}
 
 
+def test_no_file_takes_the_private_names_of_another() -> None:
+    taken = {
+        (_name(path), alias.name)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "render"
+        for alias in node.names
+        if re.match(r"_[^_]", alias.name)
+    }
+    assert taken == set()
+
+
 @pytest.mark.parametrize("wing", WINGS)
 def test_every_wing_says_what_it_is_and_what_it_does_not_know(wing: str) -> None:
     folders = [

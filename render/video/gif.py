@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from render.errors import VideoError
+from render.video.pieces import exactly, insert
 
-__all__ = ["COMMENT", "CONTROL", "exactly", "gif_blocks", "gif_size", "insert", "insert_comment", "is_gif"]
+__all__ = ["COMMENT", "CONTROL", "gif_blocks", "gif_size", "insert_comment", "is_gif"]
 
 EXTENSION, PICTURE, END = 0x21, 0x2C, 0x3B
 CONTROL, COMMENT, APPLICATION = 0xF9, 0xFE, 0xFF  # how long the next picture is shown; words; what a program adds
-PIECE_BYTES = 1 << 20
 
 
 def is_gif(start: bytes) -> bool:
@@ -57,28 +57,6 @@ def insert_comment(path: Path, file: BinaryIO, text: bytes) -> None:
     pieces = (text[start : start + 255] for start in range(0, len(text), 255))
     blocks = b"".join(bytes([len(piece)]) + piece for piece in pieces)
     insert(file, at, bytes([EXTENSION, COMMENT]) + blocks + b"\0")
-
-
-def insert(file: BinaryIO, at: int, data: bytes) -> None:
-    """Put data into a file, moving what comes behind it."""
-    position = file.seek(0, 2)
-    while position > at:
-        size = min(PIECE_BYTES, position - at)
-        position -= size
-        file.seek(position)
-        piece = file.read(size)
-        file.seek(position + len(data))
-        file.write(piece)
-    file.seek(at)
-    file.write(data)
-
-
-def exactly(path: Path, file: BinaryIO, size: int) -> bytes:
-    """That many bytes. Raises VideoError where the file ends before."""
-    data = file.read(size)
-    if len(data) < size:
-        raise VideoError(f"{path}: is cut short")
-    return data
 
 
 def _table_bytes(flags: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from render.errors import VideoError
-from render.video.gif import exactly, insert
+from render.video.pieces import exactly, insert
 
 __all__ = ["append_exif", "description", "is_webp", "webp_chunks", "webp_delay", "webp_size"]
 

@@ -38,7 +38,7 @@ from render.farm.ray.connection import head_answers, last_line
 from render.farm.ray.losses import cause_of_death, own_error, words_of
 from render.farm.ray.metrics import RayMetrics
 from render.farm.ray.package import relative_folders
-from render.farm.ray.resources import _gpus, _needs, _node_cpus, _resources
+from render.farm.ray.resources import can_use_gpu, cluster_resources, needs, node_cpus
 from render.farm.worker import Worker
 from render.plan import Chunk, Plan
 from render.spec import JobSpec
@@ -104,32 +104,32 @@ class RayFarm:
     @_needs_cluster
     def resources(self, spec: JobSpec, device: str) -> Resources:
         """A share of a GPU where the job can use one, else of a node's CPUs: all of them, or as many workers want."""
-        if _gpus(spec.model, device):
+        if can_use_gpu(spec.model, device):
             return Resources(gpu=True, share=spec.farm.workers_per_gpu)
         asked = 1 if spec.farm.workers == "auto" else spec.farm.workers
-        return Resources(gpu=False, share=math.ceil(asked / max(len(_node_cpus()), 1)))
+        return Resources(gpu=False, share=math.ceil(asked / max(len(node_cpus()), 1)))
 
     @_needs_cluster
     def capacity(self, resources: Resources) -> int:
         """Workers that the nodes alive now have devices for."""
-        return resources.share * (int(_resources().get("GPU", 0)) if resources.gpu else len(_node_cpus()))
+        return resources.share * (int(cluster_resources().get("GPU", 0)) if resources.gpu else len(node_cpus()))
 
     @_needs_cluster
     def has_room(self, resources: Resources) -> bool:
         """Whether the nodes have free what a worker takes; another command may use the rest."""
         free = ray.available_resources()
-        return all(free.get(name, 0.0) >= wanted for name, wanted in _needs(resources).items())
+        return all(free.get(name, 0.0) >= wanted for name, wanted in needs(resources).items())
 
     @_needs_cluster
     def start(self, name: str, resources: Resources) -> None:
         """Begin to start a process; Ray finds room for it, or waits for it."""
-        needs = _needs(resources)
+        wanted = needs(resources)
         worker = cloudpickle.dumps(functools.partial(_OnNode, name, trust=self._trust))
         self._actors[name] = actor = (
             ray.remote(entry.Entry)
             .options(
-                num_cpus=needs["CPU"],
-                num_gpus=needs["GPU"],
+                num_cpus=wanted["CPU"],
+                num_gpus=wanted["GPU"],
                 max_restarts=0,
                 max_concurrency=2,  # of two chunks one is rendered, the other one's last pictures are encoded
                 max_task_retries=0,

@@ -11,7 +11,7 @@ from ray.exceptions import (
 
 from render.errors import RenderError
 from render.farm.ray.connection import last_line
-from render.farm.ray.resources import _alive
+from render.farm.ray.resources import alive
 
 __all__ = ["cause_of_death", "own_error", "words_of"]
 
@@ -25,7 +25,7 @@ def cause_of_death(error: RayError, node: str) -> tuple[str, bool]:
         return "taken away by the cluster", True
     if isinstance(error, ObjectLostError):
         return "its result was lost with the node that held it", True
-    if not _alive(node) or NODE_DIED in str(error):
+    if not alive(node) or NODE_DIED in str(error):
         return "its node died or left the cluster", True
     if isinstance(error, OutOfMemoryError):
         return "killed because its node ran out of memory", False

@@ -9,10 +9,10 @@ from render import models
 from render.farm.base import Resources
 from render.farm.ray.connection import await_head
 
-__all__ = ["_alive", "_gpus", "_needs", "_node_cpus", "_resources"]
+__all__ = ["alive", "can_use_gpu", "cluster_resources", "needs", "node_cpus"]
 
 
-def _alive(node: str) -> bool:
+def alive(node: str) -> bool:
     """Whether a node is still part of the cluster; one that is unknown counts as alive."""
     return not node or any(entry["NodeID"] == node and entry["Alive"] for entry in _entries())
 
@@ -24,27 +24,27 @@ def _entries() -> list[dict[str, Any]]:
     return entries
 
 
-def _resources() -> dict[str, float]:
+def cluster_resources() -> dict[str, float]:
     """What all nodes have together."""
     await_head()
     resources: dict[str, float] = ray.cluster_resources()
     return resources
 
 
-def _node_cpus() -> list[float]:
+def node_cpus() -> list[float]:
     """CPUs of every living node that has any."""
     nodes = [node["Resources"].get("CPU", 0.0) for node in _entries() if node["Alive"]]
     return [cpus for cpus in nodes if cpus >= 1]
 
 
-def _gpus(model: str, device: str) -> int:
-    """GPUs that a job can use: none for a test card or on the CPU. A cluster may still have to start its first."""
+def can_use_gpu(model: str, device: str) -> bool:
+    """Whether a job's workers take GPUs: no test card's, and none on the CPU. A cluster may have to start its first."""
     if device == "cpu" or models.testcard_cost_s(model) is not None:
-        return 0
-    return max(int(_resources().get("GPU", 0)), device == "cuda")
+        return False
+    return device == "cuda" or cluster_resources().get("GPU", 0) >= 1
 
 
-def _needs(resources: Resources) -> dict[str, float]:
+def needs(resources: Resources) -> dict[str, float]:
     """What Ray sets aside for a worker."""
     if resources.gpu:
         return {"GPU": 1 / resources.share, "CPU": _cpus_per_gpu() / resources.share}
@@ -53,7 +53,7 @@ def _needs(resources: Resources) -> dict[str, float]:
 
 def _cpu_share(resources: Resources) -> float:
     """An equal share of the smallest node, so that every worker finds a place. A share, not a number of threads."""
-    share = min(_node_cpus() or [1.0]) / resources.share
+    share = min(node_cpus() or [1.0]) / resources.share
     return math.floor(share) if share >= 1 else share
 
 
