@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,13 @@ from tests.conftest import CARD
 
 ROOT = Path(__file__).parents[2]
 Render = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Outside of pytest's own folder, which every session that begins closes to others, also beside this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -119,6 +120,13 @@ def test_a_disk_that_is_unmounted_in_the_middle(
         assert indices(outcome.film) == list(range(48))
     finally:
         subprocess.run(["umount", "--lazy", str(shown)], check=True)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Outside of pytest's own folder, which every session that begins closes to others, also beside this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
