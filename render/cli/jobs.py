@@ -129,7 +129,7 @@ def check_model(job: JobFile, *, trust: bool) -> ModelInfo:
     for path, message in (*graph_mistakes(job.spec, info), *sampling_mistakes(job.spec, info)):
         raise job.mistake(path, message)
     try:
-        return models.describe(model, tiny_vae, fingerprint=False, trust=trust) if tiny_vae else info
+        return models.with_tiny(info, tiny_vae, fingerprint=False) if tiny_vae else info
     except ModelError as error:
         raise job.mistake(("engine", "tiny_vae"), folder_mistake(tiny_vae or "") or str(error)) from None
 

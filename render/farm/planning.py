@@ -46,9 +46,9 @@ def machine_and_model(spec: JobSpec, tell: Tell, *, trust: bool) -> tuple[Machin
     from render.engine.device import machine
 
     tell(f"looking for {spec.model}")
-    models.fetch_model(spec.model, tell, trust=trust)
+    models.fetch_model(spec.model, tell, spec.engine.tiny_vae, trust=trust)
     tell(f"reading {spec.model}")
-    model = models.describe(spec.model, spec.engine.tiny_vae, download=True, trust=trust)
+    model = models.describe(spec.model, spec.engine.tiny_vae, trust=trust)
     return machine(spec.engine.device), model
 
 

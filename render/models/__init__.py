@@ -7,7 +7,7 @@ table), `sources.py` (a name -> a folder), `info.py` (a folder -> ModelInfo), th
 
 from render.models.contents import variants
 from render.models.families import FAMILIES, Family, ModelInfo
-from render.models.info import describe
+from render.models.info import describe, with_tiny
 from render.models.sources import fetch_model, find, find_tiny, pinned, testcard_cost_s
 from render.models.weights import num_parameters
 
@@ -23,4 +23,5 @@ __all__ = [
     "pinned",
     "testcard_cost_s",
     "variants",
+    "with_tiny",
 ]

@@ -20,7 +20,7 @@ from render.models.noise import noise_mistake, noise_of
 from render.models.sources import TINY_FILES, find_tiny, locate, on_hub, testcard_cost_s
 from render.models.trust import check as check_code
 
-__all__ = ["describe"]
+__all__ = ["describe", "with_tiny"]
 
 SPECIAL = {1: "a depth-to-image model", 4: "a picture-editing model", 5: "an inpainting model"}
 """Channels that a UNet takes beside the latents -> what its model is for."""
@@ -40,7 +40,12 @@ def describe(
     Raises ModelError when one of the two is missing, incomplete or of another family, and when they do not fit.
     """
     info = _describe(model, download=download, fingerprint=fingerprint, trust=trust)
-    if tiny_vae is None or info.family == "testcard":
+    return info if tiny_vae is None else with_tiny(info, tiny_vae, download=download, fingerprint=fingerprint)
+
+
+def with_tiny(info: ModelInfo, tiny_vae: str, *, download: bool = False, fingerprint: bool = True) -> ModelInfo:
+    """The same model decoded by ``tiny_vae``. Raises ModelError when that is missing, or does not fit the model."""
+    if info.family == "testcard":
         return info
     folder = find_tiny(tiny_vae, download=download)
     _check_tiny(tiny_vae, folder, info, weights=download or not on_hub(tiny_vae))

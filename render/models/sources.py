@@ -45,9 +45,14 @@ def find(model: str, *, download: bool, trust: bool = False) -> Path:
     return locate(model, download=download, trust=trust).folder
 
 
-def fetch_model(model: str, tell: Tell, *, trust: bool = False) -> None:
-    """Fetch a hub model where it is not here; ``tell`` hears how far that is. Raises ModelError as ``locate`` does."""
+def fetch_model(model: str, tell: Tell, tiny_vae: str | None = None, *, trust: bool = False) -> None:
+    """Fetch a hub model, and its tiny VAE, where they are not here: then both are found without ``download``.
+
+    ``tell`` hears how far the model is. Raises ModelError as ``locate`` and ``find_tiny`` do.
+    """
     locate(model, download=True, trust=trust, tell=tell)
+    if tiny_vae is not None:
+        find_tiny(tiny_vae, download=True)
 
 
 def locate(model: str, *, download: bool, trust: bool = False, tell: Tell | None = None) -> Located:

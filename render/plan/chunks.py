@@ -33,6 +33,10 @@ class Chunk:
         """``000000-000008``, the half-open range; with ``x2`` behind it where the step is 2."""
         return f"{self.start:06}-{self.stop:06}" + (f"x{self.step}" if self.step > 1 else "")
 
+    def computed(self, batch: int) -> int:
+        """How many frames are computed for it, ``batch`` at a time: a few at its end take as long as a whole batch."""
+        return -(-len(self.frames) // batch) * batch
+
     def __str__(self) -> str:
         if len(self.frames) == 1:
             return f"frame {self.start}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from render.plan import Plan, film_name
-from render.store import Event, LogEntry, Record, RunDir
+from render.store import Event, LogEntry, Record, RunDir, cleaned
 
 __all__ = ["Results", "counting_records", "kept_by_clean", "logged_bytes", "results_of"]
 
@@ -31,7 +31,7 @@ def results_of(plan: Plan, rundir: RunDir, entries: Sequence[LogEntry], records:
     if kept_by_clean(plan, rundir, entries):
         chunks, frames = len(plan.chunks), plan.spec.num_frames
     complete = chunks == len(plan.chunks) and (film or film_name(plan) is None)
-    return Results(chunks, frames, film, complete, rundir.cleaned())
+    return Results(chunks, frames, film, complete, cleaned(entries))
 
 
 def counting_records(plan: Plan, rundir: RunDir) -> list[Record]:
@@ -47,7 +47,7 @@ def kept_by_clean(plan: Plan, rundir: RunDir, entries: Sequence[LogEntry]) -> bo
     A job without film and stills was made for its segments.
     """
     film, stills = film_name(plan), plan.spec.output.frames
-    if not (film or stills) or logged_bytes(plan, entries) is None or not rundir.cleaned():
+    if not (film or stills) or logged_bytes(plan, entries) is None or not cleaned(entries):
         return False
     return (not film or _film_there(plan, rundir, entries)) and (not stills or _stills_there(plan, rundir))
 

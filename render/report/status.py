@@ -176,8 +176,7 @@ def job_status(location: Location) -> JobStatus:
 def _status_of(plan: Plan, rundir: RunDir) -> JobStatus:
     records, entries, running = counting_records(plan, rundir), rundir.events(), rundir.locked()
     name, found = film_name(plan), results_of(plan, rundir, entries, records)
-    batch = plan.padded_batch
-    sizes = {chunk.name: -(-len(chunk.frames) // batch) * batch for chunk in plan.chunks}
+    sizes = {chunk.name: chunk.computed(plan.padded_batch) for chunk in plan.chunks}
     done = sizes.keys() if found.chunks_done == len(sizes) else {record.chunk.name for record in records}
     now = run_status(entries, sizes, sizes.keys() - done, time.time())
     per_frame, seen = measured_s_per_frame(records), now.forecast if running else Forecast(None)

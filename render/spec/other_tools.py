@@ -105,7 +105,7 @@ _NONE = (
         "eta",
     ),
     *("hiresfix", "enablehr", "upscale", "restorefaces", "tiling", "strength", "denoise", "denoisingstrength"),
-    *("eta", "initimage", "animationmode", "zoom", "angle", "audio", "soundtrack"),
+    *("initimage", "animationmode", "zoom", "angle", "audio", "soundtrack"),
 )
 
 

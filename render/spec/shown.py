@@ -1,5 +1,7 @@
 """What comes from outside, as messages show it: on one line, printable, not too long."""
 
+from render.errors import shown as printable
+
 __all__ = ["MAX_CHARS", "one_line", "shown"]
 
 MAX_CHARS = 600  # of one mistake: the longest lists of known names have 400
@@ -8,7 +10,7 @@ MAX_VALUE = 60
 
 def one_line(text: str) -> str:
     """What a terminal shows as it is: keys and values may hold escape sequences."""
-    short = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: MAX_CHARS + 1])
+    short = printable(text[: MAX_CHARS + 1])
     return short if len(text) <= MAX_CHARS else f"{short[:MAX_CHARS]}…"
 
 

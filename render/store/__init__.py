@@ -4,7 +4,7 @@ It knows neither pictures nor workers: it moves bytes, plans and done records.
 Read ``rundir.py`` and ``layout.py``, then ``record.py``, ``events.py``, ``base.py``, ``disk.py``, ``object_store.py``.
 """
 
-from render.store.events import PROBLEMS, Event, LogEntry
+from render.store.events import PROBLEMS, Event, LogEntry, cleaned
 from render.store.filesystems import unusable
 from render.store.folders import foreign_file, obstacle, temporary_folder
 from render.store.record import Note, Record, Segment
@@ -18,6 +18,7 @@ __all__ = [
     "Record",
     "RunDir",
     "Segment",
+    "cleaned",
     "foreign_file",
     "obstacle",
     "temporary_folder",

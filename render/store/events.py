@@ -5,12 +5,12 @@ one keeps its meaning.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-__all__ = ["PROBLEMS", "Event", "LogEntry", "parse_log"]
+__all__ = ["PROBLEMS", "Event", "LogEntry", "cleaned", "parse_log"]
 
 
 class Event(StrEnum):
@@ -117,6 +117,12 @@ class LogEntry:
 def parse_log(text: str) -> list[LogEntry]:
     """Every sound line of a log, oldest first."""
     return [entry for line in text.split("\n") if (entry := LogEntry.parse(line)) is not None]
+
+
+def cleaned(entries: Iterable[LogEntry]) -> bool:
+    """Whether the segments are gone because ``clean`` took them away, and no run has brought them back since."""
+    turns = [entry.event for entry in entries if entry.event in (Event.CLEANED, Event.RUN_FINISHED)]
+    return bool(turns) and turns[-1] == Event.CLEANED
 
 
 def _sound(value: object, expected: type | tuple[type, ...]) -> bool:

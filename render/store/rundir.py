@@ -192,11 +192,6 @@ class RunDir:
                 self.log(Event.CLEANED)
         return len(written) + len(rest)
 
-    def cleaned(self) -> bool:
-        """Whether the segments are gone because ``clean`` took them away, and no run has brought them back since."""
-        turns = [entry.event for entry in self.events() if entry.event in (Event.CLEANED, Event.RUN_FINISHED)]
-        return bool(turns) and turns[-1] == Event.CLEANED
-
     def _ours(self, folder: str, *, keep_film: bool) -> Iterator[str]:
         return (name for name in self._store.sizes(folder) if is_ours(name, keep_film=keep_film))
 

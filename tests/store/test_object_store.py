@@ -15,7 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from render.errors import LockedError, RunDirError
 from render.plan import Chunk
-from render.store import RunDir, Segment
+from render.store import RunDir, Segment, cleaned
 from render.store.base import Store
 from render.store.disk import DiskStore
 from render.store.object_store import ObjectStore
@@ -165,7 +165,7 @@ def test_clean(keep_film: bool, rundir: RunDir, make: Callable[[], Store]) -> No
     assert {"notes.txt", "segments/mine.txt"} <= after
     assert not {str(RECORD.file), "segments/000000-000002.json"} & after
     assert RunDir(make()).records() == {}
-    assert RunDir(make()).cleaned() == keep_film
+    assert cleaned(RunDir(make()).events()) == keep_film
     if keep_film:
         assert {"video.mp4", "plan.json", "frames/000000.png"} <= after
         assert removed == 2

@@ -16,7 +16,7 @@ import pytest
 
 from render.errors import LockedError, RunDirError, StoreError
 from render.plan import Chunk, Plan
-from render.store import RunDir
+from render.store import RunDir, cleaned
 from render.store.disk import DiskStore
 from tests.segments import RECORD, SEGMENT, SELECTED, SELECTION
 
@@ -315,7 +315,7 @@ def test_clean(keep_film: bool, folder: Path, rundir: RunDir) -> None:
     stills = {f"frames/{index:06}.png" for index in SEGMENT.stills}
     assert set(after) == {"notes.txt", "segments/mine.txt"} | (whole | stills if keep_film else set())
     assert removed == len({*before, folder / "lock"}) - len(after)
-    assert rundir.cleaned() == keep_film
+    assert cleaned(rundir.events()) == keep_film
 
 
 def test_clean_leaves_no_empty_folder(folder: Path, rundir: RunDir) -> None:

@@ -8,7 +8,7 @@ from render.cli.parser import add_jobs
 from render.report import count
 from render.spec import JobFile
 
-__all__ = ["EXAMPLES", "JobSummary", "add", "check", "describe_job", "run"]
+__all__ = ["EXAMPLES", "JobSummary", "add", "check", "describe_job", "run", "summary_of"]
 
 EXAMPLES = "example: render check jobs/*.yaml"
 
@@ -53,6 +53,11 @@ def check(job: JobFile, *, trust: bool) -> JobSummary:
     """
     check_model(job, trust=trust)
     check_run_dir(job)
+    return summary_of(job)
+
+
+def summary_of(job: JobFile) -> JobSummary:
+    """What a job asks for, by its spec alone."""
     spec = job.spec
     return JobSummary(
         job=job.source.name,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from render import models
-from render.cli.commands.check import JobSummary, check
+from render.cli.commands.check import JobSummary, summary_of
 from render.cli.jobs import check_model, check_run_dir, each_job
 from render.cli.parser import add_job
 from render.errors import ModelError
@@ -98,7 +98,7 @@ def plan(job: JobFile, *, trust: bool) -> PlanSummary:
     parameters = {part: models.num_parameters(job.spec.model, part) for part in ("denoiser", "vae")}
     cost = estimate(planned, parameters["denoiser"], parameters["vae"], records)
     return PlanSummary(
-        **asdict(check(job, trust=trust)),
+        **asdict(summary_of(job)),
         settings=planned.settings,
         approximations=planned.settings.approximations,
         resolved=before is not None,

@@ -133,7 +133,7 @@ class ChunkQueue:
 
     def computed(self, chunk: Chunk) -> int:
         """How many frames are computed for a chunk."""
-        return -(-len(chunk.frames) // self._batch) * self._batch
+        return chunk.computed(self._batch)
 
     def complete(self, chunk: Chunk, seconds: float) -> int:
         """A held chunk is done; it took so long. Returns how many frames were computed for it."""
